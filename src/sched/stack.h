@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Stacks of straight-line processes: cut from slabs of MT_STACK_SLAB slots, guarded, handed out newest first.
+ *
+ * struct mt_stacks belongs to a runtime (any thread, lock STACK), struct mt_stack_cache to one scheduler.
+ * I1 a slot's stride is the stack's size plus one page (the guard, at its low end): never a power of two. I2 a fresh stack has one
+ * touched page at most, an idle one in a cache keeps its pages, one beyond the high-water mark has none. I3 a slab without stacks in
+ * use is unmapped when more than one such is kept. Stacks of another size than the runtime's are mapped one by one.
+ */
+#ifndef MT_SCHED_STACK_H
+#define MT_SCHED_STACK_H
+
+#include "base/lock.h"
+#include "base/os.h"
+
+#define MT_STACK_SLAB 512u
+#define MT_STACK_CACHE_MAX 128u /* hot stacks a scheduler keeps; half of them go back to the runtime when it is full */
+
+struct mt_stacks;
+
+struct mt_stack_cache {
+    struct mt_stacks *stacks;        /* const */
+    char *hot[MT_STACK_CACHE_MAX];   /* owner: tops of free stacks, newest last */
+    unsigned count;                  /* owner */
+};
+
+/* `size` bytes usable per stack, a multiple of the page size. Gives; NULL: memory. */
+struct mt_stacks *mt_stacks_new(size_t size);
+/* Unmaps everything; all stacks must have been given back. Takes. */
+void mt_stacks_free(struct mt_stacks *stacks);
+void mt_stack_cache_init(struct mt_stack_cache *cache, struct mt_stacks *stacks);
+/* Gives the cache's stacks back to the runtime. */
+void mt_stack_cache_fini(struct mt_stack_cache *cache);
+
+/* The top (highest address, 16-aligned) of a free stack of the standard size; NULL: memory. Gives. Owner of the cache. */
+char *mt_stack_take(struct mt_stack_cache *cache);
+/* Takes a stack back. Owner of the cache, and not while running on it. */
+void mt_stack_give(struct mt_stack_cache *cache, char *top);
+/* A stack of its own mapping, for another size; NULL: memory. Any thread. */
+char *mt_stack_map(size_t size);
+void mt_stack_unmap(char *top, size_t size);
+
+/* Whether an address lies in the guard of one of these stacks or just below (for the fault handler: async-signal-safe,
+ * lock-free). Standard stacks only. */
+bool mt_stacks_is_guard(struct mt_stacks *stacks, const void *address);
+/* Whether the lowest words of a stack are untouched, where it could not be guarded; true when it is guarded. */
+bool mt_stack_intact(struct mt_stacks *stacks, char *top, size_t size);
+size_t mt_stacks_size(const struct mt_stacks *stacks);
+
+#endif

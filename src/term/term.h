@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Terms inside: how a 64-bit word and the words it points to are laid out, and what the process layer needs of them.
+ *
+ * Any thread; terms are immutable once built. Functions never recurse on a term's depth.
+ * I1 the low 3 bits are the tag: 0 boxed, 1 small integer (61 bits, signed), 2 atom, 3 local pid, 4 local reference, 5 cons, 6 nil,
+ *    7 header (never a term). Word 0 is no term. Pointers are 8-aligned.
+ * I2 a boxed object is a header word (kind in bits 3-7, number of words that follow from bit 8) and those words: first its
+ *    tagged words (MT_TAGGED), then raw ones. A cons is two tagged words without header. So a run of whole objects can be
+ *    walked word by word from its start: a *fragment* is such a run, with its root object first.
+ * I3 a counted thing (atom of the counted range, shared binary) is counted once for each place it stands in a fragment.
+ */
+#ifndef MT_TERM_TERM_H
+#define MT_TERM_TERM_H
+
+#include "base/atomic.h"
+#include "base/os.h"
+#include "mote/mote.h"
+
+enum mt_tag { MT_BOXED, MT_SMALL, MT_ATOM, MT_PID, MT_REF, MT_CONS, MT_NIL_TAG, MT_HEADER };
+
+enum mt_kind {
+    MT_TUPLE,      /* elements */
+    MT_MAP,        /* n keys in map-key order, then their n values */
+    MT_FUN,        /* module, function (atoms), arity (small) */
+    MT_FLOAT,      /* raw double */
+    MT_BIG,        /* raw limbs, least significant first, no leading zero limb; does not fit a small */
+    MT_BIG_NEG,    /* the same, negative */
+    MT_BIN,        /* raw: number of bits, then the bytes, zero-padded */
+    MT_TEXT,       /* the same, valid UTF-8 */
+    MT_BIN_SHARED, /* raw: number of bits, first bit, struct mt_bin * (counted) */
+    MT_TEXT_SHARED,
+    MT_PID_FAR,  /* node (atom), raw: id and serial, creation */
+    MT_PORT_FAR, /* node (atom), raw: id, creation */
+    MT_REF_FAR,  /* node (atom), raw: creation, then the reference's 32-bit words in pairs; count in the first raw's high half */
+    MT_OPAQUE    /* another runtime's closure: raw external format, kept as it came: number of bytes, bytes */
+};
+
+#define MT_SMALL_MAX ((int64_t)(((uint64_t)1 << 60) - 1))
+#define MT_SMALL_MIN (-MT_SMALL_MAX - 1)
+#define MT_BIN_INLINE_MAX 64u     /* bytes; larger ones are shared */
+#define MT_BIG_BYTES_MAX 524288u  /* as Erlang */
+#define MT_NIL_WORD 6u
+
+/* Local pids: index of the slot in the process table, worker, serial of the slot's use. */
+#define MT_PID_INDEX_BITS 26
+#define MT_PID_WORKER_BITS 8
+#define MT_PID_SERIAL_BITS 27
+
+static inline unsigned mt_tag(uint64_t w) { return (unsigned)(w & 7); }
+static inline bool mt_is_pointer(uint64_t w) { return (w & 7) == MT_BOXED || (w & 7) == MT_CONS; }
+static inline uint64_t *mt_ptr(uint64_t w) { return (uint64_t *)(uintptr_t)(w & ~(uint64_t)7); }
+static inline uint64_t mt_header(enum mt_kind kind, uint64_t words) { return words << 8 | (uint64_t)kind << 3 | MT_HEADER; }
+static inline enum mt_kind mt_header_kind(uint64_t h) { return (enum mt_kind)(h >> 3 & 31); }
+static inline uint64_t mt_header_words(uint64_t h) { return h >> 8; }
+static inline uint64_t mt_small(int64_t v) { return (uint64_t)v << 3 | MT_SMALL; }
+static inline int64_t mt_small_value(uint64_t w) { return (int64_t)w >> 3; }
+static inline bool mt_small_fits(int64_t v) { return v >= MT_SMALL_MIN && v <= MT_SMALL_MAX; }
+static inline uint64_t mt_boxed(const uint64_t *p) { return (uint64_t)(uintptr_t)p; }
+static inline uint64_t mt_cons(const uint64_t *p) { return (uint64_t)(uintptr_t)p | MT_CONS; }
+static inline uint64_t mt_pid_word(uint64_t index, uint64_t worker, uint64_t serial) {
+    return ((serial << MT_PID_WORKER_BITS | worker) << MT_PID_INDEX_BITS | index) << 3 | MT_PID;
+}
+static inline uint64_t mt_pid_index(uint64_t w) { return w >> 3 & (((uint64_t)1 << MT_PID_INDEX_BITS) - 1); }
+static inline uint64_t mt_pid_serial(uint64_t w) { return w >> (3 + MT_PID_INDEX_BITS + MT_PID_WORKER_BITS); }
+
+/* How many of an object's words are tagged. */
+static inline uint64_t mt_tagged_words(uint64_t header) {
+    enum mt_kind kind = mt_header_kind(header);
+    if (kind <= MT_FUN) return mt_header_words(header);
+    return kind >= MT_PID_FAR && kind <= MT_REF_FAR ? 1 : 0;
+}
+
+/* ------------------------------------------------------------------------------------ shared binaries (bin.c) */
+
+struct mt_bin {
+    _Atomic uint64_t refs;                         /* atomic: relaxed up, release down, acquire at 0 */
+    size_t size;                                   /* const: bytes */
+    const uint8_t *data;                           /* const: points behind this struct, or outside */
+    void (*release)(void *data, void *context);    /* const: NULL when data lies behind */
+    void *context;                                 /* const */
+};
+/* A binary of one reference with room for `size` bytes behind it, to be filled before anyone else sees it. Gives; NULL: memory. */
+struct mt_bin *mt_bin_new(size_t size);
+static inline void mt_bin_hold(struct mt_bin *bin) { atomic_fetch_add_explicit(&bin->refs, 1, memory_order_relaxed); }
+/* Gives up one reference; the last one frees and calls `release`. */
+void mt_bin_drop(struct mt_bin *bin);
+
+/* ------------------------------------------------------------------------------------------- atoms (atom.c) */
+
+/* Atom words: tag, then index; indexes below MT_ATOM_PERMANENT_MAX are never released and never counted. */
+#define MT_ATOM_PERMANENT_MAX ((uint64_t)1 << 20)
+static inline bool mt_atom_counted(uint64_t w) { return (w >> 3) >= MT_ATOM_PERMANENT_MAX; }
+/* The atom of a name; permanent, or with one count that the caller owns. 0: invalid name or memory (then *err says which). */
+uint64_t mt_atom_intern(const char *name, size_t size, bool permanent, mote_err *err);
+void mt_atom_hold(uint64_t word);
+void mt_atom_drop(uint64_t word);
+/* Erlang's order of atoms: by code points. */
+int mt_atom_compare(uint64_t a, uint64_t b);
+/* The name's hash, the same everywhere. */
+uint64_t mt_atom_hash(uint64_t word);
+
+/* Atoms every runtime needs: words fixed at compile time; atom.c interns them first, in this order. */
+#define MT_ATOMS(X)                                                                                                     \
+    X(true) X(false) X(undefined) X(normal) X(kill) X(killed) X(noproc) X(error) X(ok) X(mailbox_full) X(system_limit)  \
+    X(mote_done) X(mote_fd) X(stack_overflow) X(shutdown) X(timeout) X(noconnection) X(nonode) X(badarg) X(EXIT) X(DOWN) X(process)
+enum mt_atom_index {
+#define X(name) MT_ATOM_##name,
+    MT_ATOMS(X)
+#undef X
+        MT_ATOM_FIRST_FREE
+};
+#define MT_WORD_OF(name) ((uint64_t)MT_ATOM_##name << 3 | MT_ATOM)
+
+/* -------------------------------------------------------------------------------- copying (copy.c), fragments */
+
+/* The words a copy of `term` takes as a fragment (0 for an immediate). Shared structure is counted as often as it is met.
+ * MOTE_ENOMEM (explicit stack), MOTE_ETERM (MOTE_TERM_NONE), MOTE_ELIMIT (over 2^32 - 1 words). */
+mote_err mt_term_size(mote_term term, size_t *words);
+/* Copies into `to`, which has room for exactly the words of mt_term_size(); the root object comes first. Counts what is
+ * counted; sets *counted when there is any (else leaves it). Cannot fail. Gives the copy. */
+mote_term mt_term_copy_to(mote_term term, uint64_t *to, bool *counted);
+/* Releases what is counted in a fragment. */
+void mt_fragment_drop(const uint64_t *words, size_t count);
+
+/* ----------------------------------------------------------------------------------------------- arenas (arena.c) */
+
+/* Room for `words` words; must be filled with whole objects before the next call. NULL: memory or the arena's limit. */
+uint64_t *mt_arena_words(mote_arena *arena, size_t words);
+/* Where the arena stands, and back to it: what was built since is dropped (its counts given back). */
+struct mt_arena_mark { void *chunk; size_t used; };
+struct mt_arena_mark mt_arena_mark(mote_arena *arena);
+void mt_arena_rewind(mote_arena *arena, struct mt_arena_mark mark);
+/* Notes that counted things stand in the arena from now on. */
+void mt_arena_note_counted(mote_arena *arena);
+/* Bytes in use, for process_info. */
+size_t mt_arena_bytes(const mote_arena *arena);
+
+/* ------------------------------------------------------------------------------------------ patterns (pattern.c) */
+
+struct mt_pattern;
+/* The site's compiled pattern; compiles at first use (any thread; one wins). Reports a bad pattern to stderr with file and
+ * line, once. MOTE_EPATTERN, MOTE_ENOMEM. */
+mote_err mt_site_pattern(mote_site *site, const struct mt_pattern **pattern);
+/* For building: checks number and kinds of arguments and gives the words of the fragment. Holes ? and ^ both take values.
+ * MOTE_EPATTERN (number of arguments, or _ in it), MOTE_EHOLE, MOTE_ETERM, MOTE_ENOMEM, MOTE_ELIMIT. */
+mote_err mt_pattern_size(const struct mt_pattern *pattern, size_t count, const mote_arg *args, size_t *words);
+/* Builds into `to` (exactly those words, root first). MOTE_ENOMEM for a large binary: then `to` holds nothing counted. */
+mote_err mt_pattern_fill(const struct mt_pattern *pattern, const mote_arg *args, uint64_t *to, bool *counted, mote_term *term);
+/* For matching: checks number and kinds of arguments: addresses for ?, values for ^. MOTE_EPATTERN, MOTE_EHOLE. */
+mote_err mt_pattern_check(const struct mt_pattern *pattern, size_t count, const mote_arg *args);
+/* Matches after mt_pattern_check() was MOTE_OK; binds all or nothing. */
+bool mt_pattern_match(const struct mt_pattern *pattern, mote_term term, const mote_arg *args);
+/* Whether every term that matches must contain this reference at a ^. */
+bool mt_pattern_pins(const struct mt_pattern *pattern, const mote_arg *args, mote_ref ref);
+
+#endif
