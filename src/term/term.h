@@ -29,9 +29,10 @@ enum mt_kind {
     MT_TEXT,       /* the same, valid UTF-8 */
     MT_BIN_SHARED, /* raw: number of bits, first bit, struct mt_bin * (counted) */
     MT_TEXT_SHARED,
-    MT_PID_FAR,  /* node (atom), raw: id and serial, creation */
+    MT_PID_FAR,  /* node (atom), raw: id (low half) and serial (high half), creation */
     MT_PORT_FAR, /* node (atom), raw: id, creation */
-    MT_REF_FAR,  /* node (atom), raw: creation, then the reference's 32-bit words in pairs; count in the first raw's high half */
+    MT_REF_FAR,  /* node (atom), raw: creation (low half) and number of 32-bit words (high half), then those words in pairs, the
+                    first in the low half; an unused half is 0 */
     MT_OPAQUE    /* another runtime's closure: raw external format, kept as it came: number of bytes, bytes */
 };
 
@@ -85,12 +86,36 @@ static inline void mt_bin_hold(struct mt_bin *bin) { atomic_fetch_add_explicit(&
 /* Gives up one reference; the last one frees and calls `release`. */
 void mt_bin_drop(struct mt_bin *bin);
 
+/* The bits of a binary, text or bitstring wherever they lie: `count` of them from bit `first` (0-7) of data[0] on. */
+struct mt_bits {
+    const uint8_t *data;
+    uint64_t first;
+    uint64_t count;
+};
+static inline bool mt_is_bits(uint64_t w) {
+    return w && mt_tag(w) == MT_BOXED && mt_header_kind(*mt_ptr(w)) >= MT_BIN && mt_header_kind(*mt_ptr(w)) <= MT_TEXT_SHARED;
+}
+/* The bits of a term for which mt_is_bits(); borrowed from it. */
+struct mt_bits mt_bits_of(uint64_t word);
+/* The 8 bits from bit 8 * i on, zero-padded behind the last. i < (count + 7) / 8. */
+uint8_t mt_bits_byte(const struct mt_bits *bits, uint64_t i);
+/* Copies all of them, left-aligned and zero-padded, into (count + 7) / 8 bytes. */
+void mt_bits_copy(const struct mt_bits *bits, uint8_t *to);
+/* Whether `size` bytes are UTF-8 (shortest forms, no surrogates); `chars` (may be NULL) gets the number of code points. */
+bool mt_utf8_valid(const void *data, size_t size, size_t *chars);
+
+/* ---------------------------------------------------------------------------------------- order (compare.c) */
+
+/* The order of a map's keys: as mote_term_compare(), but every integer comes before every float, at any depth; 0 when =:=. */
+int mt_term_compare_keys(uint64_t a, uint64_t b);
+
 /* ------------------------------------------------------------------------------------------- atoms (atom.c) */
 
 /* Atom words: tag, then index; indexes below MT_ATOM_PERMANENT_MAX are never released and never counted. */
 #define MT_ATOM_PERMANENT_MAX ((uint64_t)1 << 20)
 static inline bool mt_atom_counted(uint64_t w) { return (w >> 3) >= MT_ATOM_PERMANENT_MAX; }
-/* The atom of a name; permanent, or with one count that the caller owns. 0: invalid name or memory (then *err says which). */
+/* The atom of a name; permanent, or with one count that the caller owns. 0: MOTE_EARG (invalid name), MOTE_ENOMEM, MOTE_ELIMIT
+ * (2^24 counted atoms) in *err (may be NULL). A permanent request may give a word of the counted range, held for ever. */
 uint64_t mt_atom_intern(const char *name, size_t size, bool permanent, mote_err *err);
 void mt_atom_hold(uint64_t word);
 void mt_atom_drop(uint64_t word);
@@ -98,6 +123,9 @@ void mt_atom_drop(uint64_t word);
 int mt_atom_compare(uint64_t a, uint64_t b);
 /* The name's hash, the same everywhere. */
 uint64_t mt_atom_hash(uint64_t word);
+/* A user of the table that may outlive exit() (a runtime): while there is one, the table is not freed at the program's end. */
+void mt_atom_table_hold(void);
+void mt_atom_table_drop(void);
 
 /* Atoms every runtime needs: words fixed at compile time; atom.c interns them first, in this order. */
 #define MT_ATOMS(X)                                                                                                     \
@@ -113,7 +141,8 @@ enum mt_atom_index {
 
 /* -------------------------------------------------------------------------------- copying (copy.c), fragments */
 
-/* The words a copy of `term` takes as a fragment (0 for an immediate). Shared structure is counted as often as it is met.
+/* The words a copy of `term` takes as a fragment: 0 for an immediate, but 2 for a counted atom: its fragment is a tuple of one
+ * that holds the count, while the term is the atom itself. Shared structure is counted as often as it is met.
  * MOTE_ENOMEM (explicit stack), MOTE_ETERM (MOTE_TERM_NONE), MOTE_ELIMIT (over 2^32 - 1 words). */
 mote_err mt_term_size(mote_term term, size_t *words);
 /* Copies into `to`, which has room for exactly the words of mt_term_size(); the root object comes first. Counts what is
