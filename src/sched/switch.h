@@ -15,7 +15,7 @@
 #include "base/atomic.h"
 
 struct mt_context {
-    void *sp; /* where it stopped; NULL before it has run */
+    void *sp; /* where it stopped; NULL before it is prepared and while it runs */
 #if MT_ASAN
     void *fake_stack;
     const void *bottom; /* lowest address of its stack, and its size */
@@ -42,7 +42,7 @@ struct mt_context {
 
 /* The thread's own stack as a context: to be switched away from. */
 void mt_context_adopt(struct mt_context *context);
-/* Ends what adopt or prepare made for the sanitizers; not the running one. */
+/* Ends what adopt or prepare made for the sanitizers: of an adopted one by its thread, otherwise not the running one. */
 void mt_context_fini(struct mt_context *context);
 /* Makes a context that starts in `entry` on the stack [top - size, top). `entry` must call mt_context_entered() first and must not
  * return. */
