@@ -108,6 +108,8 @@ bool mt_utf8_valid(const void *data, size_t size, size_t *chars);
 
 /* The order of a map's keys: as mote_term_compare(), but every integer comes before every float, at any depth; 0 when =:=. */
 int mt_term_compare_keys(uint64_t a, uint64_t b);
+/* Where a key (=:=) stands in a map, or would have to be inserted; whether it is there. O(log size). */
+bool mt_map_find(uint64_t map, uint64_t key, size_t *index);
 
 /* ------------------------------------------------------------------------------------------- atoms (atom.c) */
 
