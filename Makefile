@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# In front of meson; the same goals work on a fresh clone and later. Every goal installs the Debian packages it lacks.
+#
+#   make build     builds build/libmote.so, tools and examples (the default)
+#   make run       builds and runs the example census
+#   make test      builds and runs all tests
+#   make check     sanitizers, valgrind, clang, aarch64, models, style;  make check-asan runs one stage
+#   make bench     measures (bench/run)
+#   make docs      writes docs/reference.md anew from include/mote/mote.h
+#   make install   into PREFIX (/usr/local), under DESTDIR
+#   make clean     removes everything that was built
+
+PREFIX ?= /usr/local
+STAGES := style asan tsan valgrind clang arm64 spin
+
+.PHONY: build run test check bench docs install clean help packages $(STAGES:%=check-%)
+MAKEFLAGS += --no-print-directory
+
+build: packages build/build.ninja
+	@echo "make: building into build/"
+	@ninja -C build
+
+packages:
+	@scripts/install-packages build
+
+build/build.ninja: | packages
+	@echo "make: setting up build/"
+	@meson setup build --prefix $(abspath $(PREFIX))
+
+run: build
+	@echo "make: running build/examples/census"
+	@build/examples/census
+
+test:
+	@scripts/install-packages build test
+	@$(MAKE) build
+	@echo "make: running the tests (details: build/meson-logs/testlog.txt)"
+	@scripts/run-tests build
+
+check:
+	@scripts/check
+
+$(STAGES:%=check-%): check-%:
+	@scripts/check $*
+
+bench: build
+	@scripts/install-packages bench
+	@bench/run
+
+docs:
+	@scripts/gen-docs reference docs/reference.md
+	@echo "make: wrote docs/reference.md"
+
+install: build
+	@meson configure build --prefix $(abspath $(PREFIX))
+	@DESTDIR=$(DESTDIR) meson install -C build
+
+clean:
+	rm -rf build build-*
+
+help:
+	@sed -n 's/^#   //p' Makefile
