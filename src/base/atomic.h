@@ -42,13 +42,49 @@ struct mt_pair {
     _Atomic uint64_t high;             /* atomic */
 };
 
+_Static_assert(sizeof(struct mt_pair) == 16, "one line of 16 bytes: I1");
+
+/* Replaces `low` by `new_low` if both words are as given; whether it did. Full barrier. */
+static inline bool mt_pair_cas(struct mt_pair *pair, uint64_t low, uint64_t high, uint64_t new_low);
+/* Replaces low, whatever it is; gives the old one. Only the owner, while high is fixed. Acquire and release. */
+static inline uint64_t mt_pair_swap_low(struct mt_pair *pair, uint64_t new_low);
+/* Replaces low if it is `low`; whether it did. Only the owner, while high is fixed. Acquire and release. */
+static inline bool mt_pair_cas_low(struct mt_pair *pair, uint64_t low, uint64_t new_low);
+/* Replaces both words: I2. Only the owner, while `low` is a value that no CAS by others expects. Release. */
+static inline void mt_pair_set(struct mt_pair *pair, uint64_t low, uint64_t high);
+
 #if MT_TSAN
-/* The sanitizer's runtime keeps 16-byte atomics apart from 8-byte ones: everything goes through the 16-byte one there. */
-static inline bool mt_pair_cas(struct mt_pair *pair, uint64_t low, uint64_t high, uint64_t new_low) {
-    unsigned __int128 old = ((unsigned __int128)high << 64) | low, now = ((unsigned __int128)high << 64) | new_low;
+/* The sanitizer's runtime keeps 16-byte atomics apart from 8-byte ones: every change goes through the 16-byte one there. */
+static inline bool mt_pair_replace(struct mt_pair *pair, uint64_t low, uint64_t high, uint64_t new_low, uint64_t new_high) {
+    unsigned __int128 old = ((unsigned __int128)high << 64) | low, now = ((unsigned __int128)new_high << 64) | new_low;
     return __sync_bool_compare_and_swap((unsigned __int128 *)(void *)pair, old, now);
 }
-#elif defined(__x86_64__)
+
+static inline bool mt_pair_cas(struct mt_pair *pair, uint64_t low, uint64_t high, uint64_t new_low) {
+    return mt_pair_replace(pair, low, high, new_low, high);
+}
+
+static inline uint64_t mt_pair_swap_low(struct mt_pair *pair, uint64_t new_low) {
+    uint64_t high = atomic_load_explicit(&pair->high, memory_order_relaxed), low;
+    do
+        low = atomic_load_explicit(&pair->low, memory_order_relaxed);
+    while (!mt_pair_cas(pair, low, high, new_low));
+    return low;
+}
+
+static inline bool mt_pair_cas_low(struct mt_pair *pair, uint64_t low, uint64_t new_low) {
+    return mt_pair_cas(pair, low, atomic_load_explicit(&pair->high, memory_order_relaxed), new_low);
+}
+
+static inline void mt_pair_set(struct mt_pair *pair, uint64_t low, uint64_t high) {
+    uint64_t low_old, high_old;
+    do {
+        low_old = atomic_load_explicit(&pair->low, memory_order_relaxed);
+        high_old = atomic_load_explicit(&pair->high, memory_order_relaxed);
+    } while (!mt_pair_replace(pair, low_old, high_old, low, high));
+}
+#else
+#if defined(__x86_64__)
 static inline bool mt_pair_cas(struct mt_pair *pair, uint64_t low, uint64_t high, uint64_t new_low) {
     bool done;
     uint64_t high_seen = high;
@@ -59,6 +95,7 @@ static inline bool mt_pair_cas(struct mt_pair *pair, uint64_t low, uint64_t high
     return done;
 }
 #elif defined(__aarch64__)
+/* What was loaded is one value only if a store of the pair succeeds: so a mismatch stores it back. */
 static inline bool mt_pair_cas(struct mt_pair *pair, uint64_t low, uint64_t high, uint64_t new_low) {
     uint64_t seen_low, seen_high;
     uint32_t failed;
@@ -74,27 +111,20 @@ static inline bool mt_pair_cas(struct mt_pair *pair, uint64_t low, uint64_t high
 #error "mote needs a 16-byte compare-and-swap: add it for this processor in base/atomic.h"
 #endif
 
-/* Replaces low, whatever it is; gives the old one. Only the owner, while high is fixed. Acquire and release. */
 static inline uint64_t mt_pair_swap_low(struct mt_pair *pair, uint64_t new_low) {
-#if MT_TSAN
-    uint64_t high = atomic_load_explicit(&pair->high, memory_order_relaxed), low;
-    do
-        low = atomic_load_explicit(&pair->low, memory_order_relaxed);
-    while (!mt_pair_cas(pair, low, high, new_low));
-    return low;
-#else
     return atomic_exchange_explicit(&pair->low, new_low, memory_order_acq_rel);
-#endif
 }
 
-/* Replaces low if it is `low`. Only the owner, while high is fixed. Acquire and release. */
 static inline bool mt_pair_cas_low(struct mt_pair *pair, uint64_t low, uint64_t new_low) {
-#if MT_TSAN
-    return mt_pair_cas(pair, low, atomic_load_explicit(&pair->high, memory_order_relaxed), new_low);
-#else
     return atomic_compare_exchange_strong_explicit(&pair->low, &low, new_low, memory_order_acq_rel, memory_order_relaxed);
-#endif
 }
+
+/* Between the stores the pair is {closed, new high}: no CAS by others expects it. */
+static inline void mt_pair_set(struct mt_pair *pair, uint64_t low, uint64_t high) {
+    atomic_store_explicit(&pair->high, high, memory_order_relaxed);
+    atomic_store_explicit(&pair->low, low, memory_order_release);
+}
+#endif
 
 /* A hint to the processor that this is a spin loop. */
 static inline void mt_cpu_relax(void) {

@@ -24,8 +24,8 @@
 #ifndef __linux__
 #error "mote runs on Linux: write this file's functions for your system"
 #endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
+#ifndef MT_GUARD_ADVICE /* a test sets it to an advice that no kernel knows */
+#define MT_GUARD_ADVICE 102 /* MADV_GUARD_INSTALL, Linux 6.13 */
 #endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
@@ -249,7 +249,7 @@ static size_t guard_batch(int pidfd, char *p, size_t stride, size_t count) {
     size_t page = mt_os_page_size();
     MT_ASSERT(count && count <= GUARD_BATCH);
     for (size_t i = 0; i < count; i++) pages[i] = (struct iovec){p + i * stride, page};
-    long done = syscall(SYS_process_madvise, pidfd, pages, count, MADV_GUARD_INSTALL, 0);
+    long done = syscall(SYS_process_madvise, pidfd, pages, count, MT_GUARD_ADVICE, 0);
     return done > 0 ? (size_t)done / page : 0;
 }
 
@@ -271,7 +271,7 @@ static size_t guard_batches(char *p, size_t stride, size_t count) {
 static size_t guard_light(char *p, size_t stride, size_t count) {
     size_t page = mt_os_page_size();
     size_t done = count >= GUARD_BATCH / 8 ? guard_batches(p, stride, count) : 0;
-    while (done < count && madvise(p + done * stride, page, MADV_GUARD_INSTALL) == 0) done++;
+    while (done < count && madvise(p + done * stride, page, MT_GUARD_ADVICE) == 0) done++;
     return done;
 }
 
@@ -306,7 +306,7 @@ static size_t guard_protect(char *p, size_t stride, size_t count) {
  * that the budget is exact: all guards are of one kind. */
 static int decide_guards(void *p) {
     int kind = GUARD_UNKNOWN, found = GUARD_LIGHT;
-    if (madvise(p, mt_os_page_size(), MADV_GUARD_INSTALL)) found = GUARD_PROTECT;
+    if (madvise(p, mt_os_page_size(), MT_GUARD_ADVICE)) found = GUARD_PROTECT;
     bool first = atomic_compare_exchange_strong_explicit(&os.guard_kind, &kind, found, memory_order_relaxed, memory_order_relaxed);
     return first ? found : kind;
 }
