@@ -56,7 +56,7 @@ def blocks(path):
 def kind(code):
     if re.search(r"^int main\(", code, re.M):
         return "program"
-    return "file" if re.search(r"^(static|struct|typedef|enum|#|\w[\w *]*\([^;]*\) \{$)", code, re.M) else "fragment"
+    return "file" if re.search(r"^(static|struct|typedef|enum|#|(?!while|if|for|switch|else|do)\w[\w *]*\([^;]*\) \{$)", code, re.M) else "fragment"
 
 
 def compile_and_run(path, block, options, directory):
