@@ -2,9 +2,10 @@
  * Stacks of straight-line processes: cut from slabs of MT_STACK_SLAB slots, guarded, handed out newest first.
  *
  * struct mt_stacks belongs to a runtime (any thread, lock STACK), struct mt_stack_cache to one scheduler.
- * I1 a slot's stride is the stack's size plus one page (the guard, at its low end): never a power of two. I2 a fresh stack has one
- * touched page at most, an idle one in a cache keeps its pages, one beyond the high-water mark has none. I3 a slab without stacks in
- * use is unmapped when more than one such is kept. Stacks of another size than the runtime's are mapped one by one.
+ * I1 a slot's stride is the stack's size plus one page (the guard, at its low end), or two: never a power of two. I2 a fresh stack has
+ * one touched page at most, an idle one in a cache keeps its pages, one beyond the high-water mark (MT_STACK_WARM_MAX of them in the
+ * runtime) has none. I3 a slab without stacks in use or in a cache is unmapped when more than MT_STACK_IDLE_MAX such are kept. Stacks of
+ * another size than the runtime's are mapped one by one.
  */
 #ifndef MT_SCHED_STACK_H
 #define MT_SCHED_STACK_H
@@ -14,6 +15,8 @@
 
 #define MT_STACK_SLAB 512u
 #define MT_STACK_CACHE_MAX 128u /* hot stacks a scheduler keeps; half of them go back to the runtime when it is full */
+#define MT_STACK_WARM_MAX 1024u  /* free stacks with pages that the runtime keeps besides */
+#define MT_STACK_IDLE_MAX 3u     /* slabs: enough for those, so that a burst of as many need not map them again */
 
 struct mt_stacks;
 
@@ -42,7 +45,8 @@ void mt_stack_unmap(char *top, size_t size);
 /* Whether an address lies in the guard of one of these stacks or just below (for the fault handler: async-signal-safe,
  * lock-free). Standard stacks only. */
 bool mt_stacks_is_guard(struct mt_stacks *stacks, const void *address);
-/* Whether the lowest words of a stack are untouched, where it could not be guarded; true when it is guarded. */
+/* Whether the lowest words of a stack, and those under it, are untouched, where it could not be guarded; true when it is guarded. Not
+ * lock-free. */
 bool mt_stack_intact(struct mt_stacks *stacks, char *top, size_t size);
 size_t mt_stacks_size(const struct mt_stacks *stacks);
 
