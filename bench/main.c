@@ -12,7 +12,7 @@
 
 enum { USAGE = 2, SCHEDULERS_MAX = 1024 };
 
-static const int64_t MANY = 100000000; /* the most of most things */
+enum { MANY = 100000000 }; /* the most of most things */
 
 static const char *refuse_fanin(const struct bench *bench) {
     return bench->number[1] < bench->number[0] ? "fewer messages than senders" : NULL;

@@ -17,8 +17,8 @@ STYLE = """
   .soft { fill: #57606a } .value { font-size: 10px; fill: #57606a } .mine { font-weight: 700; fill: #24292f }
   .mote { fill: #d9480f } .mote-handler { fill: #f2a65a } .erlang { fill: #8a2252 } .go { fill: #1c7fa6 }
   @media (prefers-color-scheme: dark) {
-    text, .mine { fill: #e6edf3 } .paper { fill: #0d1117 } .grid { stroke: #30363d }
-    .soft, .value { fill: #9da7b3 }
+    text { fill: #e6edf3 } .paper { fill: #0d1117 } .grid { stroke: #30363d }
+    .soft, .value { fill: #9da7b3 } .mine { fill: #e6edf3 }
     .mote { fill: #ff7a3d } .mote-handler { fill: #a8602a } .erlang { fill: #cf5b93 } .go { fill: #45b0da }
   }
 """
