@@ -45,7 +45,8 @@ WORKLOADS = {
     "lathog 2 10": "timer.sleep1ms_h2_p50 us, timer.sleep1ms_h2_p99 us",
     "pairs 3 100": "pairs.3 ns",
 }
-HANDLERS = {"pingpong", "ring", "spawn", "spawn_flood", "skynet", "memory", "fanin", "mailbox", "big", "pairs", "chameneos", "nqueens"}
+HANDLERS = {"pingpong", "ring", "spawn", "spawn_flood", "skynet", "memory", "fanin", "mailbox", "big", "pairs", "chameneos",
+            "nqueens"}
 
 # arguments: a part of the message
 REFUSED = {

@@ -116,11 +116,12 @@ static const struct kind sky_kind = {sky_body, &sky_handler};
 
 static bool sky_begin(mote_self *self, struct sky *s, bool handler, mote_term arg) {
     expect(mote_match(arg, "{?, ?, ?}", &s->parent, &s->first, &s->size), "skynet: bad argument");
+    int64_t part = s->size / 10;
     s->left = s->size == 1 ? 0 : 10;
     s->sum = s->size == 1 ? s->first : 0;
     for (int64_t k = 0; k < s->left; k++) {
         mote_term child;
-        sure(mote_build(mote_scratch(self), &child, "{?, ?, ?}", mote_self_pid(self), s->first + k * (s->size / 10), s->size / 10));
+        sure(mote_build(mote_scratch(self), &child, "{?, ?, ?}", mote_self_pid(self), s->first + k * part, part));
         start(self, handler, &sky_kind, child);
     }
     return s->left > 0;

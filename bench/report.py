@@ -140,8 +140,8 @@ def median_table(results: Results) -> str:
 
 def count_text(results: Results) -> str:
     words = [verdict.word for verdict in verdicts(results)]
-    measured = len(words) - words.count("not measured")
-    return f"{words.count('met')} of {len(words)} targets met, {words.count('**missed**')} missed, {len(words) - measured} not measured"
+    return (f"{words.count('met')} of {len(words)} targets met, {words.count('**missed**')} missed, "
+            f"{words.count('not measured')} not measured")
 
 
 def noise_text(results: Results) -> str:
@@ -149,9 +149,9 @@ def noise_text(results: Results) -> str:
     if not shares:
         return ""
     dirty = sum(share > FOREIGN_MAX for share in shares)
-    return (f"Other programs took {statistics.median(shares):.0%} of the cores in the median of all figures, {max(shares):.0%} at "
-            f"worst; {dirty} of {len(shares)} figures were taken beside more than {FOREIGN_MAX:.0%} and count only where there are "
-            f"no two better ones.\n")
+    return (f"Other programs took {statistics.median(shares):.0%} of the cores in the median of all figures, "
+            f"{max(shares):.0%} at worst; {dirty} of {len(shares)} figures were taken beside more than {FOREIGN_MAX:.0%} "
+            f"and count only where there are no two better ones.\n")
 
 
 def page(results: Results) -> str:

@@ -104,9 +104,10 @@ class Runs(unittest.TestCase):
                          [("skynet", 12.5, "ms"), ("bigbin.copy", 9.1, "GB/s")])
 
     def test_failures(self):
-        for command, message in (("exit 3", "exit code 3"), ("echo why >&2; exit 1", "why"), ("sleep 60 & wait", "not done in 0.2 s")):
+        for command, timeout, message in (("exit 3", 30, "exit code 3"), ("echo why >&2; exit 1", 30, "why"),
+                                          ("sleep 60 & wait", 0.2, "not done in 0.2 s")):
             with self.assertRaisesRegex(self.runner.Failed, message):
-                self.runner.call(["sh", "-c", command], {}, 0.2)
+                self.runner.call(["sh", "-c", command], {}, timeout)
         with self.assertRaisesRegex(self.runner.Failed, "no results"):
             self.runner.parse("nothing\n")
 
