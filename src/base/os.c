@@ -3,6 +3,10 @@
 #define _GNU_SOURCE
 #include "base/os.h"
 
+#ifndef __linux__
+#error "mote runs on Linux: write this file's functions for your system"
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,9 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef __linux__
-#error "mote runs on Linux: write this file's functions for your system"
-#endif
 #ifndef MT_GUARD_ADVICE /* a test sets it to an advice that no kernel knows */
 #define MT_GUARD_ADVICE 102 /* MADV_GUARD_INSTALL, Linux 6.13 */
 #endif
@@ -33,6 +34,7 @@
 _Static_assert(sizeof(long) == 8 && sizeof(time_t) == 8, "64-bit Linux only");
 
 #define NS_PER_S UINT64_C(1000000000)
+#define ADVICE_NONSENSE 0x7fff   /* an advice that no kernel knows */
 #define GUARD_BATCH 64u          /* guards per system call */
 #define MAPS_DEFAULT 65530u      /* the kernel's map limit where it cannot be read */
 #define LOG_BYTES_MAX 4096u      /* one atomic write to a pipe */
@@ -302,10 +304,12 @@ static size_t guard_protect(char *p, size_t stride, size_t count) {
     return done;
 }
 
-/* Finds out, once for the whole program, what the kernel can do, on the page at p. The first thread's answer counts, so
- * that the budget is exact: all guards are of one kind. */
+/* Finds out, once for the whole program, what the kernel can do, on the page at p. An emulator (qemu-user) takes every advice
+ * and follows none: it takes nonsense too. The first thread's answer counts, so that the budget is exact: all guards are of
+ * one kind. */
 static int decide_guards(void *p) {
     int kind = GUARD_UNKNOWN, found = GUARD_LIGHT;
+    if (madvise(p, mt_os_page_size(), ADVICE_NONSENSE) == 0) found = GUARD_PROTECT;
     if (madvise(p, mt_os_page_size(), MT_GUARD_ADVICE)) found = GUARD_PROTECT;
     bool first = atomic_compare_exchange_strong_explicit(&os.guard_kind, &kind, found, memory_order_relaxed, memory_order_relaxed);
     return first ? found : kind;
