@@ -169,7 +169,7 @@ static const struct row {
     int key_order;
 } rows[] = {
 #define X(a, b, order, same, key_order) {a, b, order, same, key_order},
-#include "order_test.inc"
+#include "term/order_test.inc"
 #undef X
 };
 #define ROWS (sizeof rows / sizeof *rows)
