@@ -78,7 +78,8 @@ static bool ended_normally(mote_term reason) {
 /* ------------------------------------------------------------------------------------------------- reader */
 
 struct reader {
-    mote_pid coordinator; /* word 0: it never got as far as init */
+    mote_pid coordinator;
+    bool started; /* there is somebody to report to */
     mote_pid counters[CENSUS_COUNTERS_MAX];
     uint32_t sent[CENSUS_COUNTERS_MAX]; /* batches, to each counter */
     size_t counter_count;
@@ -250,19 +251,19 @@ static void reader_init(mote_self *self, mote_term arg, void *state) {
     struct reader *r = state;
     mote_bytes path;
     mote_term counters;
-    mote_pid coordinator;
     r->fd = -1;
     r->hash = CENSUS_HASH_START;
     r->table.used_max = SIZE_MAX; /* FLUSH_BYTES is the limit */
-    bool fits = mote_match(arg, "{?, {?, ?, ?, ?}}", &path, &coordinator, &counters, &r->min_length, &r->size_max);
-    assert(fits && mote_tuple_size(counters, &r->counter_count) == MOTE_OK && r->counter_count <= CENSUS_COUNTERS_MAX);
+    r->started = mote_match(arg, "{?, {?, ?, ?, ?}}", &path, &r->coordinator, &counters, &r->min_length, &r->size_max);
+    assert(r->started);
+    must(self, mote_tuple_size(counters, &r->counter_count), "counting the counters");
+    assert(r->counter_count > 0 && r->counter_count <= CENSUS_COUNTERS_MAX);
     for (size_t k = 0; k < r->counter_count; k++) {
-        mote_term counter = MOTE_TERM_NONE;
-        fits = mote_tuple_get(counters, k, &counter) == MOTE_OK && mote_pid_get(counter, &r->counters[k]) == MOTE_OK;
-        assert(fits);
+        mote_term counter;
+        must(self, mote_tuple_get(counters, k, &counter), "finding a counter");
+        must(self, mote_pid_get(counter, &r->counters[k]), "finding a counter");
     }
     r->path = mote_alloc(self, path.size + 1);
-    r->coordinator = coordinator; /* from here on there is somebody to report to */
     must(self, r->path ? MOTE_OK : MOTE_ENOMEM, "memory");
     memcpy(r->path, path.data, path.size);
     r->path_size = path.size;
@@ -276,7 +277,7 @@ static void reader_handle(mote_self *self, mote_term message, void *state) {
 
 static void reader_stop(mote_self *self, mote_term reason, void *state) {
     struct reader *r = state;
-    if (r->coordinator.word == 0) return;
+    if (!r->started) return;
     if (r->fd >= 0) close(r->fd);
     bool normal = ended_normally(reason);
     mote_bytes sent = bytes_of(r->sent, r->counter_count * sizeof r->sent[0]);
@@ -421,6 +422,21 @@ struct walker {
     struct listing *listing;
 };
 
+/* As must(), and tells the coordinator first: a walker has no stop callback that would do it. */
+static void walk_must(mote_self *self, struct walker *w, mote_err err, const char *what) {
+    if (err == MOTE_OK) return;
+    char text[200];
+    snprintf(text, sizeof text, "%s: %s", what, mote_err_text(err));
+    must_report(mote_send(self, w->coordinator, "{failed, ?}", bytes_of(text, strlen(text))));
+    must(self, err, what);
+}
+
+static void *walk_alloc(mote_self *self, struct walker *w, size_t size) {
+    void *memory = mote_alloc(self, size);
+    walk_must(self, w, memory ? MOTE_OK : MOTE_ENOMEM, "memory for the walk");
+    return memory;
+}
+
 static void list(void *context) {
     struct listing *l = context;
     l->count = 0;
@@ -462,13 +478,13 @@ static void heed(mote_self *self, struct walker *w) {
 static void push(mote_self *self, struct walker *w, const char *path) {
     if (w->pending_count == w->pending_capacity) {
         size_t capacity = 2 * w->pending_capacity + 64;
-        char **grown = must_alloc(self, capacity * sizeof *grown);
+        char **grown = walk_alloc(self, w, capacity * sizeof *grown);
         if (w->pending_count) memcpy(grown, w->pending, w->pending_count * sizeof *grown);
         mote_dealloc(self, w->pending);
         w->pending = grown;
         w->pending_capacity = capacity;
     }
-    char *copy = must_alloc(self, strlen(path) + 1);
+    char *copy = walk_alloc(self, w, strlen(path) + 1);
     strcpy(copy, path);
     w->pending[w->pending_count++] = copy;
 }
@@ -493,11 +509,11 @@ static void visit(mote_self *self, struct walker *w, const char *path, const str
     mote_bytes name = {path, strlen(path)};
     if (S_ISREG(e->mode)) {
         mote_term arg;
-        must(self, mote_build(mote_scratch(self), &arg, "{?, ?}", name, w->job), "naming a file");
-        must(self, mote_spawn_handler(self, &reader, arg, NULL), "spawning a reader");
+        walk_must(self, w, mote_build(mote_scratch(self), &arg, "{?, ?}", name, w->job), "naming a file");
+        walk_must(self, w, mote_spawn_handler(self, &reader, arg, NULL), "spawning a reader");
     } else {
         enum census_why why = e->error ? why_of(e->error) : S_ISLNK(e->mode) ? CENSUS_SYMLINK : CENSUS_SPECIAL;
-        must(self, mote_send(self, w->coordinator, "{skipped, ?, ?, ?, <<>>, 0, 0, <<>>}", (int)why, name, e->error),
+        walk_must(self, w, mote_send(self, w->coordinator, "{skipped, ?, ?, ?, <<>>, 0, 0, <<>>}", (int)why, name, e->error),
              "reporting");
     }
 }
@@ -509,15 +525,15 @@ static void walk_directory(mote_self *self, struct walker *w, const char *path) 
     l->end = false;
     l->error = 0;
     do {
-        must(self, mote_blocking(self, list, l), "reading a directory");
+        walk_must(self, w, mote_blocking(self, list, l), "reading a directory");
         mote_bytes name = {path, strlen(path)};
-        if (first && l->dir) must(self, mote_send(self, w->coordinator, "{directory, ?}", name), "reporting");
-        if (l->error) must(self, mote_send(self, w->coordinator, "{closed, ?, ?}", name, l->error), "reporting");
+        if (first && l->dir) walk_must(self, w, mote_send(self, w->coordinator, "{directory, ?}", name), "reporting");
+        if (l->error) walk_must(self, w, mote_send(self, w->coordinator, "{closed, ?, ?}", name, l->error), "reporting");
         first = false;
         for (size_t i = 0; i < l->count && !w->stopped; i++) {
             const char *between = path[strlen(path) - 1] == '/' ? "" : "/";
             size_t size = strlen(path) + strlen(between) + strlen(l->entries[i].name) + 1;
-            char *whole = must_alloc(self, size);
+            char *whole = walk_alloc(self, w, size);
             snprintf(whole, size, "%s%s%s", path, between, l->entries[i].name);
             visit(self, w, whole, &l->entries[i]);
             mote_dealloc(self, whole);
@@ -529,12 +545,12 @@ static void walk_directory(mote_self *self, struct walker *w, const char *path) 
 
 static void walk(mote_self *self, struct walker *w, mote_term roots) {
     mote_term root;
-    w->listing = must_alloc(self, sizeof *w->listing);
-    must(self, mote_cleanup_add(self, close_listing, w->listing), "registering a clean-up");
+    w->listing = walk_alloc(self, w, sizeof *w->listing);
+    walk_must(self, w, mote_cleanup_add(self, close_listing, w->listing), "registering a clean-up");
     while (!w->stopped && mote_list_get(roots, &root, &roots) == MOTE_OK) {
         mote_bytes bytes;
-        must(self, mote_bytes_get(root, &bytes), "reading a path");
-        char *path = must_alloc(self, bytes.size + 1);
+        walk_must(self, w, mote_bytes_get(root, &bytes), "reading a path");
+        char *path = walk_alloc(self, w, bytes.size + 1);
         memcpy(path, bytes.data, bytes.size);
         struct stat s;
         struct entry e = {.error = lstat(path, &s) == 0 ? 0 : errno};
@@ -559,7 +575,7 @@ static void walker(mote_self *self, mote_term arg) {
     assert(fits);
     w.credits = w.readers_max;
     walk(self, &w, roots);
-    must(self, mote_send(self, w.coordinator, "{walked, ?, ?, ?}", w.found, w.peak, w.capped), "reporting");
+    walk_must(self, &w, mote_send(self, w.coordinator, "{walked, ?, ?, ?}", w.found, w.peak, w.capped), "reporting");
 }
 
 /* -------------------------------------------------------------------------------------------- coordinator */

@@ -49,6 +49,7 @@ struct census_options {
     uint64_t files_max;  /* 0: no limit */
     uint64_t total_max;  /* bytes of all files; 0: no limit */
     sigset_t signals;    /* blocked in every thread; one that is pending ends the walk */
+    bool everything;     /* the paths are the default ones */
     bool live;           /* show progress on stderr */
 };
 

@@ -188,6 +188,7 @@ static int parse(int argc, char **argv, struct command *c) {
         set(c, option, value);
     }
     bool chosen = argv[optind] != NULL;
+    c->options.everything = !chosen;
     int code = chosen ? take_paths(c, argv + optind) : 0;
     if (code) return code;
     if (!chosen && !add_default_paths(c)) return usage_error("out of memory", NULL, "name the paths to count");

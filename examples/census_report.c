@@ -19,6 +19,7 @@
 #define BAR_COLUMNS 40u
 #define WORD_COLUMNS 24u
 #define PATH_COLUMNS 100u
+#define PATHS_SHOWN 5u
 
 static const struct {
     const char *name; /* in JSON */
@@ -75,8 +76,9 @@ static double per_second(uint64_t count, uint64_t ns) {
     return ns ? (double)count / seconds(ns) : 0;
 }
 
-/* A bar of `share` (0 to 1) of `columns`, padded with blanks: eighths of a block where the terminal knows them, else #. */
-static void bar_print(const struct look *look, double share, unsigned columns) {
+/* A bar of `share` (0 to 1) of `columns`: eighths of a block where the terminal knows them, else #. Gives the columns that
+ * are left of it. */
+static int bar_print(const struct look *look, double share, unsigned columns) {
     static const char *const eighths[] = {"", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589"};
     share = share < 0 ? 0 : share > 1 ? 1 : share;
     unsigned units = (unsigned)(share * columns * 8 + 0.5), whole = look->utf8 ? units / 8 : (units + 4) / 8, used = whole;
@@ -86,7 +88,8 @@ static void bar_print(const struct look *look, double share, unsigned columns) {
         fputs(eighths[units % 8], stdout);
         used++;
     }
-    printf("%s%*s", paint(look, PLAIN), (int)(columns - used), "");
+    fputs(paint(look, PLAIN), stdout);
+    return (int)(columns - used);
 }
 
 /* Writes what stands for one character into `text`; gives its columns, and the bytes it takes into `bytes`. */
@@ -235,9 +238,9 @@ static void schedulers_print(const struct look *look, const struct census_result
         const mote_scheduler_info *s = &r->schedulers[i];
         double share = r->runtime.uptime_ns ? (double)s->busy_ns / (double)r->runtime.uptime_ns : 0;
         printf("  scheduler %-2u ", i + 1);
-        bar_print(look, share, BAR_COLUMNS / 2);
-        printf("  %3.0f %%  %7s ms busy  %9s turns  %7s stolen\n", 100 * share, grouped(busy, s->busy_ns / 1000000),
-               grouped(turns, s->turns), grouped(steals, s->steals));
+        int left = bar_print(look, share, BAR_COLUMNS / 2);
+        printf("%*s  %3.0f %%  %7s ms busy  ", left, "", 100 * share, grouped(busy, s->busy_ns / 1000000));
+        printf("%9s turns  %7s stolen\n", grouped(turns, s->turns), grouped(steals, s->steals));
     }
     putchar('\n');
 }
@@ -246,18 +249,19 @@ void census_report_print(const struct census_options *options, const struct cens
     struct look look = look_of_stdout();
     if (result->signal)
         printf("%sinterrupted: this is what was counted so far%s\n\n", paint(&look, YELLOW), paint(&look, PLAIN));
-    printf("census of");
-    for (size_t i = 0; i < options->path_count && i < 5; i++) {
+    printf("census of%s", options->everything ? " this machine's documentation and headers" : "");
+    for (size_t i = 0; !options->everything && i < options->path_count && i < PATHS_SHOWN; i++) {
         putchar(' ');
         cut_print(options->paths[i], strlen(options->paths[i]), PATH_COLUMNS / 2);
     }
-    if (options->path_count > 5) printf(" and %zu more", options->path_count - 5);
+    if (!options->everything && options->path_count > PATHS_SHOWN)
+        printf(" and %zu more", options->path_count - PATHS_SHOWN);
     printf(": words of %u letters and more\n\n", options->min_length);
     top_print(&look, result);
     skips_print(&look, result);
     figures_print(&look, result);
     schedulers_print(&look, result);
-    if (result->capped) puts("  stopped at the limit of --max-files or --max-total: there is more\n");
+    if (result->capped) puts("  there is more: it stopped at --max-files or --max-total\n");
 }
 
 void census_compare_print(const struct census_result *one, const struct census_result *all) {
