@@ -54,6 +54,7 @@ docs:
 install: build
 	@meson configure build --prefix $(abspath $(PREFIX))
 	@DESTDIR=$(DESTDIR) meson install -C build
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig # so that programs find the library at once
 
 clean:
 	rm -rf build build-*

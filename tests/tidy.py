@@ -46,7 +46,7 @@ OS_CALLS = """
     open openat close read write readv writev pipe pipe2 eventfd epoll_\\w+ poll ppoll select socket bind listen accept accept4 connect
     getrandom getentropy rand random getenv secure_getenv sysconf sched_yield sched_getaffinity getrusage prctl
     malloc calloc realloc free aligned_alloc posix_memalign strdup strndup
-    printf fprintf puts fputs fopen perror abort exit _exit
+    printf fprintf puts fputs fopen perror exit _exit
 """.split()
 # Where else than in base/os.c: file: (calls, why).
 OS_EXCEPTIONS = {
