@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A compiled pattern: a template for building (pattern_build.c) and a program for matching (pattern_match.c), both made from
+ * the text once (pattern.c).
+ *
+ * Constant once made, but for `reported`; any thread.
+ * I1 the template is one fragment, root object first; its pointers are byte offsets from its start, and hold tags. Every hole
+ *    stands at one place in it, where it holds nil, or nowhere (its key came again later).
+ * I2 the program's operands are words at base[from][index]; base[0] is the root, base[d] an object d levels down.
+ * I3 a bad pattern has neither; it stands at its site so that it is compiled and reported once.
+ */
+#ifndef MT_TERM_PATTERN_H
+#define MT_TERM_PATTERN_H
+
+#include "term/term.h"
+
+#define MT_HOLES_MAX 16u
+#define MT_DEPTH_MAX 64u
+#define MT_NOWHERE UINT32_MAX
+
+enum mt_op_code {
+    MT_OP_WORD,   /* the word itself: an immediate */
+    MT_OP_SAME,   /* =:= to `word` */
+    MT_OP_BYTES,  /* `word` is a tuple: a binary, and perhaps the text of the same bytes; =:= to either */
+    MT_OP_BIND,   /* ? */
+    MT_OP_PIN,    /* ^ */
+    MT_OP_TUPLE,  /* the header is `word`; base[to] becomes its elements */
+    MT_OP_CONS,   /* base[to] becomes its head and tail */
+    MT_OP_MAP,    /* a map */
+    MT_OP_FIND,   /* of a map: base[to] becomes the value of key `word` */
+    MT_OP_LOOK,   /* the same with either of a tuple's keys, as MT_OP_BYTES */
+    MT_OP_FETCH,  /* the same with the argument of ^ as key */
+    MT_OP_SEARCH, /* the same with the first key for which the next `word` ops, with base[to], hold */
+};
+
+struct mt_op {
+    uint8_t code;
+    uint8_t from;
+    uint8_t to;
+    uint8_t hole;
+    uint32_t index;
+    uint64_t word;
+};
+
+struct mt_slot {
+    uint32_t at;   /* its word of the template, or MT_NOWHERE */
+    uint32_t text; /* its byte in the text */
+    bool pin;
+    bool in_key; /* of a map: can be built, and looked up when it is ^ */
+};
+
+enum mt_root { MT_ROOT_OBJECT, MT_ROOT_CONST, MT_ROOT_HOLE };
+
+struct mt_pattern {
+    struct mt_pattern *next; /* const once listed: all patterns of this program */
+    const mote_site *site;   /* const: borrowed for ever */
+    _Atomic bool reported;   /* atomic: relaxed */
+    bool bad;                /* const, as all below */
+    const char *why;         /* bad: what is wrong */
+    uint32_t why_at;         /* and where */
+    bool plain;              /* the template is copied and holes filled in, nothing else */
+    bool counted;            /* the template holds counts */
+    enum mt_root root;
+    uint64_t root_word; /* tag of the object, or the constant */
+    uint32_t any_at;    /* byte of the first _, or MT_NOWHERE */
+    uint32_t holes;
+    uint32_t binds;     /* bit i: hole i is ? */
+    uint32_t bad_binds; /* those of them that stand in keys */
+    uint32_t words;     /* of the template */
+    uint32_t relocs_count;
+    uint32_t maps_count;
+    uint32_t ops_count;
+    uint32_t ops_capacity;
+    uint64_t *words_at; /* the template */
+    uint32_t *relocs;   /* its words that are pointers */
+    uint32_t *maps;     /* its maps whose keys have holes: to be put in order, inner ones first */
+    struct mt_op *ops;
+    mote_arena *arena; /* constants of ops */
+    struct mt_slot slots[MT_HOLES_MAX];
+};
+
+/* Says what is wrong at byte `at` of the pattern's text (MT_NOWHERE: of it as a whole), on stderr, if nothing was said of it
+ * before. Gives `err`. */
+__attribute__((cold)) mote_err mt_pattern_report(const struct mt_pattern *pattern, mote_err err, uint32_t at, const char *what);
+/* The same of an argument in the wrong place: MOTE_EHOLE. */
+__attribute__((cold)) mote_err mt_pattern_report_hole(const struct mt_pattern *pattern, size_t hole, mote_arg_kind kind, bool matching);
+/* The same of a number of arguments that is not that of holes: MOTE_EPATTERN. */
+__attribute__((cold)) mote_err mt_pattern_report_count(const struct mt_pattern *pattern, size_t count);
+
+static inline bool mt_arg_is_value(mote_arg_kind kind) { return kind >= MOTE_ARG_INT && kind <= MOTE_ARG_BYTES; }
+static inline bool mt_arg_is_address(mote_arg_kind kind) { return kind >= MOTE_ARG_TO_INT && kind <= MOTE_ARG_TO_BYTES; }
+
+#endif
