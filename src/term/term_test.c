@@ -627,6 +627,30 @@ static void copies_are_equal(void) {
     CHECK(mote_atom_count() <= MT_ATOM_FIRST_FREE + 3); /* permanent, m, f */
 }
 
+/* Objects of other nodes hold their node's atom, closures of others are bytes. */
+static void copies_of_foreign_objects(void) {
+    static const enum mt_kind kinds[] = {MT_PID_FAR, MT_PORT_FAR, MT_REF_FAR};
+    mote_arena *arena = mote_arena_new(0), *other = mote_arena_new(0);
+    mote_term terms[5], node = mote_atom_make_counted(arena, "n@far", 5);
+    for (size_t i = 0; i < 5; i++) {
+        uint64_t *p = mt_arena_words(arena, 4);
+        p[0] = i < 3 ? mt_header(kinds[i], 3) : mt_header(MT_OPAQUE, 3);
+        p[1] = i < 3 ? node.word : 9 + i;
+        p[2] = p[3] = UINT64_C(0x0202020202020202); /* no atom, though it looks like one */
+        if (i < 3) mt_atom_hold(node.word);
+        terms[i] = (mote_term){mt_boxed(p)};
+        check_copy(terms[i]);
+    }
+    CHECK(mote_term_compare(terms[3], terms[4]) < 0 && mote_term_compare(terms[4], terms[3]) > 0);
+    CHECK(mote_term_hash(terms[3]) != mote_term_hash(terms[4]));
+    mote_term copy = mote_term_copy(other, mote_tuple_make(arena, 5, terms));
+    mote_arena_free(arena);
+    CHECK_STR(mote_atom_name((mote_atom){node.word}, NULL), "n@far");
+    CHECK_INT(mote_term_type(copy), MOTE_TUPLE);
+    mote_arena_free(other);
+    CHECK_INT(mote_atom_count(), MT_ATOM_FIRST_FREE);
+}
+
 static void sizes(void) {
     mote_arena *arena = mote_arena_new(0);
     size_t words = 7;
@@ -704,5 +728,5 @@ int main(int argc, char **argv) {
                               TEST(unaligned_bits), TEST(text), TEST(shared_binaries), TEST(released_once_by_threads), TEST(tuples),
                               TEST(lists), TEST(maps), TEST(map_put), TEST(arena_limit), TEST(arena_rewinds), TEST(counted_atoms_in_terms),
                               TEST(deep_heads), TEST(deep_tails), TEST(deep_first), TEST(deep_last), TEST(deep_keys), TEST(deep_values), TEST(deep_middle),
-                              TEST(copies_are_equal), TEST(sizes), TEST(out_of_memory), {0}});
+                              TEST(copies_are_equal), TEST(copies_of_foreign_objects), TEST(sizes), TEST(out_of_memory), {0}});
 }
