@@ -52,6 +52,8 @@ OS_CALLS = """
 OS_EXCEPTIONS = {
     "src/base/lock.c": (r"pthread_mutex_\w+", "it is the mutex"),
     "src/base/segv.c": (r"sig\w+|raise|pthread_mutex_\w+", "it is the fault handler; see segv.h"),
+    "src/sched/poll.c": (r"ppoll", "it waits on libuv's descriptor: libuv itself counts in milliseconds"),
+    "src/proc/runtime.c": (r"getenv", "MOTE_SCHEDULERS, read once at start"),
 }
 # Files that may depend on the processor or the system.
 PLATFORM_FILES = re.compile(r"src/(base/(os|atomic|segv)|sched/switch)\w*\.[chS]$")
