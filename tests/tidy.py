@@ -52,7 +52,7 @@ OS_CALLS = """
 OS_EXCEPTIONS = {
     "src/base/lock.c": (r"pthread_mutex_\w+", "it is the mutex"),
     "src/base/segv.c": (r"sig\w+|raise|pthread_mutex_\w+", "it is the fault handler; see segv.h"),
-    "src/sched/poll.c": (r"ppoll", "it waits on libuv's descriptor: libuv itself counts in milliseconds"),
+    "src/sched/poll.c": (r"p?poll|epoll_\w+", "it is the poller: libuv itself counts in milliseconds and does not tell what it refuses"),
     "src/proc/runtime.c": (r"getenv", "MOTE_SCHEDULERS, read once at start"),
 }
 # Files that may depend on the processor or the system.
