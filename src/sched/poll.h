@@ -4,7 +4,9 @@
  * mt_poll_arm() and mt_poll_disarm() from any thread (lock POLL; they hand the watch over and wake the poller if it sleeps).
  * mt_poll_run() by one thread at a time: the caller holds the poller's role (mt_poll_enter / mt_poll_leave, an atomic flag).
  * I1 a watch is armed once and fires once, or is disarmed. I2 events are collected under the role and given to the caller as an array,
- * so that nobody is called back from inside libuv. I3 a watch is freed by the poller alone.
+ * so that nobody is called back from inside libuv. I3 a watch is freed by the poller alone. I4 a watch reaches libuv and the kernel in
+ * one hold of the lock: libuv aborts the program when it meets a descriptor closed in between, and after mt_poll_disarm() anybody may
+ * close it. (The calls for this are the only ones under the lock.) libuv makes watched descriptors non-blocking.
  */
 #ifndef MT_SCHED_POLL_H
 #define MT_SCHED_POLL_H
@@ -26,10 +28,12 @@ mote_err mt_poll_new(struct mt_poll **poll);
 void mt_poll_free(struct mt_poll *poll);
 
 /* Watches fd for `events` once. `ticket` is a number never used before; `owner` is kept for the event. MOTE_EBUSY when the fd is
- * watched already, MOTE_EOS (bad descriptor, or one that cannot be polled), MOTE_ENOMEM. Errors of libuv that show up only when the
- * poller takes the watch over are reported as an event with all bits set. Any thread. */
+ * watched already (also one that was closed without disarming it), MOTE_EOS (bad descriptor, or one that cannot be polled),
+ * MOTE_ENOMEM. Errors of libuv that show up only when the poller takes the watch over are reported as an event with all bits set, and
+ * so is an error of the descriptor; a hang-up sets the bits that were asked for. Any thread. */
 mote_err mt_poll_arm(struct mt_poll *poll, int fd, int events, uint64_t owner, uint64_t ticket);
-/* Takes a watch back. MOTE_OK: it will not fire (after the events already given out); MOTE_NOMATCH: it has, or never was. Any thread. */
+/* Takes a watch back. MOTE_OK: it will not fire (after the events already given out), and the descriptor may be closed; MOTE_NOMATCH:
+ * it has, or never was. Any thread. */
 mote_err mt_poll_disarm(struct mt_poll *poll, uint64_t ticket);
 /* Watches armed or handed over: whether running the poller makes sense. Lock-free. */
 unsigned mt_poll_armed(const struct mt_poll *poll);

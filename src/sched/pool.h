@@ -13,8 +13,8 @@
 struct mt_pool;
 
 struct mt_job {
-    struct mt_job *next;
-    void (*run)(void *context);
+    struct mt_job *next;              /* the pool's */
+    void (*run)(void *context);       /* may block */
     void *context;
     void (*done)(struct mt_job *job); /* takes the job */
 };
@@ -23,9 +23,9 @@ struct mt_job {
 struct mt_pool *mt_pool_new(unsigned threads_max, uint64_t idle_ns);
 /* Waits for the jobs accepted so far and joins all threads. Takes. Blocks. */
 void mt_pool_free(struct mt_pool *pool);
-/* Accepts a job; takes it on success. MOTE_EOS when there is no thread and none can be started. Never blocks. */
+/* Accepts a job; takes it on success. MOTE_EOS or MOTE_ENOMEM when there is no thread and none can be started. Never blocks. */
 mote_err mt_pool_run(struct mt_pool *pool, struct mt_job *job);
-/* Jobs waiting or running. */
+/* Jobs waiting or running (until `done` has returned). */
 size_t mt_pool_busy(struct mt_pool *pool);
 
 #endif
