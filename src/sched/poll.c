@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <uv.h>
 
 #include "base/atomic.h"
@@ -39,6 +38,7 @@ struct watch { /* MT_SHARED */
 struct mt_poll { /* MT_SHARED */
     uv_loop_t loop;             /* owner: the poller */
     uv_async_t async;           /* const; uv_async_send() by any thread */
+    int probe;                  /* const: an epoll set that is always empty: fd_check() */
     struct watch *fired;        /* owner: the poller: oldest first */
     struct watch **fired_end;   /* owner: the poller */
     _Atomic bool role;          /* atomic: acquire in mt_poll_enter(), release in mt_poll_leave() */
@@ -263,28 +263,41 @@ static void sleep_until(struct mt_poll *p, uint64_t deadline_ns, uint64_t now_ns
 
 /* ------------------------------------------------------------------------------------------------------ contract */
 
-static mote_err poll_init(struct mt_poll *p) {
-    p->bucket_count = BUCKETS_MIN;
-    p->fd_count = FDS_MIN;
-    p->buckets = mt_os_alloc_zero(BUCKETS_MIN * sizeof *p->buckets);
-    p->by_fd = mt_os_alloc_zero(FDS_MIN * sizeof *p->by_fd);
-    if (!p->buckets || !p->by_fd) return MOTE_ENOMEM;
+static void probe_close(int probe) {
+    uv_fs_t req;
+    uv_fs_close(NULL, &req, probe, NULL);
+    uv_fs_req_cleanup(&req);
+}
+
+/* The parts that the system gives. */
+static mote_err loop_init(struct mt_poll *p) {
+    p->probe = epoll_create1(EPOLL_CLOEXEC);
+    if (p->probe < 0) return MOTE_EOS;
     int err = uv_loop_init(&p->loop);
-    if (err) return err == UV_ENOMEM ? MOTE_ENOMEM : MOTE_EOS;
+    if (err) goto no_loop;
     p->loop.data = p;
-    if (uv_async_init(&p->loop, &p->async, on_async) == 0) return MOTE_OK;
-    err = uv_loop_close(&p->loop);
-    MT_ASSERT(err == 0);
-    return MOTE_EOS;
+    err = uv_async_init(&p->loop, &p->async, on_async);
+    if (!err) return MOTE_OK;
+    uv_loop_close(&p->loop);
+no_loop:
+    probe_close(p->probe);
+    errno = -err;
+    return err == UV_ENOMEM ? MOTE_ENOMEM : MOTE_EOS;
 }
 
 mote_err mt_poll_new(struct mt_poll **poll) {
+    mote_err err = MOTE_ENOMEM;
     struct mt_poll *p = mt_os_alloc_zero(sizeof *p);
-    if (!p) return MOTE_ENOMEM;
-    mote_err err = poll_init(p);
-    if (err) goto fail;
+    if (!p) return err;
+    p->bucket_count = BUCKETS_MIN;
+    p->fd_count = FDS_MIN;
     p->fired_end = &p->fired;
     p->request_end = &p->requests;
+    p->buckets = mt_os_alloc_zero(BUCKETS_MIN * sizeof *p->buckets);
+    p->by_fd = mt_os_alloc_zero(FDS_MIN * sizeof *p->by_fd);
+    if (!p->buckets || !p->by_fd) goto fail;
+    err = loop_init(p);
+    if (err) goto fail;
     mt_lock_init(&p->mu, MT_RANK_POLL);
     *poll = p;
     return MOTE_OK;
@@ -321,27 +334,27 @@ void mt_poll_free(struct mt_poll *poll) {
     MT_ASSERT(busy == 0 && mt_poll_armed(poll) == 0);
     busy = uv_loop_close(&poll->loop);
     MT_ASSERT(busy == 0);
+    probe_close(poll->probe);
     mt_lock_fini(&poll->mu);
     mt_os_free(poll->buckets);
     mt_os_free(poll->by_fd);
     mt_os_free(poll);
 }
 
-/* MOTE_EOS for what the kernel would not watch, as far as it can be told without trying: closed descriptors, files. */
-static mote_err fd_check(int fd) {
-    uv_fs_t req;
-    int err = fd < 0 ? UV_EBADF : uv_fs_fstat(NULL, &req, fd, NULL);
-    if (!err && (S_ISREG(req.statbuf.st_mode) || S_ISDIR(req.statbuf.st_mode))) err = UV_EPERM;
-    if (fd >= 0) uv_fs_req_cleanup(&req);
-    if (!err) return MOTE_OK;
-    errno = -err;
-    return MOTE_EOS;
+/* Whether the kernel would watch a descriptor: tried out on a set of its own, as libuv would tell the poller only, or abort. */
+static mote_err fd_check(const struct mt_poll *p, int fd) {
+    struct epoll_event none = {0};
+    int err = epoll_ctl(p->probe, EPOLL_CTL_ADD, fd, &none);
+    if (err && errno != EEXIST) return errno == ENOMEM ? MOTE_ENOMEM : MOTE_EOS; /* EEXIST: another thread does the same */
+    err = epoll_ctl(p->probe, EPOLL_CTL_DEL, fd, &none);
+    MT_ASSERT(err == 0 || errno == ENOENT || errno == EBADF || errno == EPERM); /* closed or done by another thread meanwhile */
+    return MOTE_OK;
 }
 
 mote_err mt_poll_arm(struct mt_poll *poll, int fd, int events, uint64_t owner, uint64_t ticket) {
     bool asleep = false;
     MT_ASSERT(events && !(events & ~ALL));
-    mote_err err = fd_check(fd);
+    mote_err err = fd_check(poll, fd);
     if (err) return err;
     struct watch *w = mt_os_alloc_zero(sizeof *w);
     if (!w) return MOTE_ENOMEM;

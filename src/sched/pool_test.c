@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "base/atomic.h"
 #include "check.h"
@@ -20,13 +18,9 @@ static struct mt_pool *pool;
 static _Atomic unsigned running, running_max, done_count;
 static _Atomic bool gate; /* jobs wait until it is open */
 
-/* Lets others run while a condition does not hold; the test's time limit is the end of it. */
-static void pause_shortly(void) {
-    struct timespec t = {0, 200000};
-    nanosleep(&t, NULL);
-}
+/* Lets others run until a condition holds; the test's time limit is the end of it. */
 #define UNTIL(cond) \
-    while (!(cond)) pause_shortly()
+    while (!(cond)) mt_os_thread_yield()
 
 /* Threads of pools, by their name: sanitizers and emulators have some of their own. */
 static unsigned threads(void) {
@@ -85,7 +79,7 @@ static void maximum(void) {
     for (unsigned i = 0; i < 100; i++) CHECK_OK(mt_pool_run(pool, &w[i].job));
     CHECK_INT(mt_pool_busy(pool), 100);
     UNTIL(atomic_load(&running) == 3);
-    for (unsigned i = 0; i < 20; i++) pause_shortly(), CHECK_INT(atomic_load(&running), 3);
+    for (unsigned i = 0; i < 100; i++) mt_os_thread_yield(), CHECK_INT(atomic_load(&running), 3);
     UNTIL(threads() == 3);
     atomic_store(&gate, true);
     UNTIL(mt_pool_busy(pool) == 0);
@@ -142,7 +136,7 @@ static void idling_races(void) {
 
 static void *open_gate(void *arg) {
     (void)arg;
-    for (unsigned i = 0; i < 50; i++) pause_shortly();
+    for (unsigned i = 0; i < 50; i++) mt_os_thread_yield();
     CHECK_INT(atomic_load(&done_count), 0);
     atomic_store(&gate, true);
     return NULL;
