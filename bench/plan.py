@@ -14,10 +14,10 @@ _TABLE = """
 2  | pingpong cross 30000        | pingpong cross 10000      | meg
 12 | pairs 100 20000             | pairs 100 2000            | mheg
 12 | ring 1000 4000000           | ring 1000 500000          | mheg
-12 | ring 100000 3000000         | ring 100000 500000        | mheg
+12 | ring 100000 3000000         | ring 100000 200000        | mheg
 12 | spawn 500000                | spawn 50000               | mheg
 12 | spawn_flood 500000          | spawn_flood 50000         | mheg
-12 | memory 1000000              | memory 100000             | mheg
+12 | memory 1000000              | memory 50000              | mheg
 12 | skynet 1000000              | skynet 100000             | mheg
 12 | fanin 100 4000000 on_heap   | fanin 100 400000 on_heap  | mheg
 12 | mailbox 3000000             | mailbox 300000            | meg
@@ -27,7 +27,7 @@ _TABLE = """
 12 | selrecv 10000 200000        | selrecv 10000 50000       | me
 12 | timers 1000000              | timers 100000             | meg
 12 | timers_fire 1000000         | timers_fire 100000        | meg
-12 | timers_procs 500000         | timers_procs 50000        | meg
+12 | timers_procs 500000         | timers_procs 20000        | meg
 12 | late 300                    | late 100                  | meg
 12 | lathog 4 200                | lathog 4 50               | meg
 12 | fair 4 200                  | fair 4 50                 | meg

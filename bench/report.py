@@ -182,7 +182,7 @@ until all of them have run and wait; Erlang's and Go's runs until all are starte
 
 def readme_part(results: Results) -> str:
     facts = results.facts
-    where = ", ".join(facts[key] for key in ("date", "machine", "versions") if key in facts)
+    where = ", ".join(facts[key] for key in ("date", "machine", "versions", "runs") if key in facts)
     return f"{target_table(results)}\n{count_text(results)} ({where}; [all figures](docs/benchmarks.md)).\n{noise_text(results)}"
 
 
