@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench/run --self-test: ratios, tables and picture of the recorded results in sample.tsv, and how runs can fail."""
+"""bench/run --self-test: ratios, tables and picture of sample.tsv, and how runs can fail. The sample is written by
+hand, with figures that are easy to divide: nobody measured it."""
 import importlib.machinery
 import importlib.util
 import unittest
