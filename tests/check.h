@@ -41,19 +41,19 @@ __attribute__((noreturn, unused)) static void check_failed(const char *file, int
 __attribute__((unused)) static void check_ok(const char *file, int line, const char *what, int err) {
     char text[300];
     if (!err) return;
-    snprintf(text, sizeof text, "%s gave error %d", what, err);
+    snprintf(text, sizeof text, "%.200s gave error %d", what, err);
     check_failed(file, line, text);
 }
 __attribute__((unused)) static void check_int(const char *file, int line, const char *what, int64_t got, int64_t want) {
     char text[300];
     if (got == want) return;
-    snprintf(text, sizeof text, "%s is %" PRId64 ", not %" PRId64, what, got, want);
+    snprintf(text, sizeof text, "%.200s is %" PRId64 ", not %" PRId64, what, got, want);
     check_failed(file, line, text);
 }
 __attribute__((unused)) static void check_str(const char *file, int line, const char *what, const char *got, const char *want) {
     char text[400];
     if (got && want && strcmp(got, want) == 0) return;
-    snprintf(text, sizeof text, "%s is `%s`, not `%s`", what, got ? got : "(null)", want ? want : "(null)");
+    snprintf(text, sizeof text, "%.80s is `%.140s`, not `%.140s`", what, got ? got : "(null)", want ? want : "(null)");
     check_failed(file, line, text);
 }
 

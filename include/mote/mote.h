@@ -519,8 +519,8 @@ typedef enum mote_priority { MOTE_NORMAL, MOTE_HIGH, MOTE_LOW } mote_priority;
 
 /* What happens to a message that finds `mailbox_max` messages waiting. Control signals are never refused. */
 typedef enum mote_policy {
-    MOTE_SUSPEND, /* it is delivered, and the sender stands still until half of them are gone (not if the sender's own
-                     mailbox is full: mutual floods do not lock up). Threads and timers are not suspended. */
+    MOTE_SUSPEND, /* it is delivered, and the sender stands still until half of them are gone (not while more than half of the
+                     sender's own mailbox is full: mutual floods do not lock up). Threads and timers are not suspended. */
     MOTE_DROP,    /* it is dropped and counted, and the sender is told: MOTE_EFULL */
     MOTE_END      /* the receiver ends with reason mailbox_full */
 } mote_policy;

@@ -34,6 +34,12 @@
 #define MT_ASAN 0
 #endif
 
+#if MT_TSAN
+#define MT_FENCE_() ((void)0)
+#else
+#define MT_FENCE_() atomic_thread_fence(memory_order_seq_cst)
+#endif
+
 #define mt_likely(x) __builtin_expect(!!(x), 1)
 #define mt_unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -125,6 +131,15 @@ static inline void mt_pair_set(struct mt_pair *pair, uint64_t low, uint64_t high
     atomic_store_explicit(&pair->low, low, memory_order_release);
 }
 #endif
+
+/* A full barrier, which orders earlier stores before later loads. (gcc's ThreadSanitizer knows no fences: an exchange is one as well.) */
+static inline void mt_fence(void) {
+    _Atomic int here = 0;
+    if (MT_TSAN)
+        atomic_exchange(&here, 1);
+    else
+        MT_FENCE_();
+}
 
 /* A hint to the processor that this is a spin loop. */
 static inline void mt_cpu_relax(void) {

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How processes end: clean-ups, then the inbox is closed and what is in it answered, then everything is given back (law L5). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proc/proc.h"
+
+static void run_cleanups(struct mt_proc *p, uint64_t reason) {
+    struct mt_cache *cache = mt_cache_of(p);
+    while (p->more && p->more->cleanups) {
+        struct mt_cleanup *c = p->more->cleanups;
+        p->more->cleanups = c->next;
+        c->fn(c->context);
+        mt_cache_free(cache, c, sizeof *c);
+    }
+    const mote_handler *h = p->task.kind == MT_HANDLER ? p->code.handler : NULL;
+    if (h && h->stop && (p->flags & MT_PF_INITED)) h->stop(mt_as_self(p), (mote_term){reason}, p->state);
+}
+
+/* Frees a message nobody will read, or answers a control signal. */
+static void discard(struct mt_proc *p, struct mt_sig *sig) {
+    struct mt_sched *s = p->task.sched;
+    if (sig->kind == MT_SIG_MESSAGE) {
+        if (!(sig->flags & MT_SIG_UNSENT)) mt_count(&s->dead, 1);
+        if (p->flags & MT_PF_BOUNDED) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
+        mt_sig_free(&s->cache, sig);
+    } else if (sig->kind == MT_SIG_SUSPEND) {
+        sig->kind = MT_SIG_RESUME;
+        mt_deliver(s, sig->heap[0], sig);
+    } else if (sig->kind == MT_SIG_INFO) {
+        mt_info_answer(s, NULL, sig);
+    } else if (sig->kind == MT_SIG_FD) {
+        mt_sig_free(&s->cache, mt_fd_forget(p, sig));
+    } else {
+        if (sig->kind == MT_SIG_TIMEOUT) p->flags &= ~(uint32_t)MT_PF_ARMED;
+        mt_sig_free(&s->cache, sig);
+    }
+}
+
+static void discard_all(struct mt_proc *p, struct mt_sig *oldest) {
+    for (struct mt_sig *sig = oldest, *next; sig; sig = next) {
+        next = sig->next;
+        discard(p, sig);
+    }
+}
+
+static struct mt_sig *reverse(struct mt_sig *newest) {
+    struct mt_sig *oldest = NULL;
+    while (newest) {
+        struct mt_sig *older = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = older;
+    }
+    return oldest;
+}
+
+static void empty_more(struct mt_proc *p) {
+    struct mt_cache *cache = mt_cache_of(p);
+    if (!p->more) return;
+    discard_all(p, p->more->suspended);
+    p->more->suspended = NULL;
+    mt_fd_close(p);
+    for (struct mt_owned *o = p->more->owned, *next; o; o = next) {
+        next = o->next;
+        mt_cache_free(cache, o, sizeof *o + o->size);
+    }
+    p->more->owned = NULL;
+}
+
+void mt_close(struct mt_proc *p, uint64_t reason) {
+    struct mt_cache *cache;
+    p->flags |= MT_PF_ENDING;
+    p->arg = reason;
+    run_cleanups(p, reason);
+    cache = mt_cache_of(p);
+    empty_more(p);
+    uint64_t low = mt_pair_swap_low(&p->inbox, MT_IN_CLOSED);
+    MT_ASSERT(!(low & (MT_IN_CLOSED | MT_IN_WAITING)));
+    discard_all(p, p->queue);
+    discard_all(p, reverse((struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE)));
+    p->queue = NULL;
+    if (p->flags & MT_PF_ARMED) mt_alarm_cancel(p->task.sched, p->alarm, NULL);
+    mt_drop_current(p);
+    if (p->arg_sig) mt_sig_free(cache, p->arg_sig);
+    p->arg_sig = NULL;
+    if (p->state) mt_cache_free(cache, p->state, p->code.handler->state_size);
+    p->state = NULL;
+}
+
+/* The watchdog says `inspecting`, then looks whether the process is still open; we have closed it and then look whether it inspects. */
+void mt_free_more(mote_runtime *rt, struct mt_cache *cache, struct mt_proc *p) {
+    struct mt_more *more = p->more;
+    if (!more) return;
+    p->more = NULL;
+    while (atomic_load(&rt->inspecting)) mt_cpu_relax();
+    mt_cache_free(cache, more, sizeof *more);
+}
+
+void mt_bury(struct mt_sched *s, struct mt_proc *p) {
+    p->task.sched = s;
+    if (p->task.kind == MT_STRAIGHT && p->task.started) mt_context_fini(&p->task.context);
+    if (p->task.stack && p->task.own_stack) mt_stack_unmap(p->task.stack, p->more->stack_size);
+    if (p->task.stack && !p->task.own_stack) mt_stack_give(&s->stacks, p->task.stack);
+    p->task.stack = NULL;
+    mt_free_more(mt_runtime_of_sched(s), &s->cache, p);
+    mt_table_give(mt_runtime_of_sched(s), p);
+    mt_runtime_ended(mt_runtime_of_sched(s), s);
+}
+
+void mt_end(struct mt_proc *self, uint64_t reason, struct mt_sig *holder) {
+    if (holder) {
+        MT_ASSERT(!self->arg_sig);
+        self->arg_sig = holder;
+    }
+    mt_close(self, reason);
+    struct mt_sched *s = self->task.sched;
+    if (self->task.kind == MT_STRAIGHT) {
+        mt_sched_leave(s, &self->task, MT_HOW_END);
+        __builtin_unreachable();
+    }
+    mt_bury(s, self);
+    _longjmp(s->restart, 1);
+}
+
+void mt_end_if_exiting(struct mt_proc *self) {
+    if (!(self->flags & MT_PF_EXITING) || (self->flags & MT_PF_ENDING)) return;
+    mt_end(self, self->arg, NULL);
+}
+
+void mt_after_slow(struct mt_sched *s) {
+    struct mt_proc *p = mt_task_proc(s->left);
+    enum mt_how how = s->how;
+    s->left = NULL;
+    if (how == MT_HOW_YIELD) {
+        mt_sched_push(s, &p->task);
+        return;
+    }
+    if (how == MT_HOW_OVERFLOW) {
+        p->task.sched = s;
+        mt_close(p, MT_WORD_OF(stack_overflow));
+    }
+    mt_bury(s, p);
+}
+
+/* The first function on a straight-line process's stack. */
+void mt_entry(void) {
+    struct mt_sched *s = mt_sched_here();
+    struct mt_proc *p = mt_task_proc(atomic_load_explicit(&s->current, memory_order_relaxed));
+    mt_context_entered(&p->task.context);
+    mt_after(s);
+    if (mt_fetch(p)) mt_end_if_exiting(p);
+    p->code.body(mt_as_self(p), (mote_term){p->arg});
+    mt_end(p, MT_WORD_OF(normal), NULL);
+}
+
+void mt_no_stack(struct mt_sched *s, struct mt_task *task) {
+    struct mt_proc *p = mt_task_proc(task);
+    char who[128];
+    p->task.sched = s;
+    mt_proc_describe(p, who, sizeof who);
+    mt_log(mt_runtime_of_sched(s), MOTE_LOG_ERROR, "process %s ended before it began: no memory for its stack (system_limit)", who);
+    mt_close(p, MT_WORD_OF(system_limit));
+    mt_bury(s, p);
+}
+
+/* In the handler of a memory fault, on the thread's signal stack. */
+void mt_overflowed(const void *address) {
+    struct mt_sched *s = mt_sched_here();
+    struct mt_task *task = s && !s->outside ? atomic_load_explicit(&s->current, memory_order_relaxed) : NULL;
+    if (!task || task->kind != MT_STRAIGHT || !task->started) return;
+    size_t size = mt_task_stack_size(task);
+    const char *low = task->stack - size, *at = address;
+    if (at >= low || at < low - 16 * mt_os_page_size()) return;
+    char who[128], text[400];
+    mt_proc_describe(mt_task_proc(task), who, sizeof who);
+    bool ends = mt_runtime_of_sched(s)->options.overflow_ends_process;
+    snprintf(text, sizeof text,
+             "mote: stack overflow in process %s: its stack of %zu KiB is used up. Give it more (stack_size), or use less of it. %s\n", who,
+             size >> 10, ends ? "The process ends." : "The program ends.");
+    mt_os_log(text);
+    if (!ends) abort();
+    s->left = task;
+    s->how = MT_HOW_OVERFLOW;
+    _longjmp(s->restart, 1);
+}

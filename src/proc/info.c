@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Questions about processes: a signal carries a request that asker and answerer share; the signal comes back as DONE. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proc/proc.h"
+
+struct mt_info_request {
+    _Atomic uint32_t refs;   /* atomic: acq_rel; asker and signal */
+    _Atomic uint32_t answer; /* atomic: release: 0 none yet, 1 info is valid, 2 dead */
+    uint64_t asker;
+    mote_process_info info;
+};
+enum { NO_ANSWER, ALIVE, DEAD };
+
+static void drop(struct mt_info_request *r) {
+    if (atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) == 1) mt_os_free(r);
+}
+
+static size_t queue_bytes(const struct mt_proc *p) {
+    size_t bytes = 0;
+    for (const struct mt_sig *sig = p->queue; sig; sig = sig->next) bytes += sizeof *sig + sig->words * 8u;
+    return bytes;
+}
+
+static const char *name_of(const struct mt_proc *p) {
+    if (p->more && p->more->name[0]) return p->more->name;
+    if (p->task.kind == MT_HANDLER && p->code.handler->name) return p->code.handler->name;
+    return "";
+}
+
+static void fill(struct mt_proc *p, mote_process_info *info, mote_state state) {
+    size_t stack = 0;
+    if (p->task.stack && p->task.started && p->task.context.sp) stack = (size_t)(p->task.stack - (char *)p->task.context.sp);
+    memset(info, 0, sizeof *info);
+    info->pid.word = mt_proc_pid(p);
+    snprintf(info->name, sizeof info->name, "%s", name_of(p));
+    info->state = state;
+    info->handler = p->task.kind == MT_HANDLER;
+    info->priority = (mote_priority)p->task.priority;
+    info->mailbox = p->queued;
+    if (p->flags & MT_PF_BOUNDED) info->mailbox_max = atomic_load(&p->count_max) & MT_COUNT_MAX;
+    if (p->more) info->dropped = atomic_load(&p->refused) - p->more->refused_before;
+    info->reductions = p->reductions + (uint64_t)(p->task.budget < MT_TURN ? MT_TURN - p->task.budget : 0);
+    info->memory = sizeof *p + stack + queue_bytes(p) + (p->more ? sizeof *p->more + p->more->owned_bytes : 0) +
+                   (p->scratch ? mt_arena_bytes(p->scratch) : 0);
+    if (info->handler) info->memory += p->state ? p->code.handler->state_size : 0;
+    info->function = info->handler ? (const void *)(uintptr_t)p->code.handler->handle : (const void *)(uintptr_t)p->code.body;
+}
+
+void mt_info_answer(struct mt_sched *s, struct mt_proc *p, struct mt_sig *sig) {
+    struct mt_info_request *r = (struct mt_info_request *)(uintptr_t)sig->heap[0];
+    uint64_t asker = r->asker;
+    bool was_waiting = sig->root != 0;
+    mote_state state = was_waiting ? MOTE_STATE_WAITING : MOTE_STATE_RUNNABLE;
+    if (p) fill(p, &r->info, mt_suspended(p) ? MOTE_STATE_SUSPENDED : state);
+    atomic_store_explicit(&r->answer, p ? ALIVE : DEAD, memory_order_release);
+    drop(r);
+    sig->kind = MT_SIG_DONE;
+    mt_deliver(s, asker, sig);
+}
+
+/* Sends the question; whether the receiver slept is noted in the signal. */
+static void ask(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
+    struct mt_proc *p = mt_table_find(mt_runtime(self), pid);
+    sig->root = p && (atomic_load_explicit(&p->inbox.low, memory_order_relaxed) & MT_IN_WAITING);
+    mt_deliver(self->task.sched, pid, sig);
+}
+
+static mote_err await(struct mt_proc *self, struct mt_info_request *r, int64_t timeout_ms) {
+    uint64_t deadline = mt_deadline(timeout_ms);
+    for (;;) {
+        if (mt_fetch(self)) mt_end_if_exiting(self);
+        uint32_t answer = atomic_load_explicit(&r->answer, memory_order_acquire);
+        if (answer != NO_ANSWER) return answer == ALIVE ? MOTE_OK : MOTE_ENOPROC;
+        mote_err err = mt_wait(self, deadline);
+        if (err) return err;
+    }
+}
+
+mote_err mt_info(struct mt_proc *self, uint64_t pid, int64_t timeout_ms, mote_process_info *info) {
+    if (pid == mt_proc_pid(self)) {
+        mt_fetch(self);
+        fill(self, info, MOTE_STATE_RUNNING);
+        return MOTE_OK;
+    }
+    struct mt_info_request *r = mt_os_alloc_zero(sizeof *r);
+    struct mt_sig *sig = r ? mt_sig_new(mt_cache_of(self), MT_SIG_INFO, 1) : NULL;
+    if (!sig) {
+        mt_os_free(r);
+        return MOTE_ENOMEM;
+    }
+    atomic_init(&r->refs, 2);
+    r->asker = mt_proc_pid(self);
+    sig->heap[0] = (uint64_t)(uintptr_t)r;
+    ask(self, pid, sig);
+    mote_err err = await(self, r, timeout_ms);
+    if (!err) *info = r->info;
+    drop(r);
+    return err;
+}

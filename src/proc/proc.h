@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Processes: control blocks, signals, inboxes; everything that the laws L1-L6 of docs/design/README.md speak of.
+ *
+ * A process's fields belong to the thread that runs it (owner); others reach it by pushing signals into its inbox only.
+ * P1 inbox.low is the newest signal's address | state bits; inbox.high is the serial of the slot's use. A push succeeds only if serial
+ *    and openness hold at that instant. P2 who clears WAITING makes the process runnable, nobody else does. P3 after a process has set
+ *    WAITING or CLOSED it is not touched by its former runner. P4 control signals are applied by the process itself, in the order of the
+ *    inbox, when it fetches. P5 a slot's memory stays a slot's (chunks are never unmapped while the runtime lives).
+ */
+#ifndef MT_PROC_PROC_H
+#define MT_PROC_PROC_H
+
+#include "base/lock.h"
+#include "sched/pool.h"
+#include "sched/sched.h"
+#include "term/term.h"
+
+#define MT_IN_WAITING 1u /* it sleeps: who pushes clears this and wakes it */
+#define MT_IN_CLOSED 2u  /* it has ended, or the slot is free */
+#define MT_IN_BOUNDED 4u /* its mailbox has a limit: messages go through mt_deliver_bounded() */
+#define MT_IN_STATE 15u
+#define MT_COUNT_MAX 0x3fffffffu /* the largest mailbox limit */
+
+enum mt_sig_kind {
+    MT_SIG_MESSAGE,
+    MT_SIG_EXIT,    /* root: reason */
+    MT_SIG_TIMEOUT, /* the alarm of a wait has fired */
+    MT_SIG_SUSPEND, /* heap[0]: pid of a sender that stands still */
+    MT_SIG_RESUME,  /* a sender may go on */
+    MT_SIG_INFO,    /* heap[0]: struct mt_info_request * that the asker waits on */
+    MT_SIG_FD,      /* a struct mt_watch whose descriptor is ready; becomes a message, or ends a wait */
+    MT_SIG_DONE     /* look again: a blocking call has returned, an answer is there, the runtime stops */
+};
+#define MT_SIG_COUNTED 1u /* its heap holds counted things */
+#define MT_SIG_SHARED 2u  /* heap[0] is a struct mt_frag * that holds the term (counted) */
+#define MT_SIG_UNSENT 4u  /* no process sent it (timers, descriptors, blocking calls): not in the figures of messages */
+
+/* A signal in an inbox or queue; the term's words lie behind it. */
+struct mt_sig {
+    struct mt_sig *next;
+    uint8_t kind;
+    uint8_t flags;
+    uint16_t unused;
+    uint32_t words; /* of heap */
+    uint64_t root;  /* the message, the reason */
+    uint64_t heap[];
+};
+
+/* A large term, shared by the messages that carry it. */
+struct mt_frag {
+    _Atomic uint64_t refs; /* atomic: relaxed up, acq_rel down */
+    uint64_t root;         /* const */
+    uint32_t words;        /* const */
+    uint32_t counted;      /* const: holds counted things */
+    uint64_t heap[];       /* const */
+};
+#define MT_SHARE_WORDS 32u /* 256 bytes: terms of more words are shared */
+
+enum mt_proc_flags {
+    MT_PF_EXITING = 1,  /* an exit signal was applied: it ends at once */
+    MT_PF_ENDING = 4,   /* clean-ups run: it must not wait or receive */
+    MT_PF_INITED = 8,   /* the handler's init has run */
+    MT_PF_CALLBACK = 16, /* a handler's callback runs */
+    MT_PF_DONE = 32,     /* a blocking call has returned */
+    MT_PF_ARMED = 64,    /* its alarm is in a wheel */
+    MT_PF_BOUNDED = 128  /* as MT_IN_BOUNDED */
+};
+
+struct mt_cleanup {
+    struct mt_cleanup *next;
+    void (*fn)(void *context);
+    void *context;
+};
+
+/* Memory of mote_alloc(), in a list. */
+struct mt_owned {
+    struct mt_owned *next, *prev;
+    size_t size;
+    size_t unused;
+};
+
+/* What few processes have; made when first needed. */
+struct mt_more { /* owner: all of it */
+    char name[64];
+    size_t stack_size;
+    struct mt_cleanup *cleanups;
+    struct mt_owned *owned;
+    size_t owned_bytes;
+    struct mt_sig *suspended; /* SUSPEND signals of senders that stand still */
+    struct mt_sig *watches;   /* FD signals of descriptors it has armed, linked by `next` */
+    uint64_t refused_before;  /* `refused` when it started */
+    uint64_t fd_done;         /* ticket of the wait for a descriptor that is over, and the events */
+    int fd_events;
+};
+
+struct mt_proc { /* MT_SHARED */
+    struct mt_pair inbox;   /* atomic: see P1 */
+    struct mt_task task;    /* owner: first line's rest */
+    union {
+        mote_body body;
+        const mote_handler *handler;
+    } code;                 /* const while the process lives */
+    struct mt_sig *current; /* owner: the message last received */
+
+    struct mt_sig *queue;       /* owner: fetched messages, oldest first */
+    struct mt_sig **queue_end;  /* owner: where the next is linked */
+    struct mt_sig **mark_at;    /* owner: messages before it are older than `mark` */
+    uint64_t mark;              /* owner: the newest reference made, or 0 */
+    uint32_t flags;             /* owner: enum mt_proc_flags */
+    uint32_t queued;            /* owner: messages in `queue`; a free slot's link */
+    void *state;                /* owner: a handler's */
+    uint64_t arg;               /* owner: what it was started with */
+
+    struct mt_sig *arg_sig;     /* owner: what holds `arg` (or, when it ends, the reason), or NULL */
+    mote_arena *scratch;        /* owner: or NULL */
+    _Atomic(struct mt_more *) more; /* atomic: owner stores; NULL or what few have; its name is read by the watchdog, see mt_free_more() */
+    uint64_t reductions;        /* owner: of turns that are over */
+    uint64_t due_ns;            /* owner: when its armed alarm fires */
+    uint64_t alarm;             /* owner: reference of its alarm */
+    uint32_t index;             /* const: of the slot */
+    uint32_t suspensions;       /* owner: receivers it waits for, by their policy */
+    _Atomic uint64_t refused;   /* atomic: relaxed: messages dropped by policy, since the slot exists */
+    _Atomic uint32_t count;     /* atomic: relaxed: messages accepted and not yet taken, when bounded; never reset, see send.c */
+    _Atomic uint32_t count_max; /* atomic: relaxed: the limit, and the policy in its top two bits, when bounded */
+};
+
+#ifndef MT_CHUNK_SLOTS
+#define MT_CHUNK_SLOTS 1024u
+#endif
+
+/* A chunk of the process table. */
+struct mt_chunk { /* MT_SHARED */
+    struct mt_proc *slots;             /* const */
+    uint32_t first;                    /* const: index of slots[0] */
+    _Atomic uint32_t freed;            /* atomic: acq_rel: stack of freed slots (position + 1), linked by `queued` */
+    _Atomic uint32_t free_count;       /* atomic: acq_rel: free slots, the untouched ones included */
+    _Atomic uint32_t state;            /* atomic: changed under the table's lock: enum in table.c */
+    uint32_t local;                    /* owner of the chunk: free slots taken over (position + 1) */
+    uint32_t touched;                  /* owner of the chunk: slots from here on were never used since serial_base */
+    uint64_t serial_base;              /* owner of the chunk: serials of untouched slots start above it */
+    struct mt_chunk *next;             /* lock: table mu: list of chunks with free slots */
+    uint32_t whole;                    /* lock: table mu: counted in available_whole */
+};
+
+struct mt_table { /* MT_SHARED */
+    struct mt_chunk **chunks;      /* atomic by construction: an entry is written before chunk_count counts it, see table.c */
+    _Atomic uint32_t chunk_count;  /* atomic: release */
+    uint32_t chunk_max;            /* const */
+    struct mt_lock mu;
+    struct mt_chunk *available;    /* lock: mu */
+    uint32_t available_whole;      /* lock: mu: chunks in the list without a process */
+};
+
+struct mt_attached {
+    struct mt_attached *next;
+    struct mt_proc *proc;
+    pthread_t thread;
+};
+
+struct mote_runtime { /* MT_SHARED */
+    struct mt_cluster cluster;     /* see there; first */
+    struct mt_table table;         /* see there */
+    struct mt_stacks *stacks;      /* const */
+    struct mt_pool *pool;          /* const */
+    mote_options options;          /* const */
+    _Atomic uint64_t refs;         /* atomic: block numbers of references */
+    _Atomic uint64_t tickets;      /* atomic: names of descriptor watches */
+    _Atomic int64_t room;          /* atomic: processes that may still start, beyond the schedulers' quotas */
+    _Atomic bool stopped;          /* atomic: no new processes, waits of threads end */
+    _Atomic bool draining;         /* atomic: who ends the last process wakes the stopper */
+    _Atomic uint32_t drained;      /* atomic: the stopper's futex */
+    int64_t quota_batch;           /* const: how many a scheduler may reserve at once */
+    struct mt_lock mu;             /* rank RUNTIME */
+    struct mt_sched *foreign;      /* lock: mu: schedulers for threads of the blocking pool to send from, linked by spare_arena */
+    unsigned foreign_made;         /* lock: mu */
+    unsigned foreign_used;         /* lock: mu: reserved by blocking calls under way */
+    struct mt_attached *attached;  /* lock: mu */
+    uint64_t attached_started;     /* lock: mu */
+    _Atomic uint64_t gone_started; /* atomic: figures of detached threads */
+    _Atomic uint64_t gone_ended;   /* atomic: as above */
+    _Atomic uint64_t gone_sent;    /* atomic: as above */
+    _Atomic uint64_t gone_dropped; /* atomic: as above */
+    _Atomic uint64_t gone_dead;    /* atomic: as above */
+    _Atomic bool inspecting;       /* atomic: seq_cst: the watchdog reads some process's `more` */
+    _Atomic uint32_t owners;       /* atomic: the starter and each attached thread; the last frees */
+};
+
+static inline struct mt_proc *mt_self(mote_self *self) { return (struct mt_proc *)(void *)self; }
+static inline mote_self *mt_as_self(struct mt_proc *p) { return (mote_self *)(void *)p; }
+static inline struct mt_proc *mt_task_proc(struct mt_task *t) {
+    return (struct mt_proc *)(void *)((char *)t - offsetof(struct mt_proc, task));
+}
+static inline mote_runtime *mt_runtime_of_sched(struct mt_sched *s) { return (mote_runtime *)(void *)s->cluster; }
+static inline mote_runtime *mt_runtime(struct mt_proc *p) { return mt_runtime_of_sched(p->task.sched); }
+static inline uint64_t mt_serial(struct mt_proc *p) { return atomic_load_explicit(&p->inbox.high, memory_order_relaxed); }
+static inline uint64_t mt_proc_pid(struct mt_proc *p) { return mt_pid_word(p->index, 0, mt_serial(p)); }
+static inline struct mt_cache *mt_cache_of(struct mt_proc *p) { return &p->task.sched->cache; }
+
+/* ------------------------------------------------------------------------------------------- table.c */
+
+mote_err mt_table_init(struct mt_table *table, size_t processes_max);
+void mt_table_fini(struct mt_table *table);
+/* A free slot with a fresh serial, still closed; its `index` is set. MOTE_ELIMIT, MOTE_ENOMEM. Owner of the scheduler. */
+mote_err mt_table_take(mote_runtime *rt, struct mt_sched *s, struct mt_proc **p);
+/* Gives a closed slot back. The runner of the process. */
+void mt_table_give(mote_runtime *rt, struct mt_proc *p);
+/* Gives up the chunk a scheduler takes slots from. */
+void mt_table_release_chunk(mote_runtime *rt, struct mt_sched *s);
+
+/* The slot of a pid: maybe another process's by now (a push tells). NULL: no such slot. Any thread. */
+static inline struct mt_proc *mt_table_find(mote_runtime *rt, uint64_t pid) {
+    uint64_t index = mt_pid_index(pid);
+    uint32_t chunk = (uint32_t)(index / MT_CHUNK_SLOTS);
+    if (mt_unlikely(mt_tag(pid) != MT_PID || chunk >= atomic_load_explicit(&rt->table.chunk_count, memory_order_acquire))) return NULL;
+    return &rt->table.chunks[chunk]->slots[index % MT_CHUNK_SLOTS];
+}
+
+/* ------------------------------------------------------------------------------------------ signal.c */
+
+/* A signal with room for `words`; kind and root to be set. NULL: memory. */
+static inline struct mt_sig *mt_sig_new(struct mt_cache *cache, enum mt_sig_kind kind, size_t words) {
+    struct mt_sig *sig = mt_cache_alloc(cache, sizeof *sig + words * 8);
+    if (mt_unlikely(!sig)) return NULL;
+    sig->kind = (uint8_t)kind;
+    sig->flags = 0;
+    sig->unused = 0;
+    sig->words = (uint32_t)words;
+    return sig;
+}
+void mt_sig_release(struct mt_cache *cache, struct mt_sig *sig);
+/* Frees a signal and what it holds. Takes. */
+static inline void mt_sig_free(struct mt_cache *cache, struct mt_sig *sig) {
+    if (mt_unlikely(sig->flags))
+        mt_sig_release(cache, sig);
+    else
+        mt_cache_free(cache, sig, sizeof *sig + sig->words * 8u);
+}
+/* A signal that carries a copy of `term`, or shares it when it is the whole of `from` (may be NULL). */
+mote_err mt_sig_of_term(struct mt_cache *cache, enum mt_sig_kind kind, mote_term term, struct mt_sig *from, struct mt_sig **sig);
+/* A signal that carries what a pattern builds. */
+mote_err mt_sig_of_pattern(struct mt_cache *cache, const struct mt_pattern *pattern, size_t count, const mote_arg *args,
+                           struct mt_sig **sig);
+
+/* -------------------------------------------------------------------------------------------- send.c */
+
+enum mt_push { MT_PUSH_DEAD, MT_PUSH_QUEUED, MT_PUSH_FIRST, MT_PUSH_WOKE };
+
+/* Pushes a signal (P1). Takes it unless DEAD. FIRST: the inbox was empty, WOKE: the caller must make the process runnable. */
+static inline enum mt_push mt_push(struct mt_proc *p, uint64_t serial, struct mt_sig *sig) {
+    for (;;) {
+        uint64_t high = atomic_load_explicit(&p->inbox.high, memory_order_relaxed);
+        uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
+        if (mt_unlikely(high != serial || (low & MT_IN_CLOSED))) return MT_PUSH_DEAD;
+        sig->next = (struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE);
+        if (mt_likely(mt_pair_cas(&p->inbox, low, serial, (uint64_t)(uintptr_t)sig | (low & MT_IN_BOUNDED)))) {
+            if (low & MT_IN_WAITING) return MT_PUSH_WOKE;
+            return sig->next ? MT_PUSH_QUEUED : MT_PUSH_FIRST;
+        }
+    }
+}
+
+/* Sends a signal of any kind but messages to bounded mailboxes' limits. Takes it, and frees it when the receiver is dead (false). */
+bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
+/* Sends a message from a process, with its receiver's policy; may switch. Takes it. */
+mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig);
+/* Whether a receiver's policy makes it stand still. */
+bool mt_suspended(struct mt_proc *p);
+/* Ends a turn that is used up. */
+void mt_turn_over(struct mt_proc *self);
+
+/* ----------------------------------------------------------------------------------------- receive.c */
+
+/* Moves the inbox to the queue and applies control signals. False: there was nothing. */
+bool mt_fetch(struct mt_proc *self);
+/* Takes the next message into `current`; or the first that `wanted` wants. */
+typedef bool (*mt_wanted)(void *context, mote_term message);
+mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message);
+mote_err mt_receive_wanted(struct mt_proc *self, int64_t timeout_ms, uint64_t mark, mt_wanted wanted, void *context);
+/* Waits for any signal, or `deadline_ns`, whatever comes first; the caller looks again. MOTE_TIMEOUT, MOTE_ENOMEM, MOTE_ESTOPPED. */
+mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns);
+/* Frees the current message and what was built in the scratch arena. */
+static inline void mt_drop_scratch(struct mt_proc *p);
+void mt_scratch_return(struct mt_proc *p);
+static inline void mt_drop_current(struct mt_proc *p) {
+    if (p->current) {
+        mt_sig_free(mt_cache_of(p), p->current);
+        p->current = NULL;
+    }
+    mt_drop_scratch(p);
+}
+static inline void mt_drop_scratch(struct mt_proc *p) {
+    if (mt_unlikely(p->scratch != NULL)) mt_scratch_return(p);
+}
+uint64_t mt_deadline(int64_t timeout_ms);
+void mt_turn(struct mt_sched *s, struct mt_task *task);
+
+/* The post-switch hook (sched.h, L2), inlined where a process comes back. */
+void mt_after_slow(struct mt_sched *s);
+static inline void mt_after(struct mt_sched *s) {
+    struct mt_task *task = s->left;
+    if (!task) return;
+    if (mt_likely(s->how == MT_HOW_WAIT)) {
+        struct mt_proc *p = mt_task_proc(task);
+        uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
+        s->left = NULL;
+        if (mt_likely(!(low & ~(uint64_t)MT_IN_BOUNDED) && mt_pair_cas_low(&p->inbox, low, low | MT_IN_WAITING))) return; /* P3 */
+        mt_sched_push(s, task);
+        return;
+    }
+    mt_after_slow(s);
+}
+
+/* ---------------------------------------------------------------------------------- spawn.c, end.c */
+
+mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *options, mote_term arg, mote_pid *pid);
+mote_err mt_more(struct mt_proc *p);
+void mt_entry(void);
+void mt_no_stack(struct mt_sched *s, struct mt_task *task);
+size_t mt_task_stack_size(struct mt_task *task);
+/* Ends the running process. Straight-line and handlers: does not return. */
+__attribute__((noreturn)) void mt_end(struct mt_proc *self, uint64_t reason, struct mt_sig *holder);
+/* Runs clean-ups, closes the inbox and answers what is in it, frees all but stack and slot. Any body; the process's runner. */
+void mt_close(struct mt_proc *p, uint64_t reason);
+/* Frees `more` of a closed process, or of one that was never published. */
+void mt_free_more(mote_runtime *rt, struct mt_cache *cache, struct mt_proc *p);
+/* After mt_close(): stack and slot. Not on that stack. */
+void mt_bury(struct mt_sched *s, struct mt_proc *p);
+/* Ends at once if an exit signal was applied. */
+void mt_end_if_exiting(struct mt_proc *self);
+void mt_overflowed(const void *address);
+
+/* ------------------------------------------------------------------------------------------ alarm.c */
+
+/* Starts a timer that delivers `sig` to `pid`. Takes `sig` on success. MOTE_ENOMEM, MOTE_ELIMIT. */
+mote_err mt_alarm_start(struct mt_sched *s, uint64_t deadline_ns, uint64_t pid, struct mt_sig *sig, uint64_t *ref);
+mote_err mt_alarm_cancel(struct mt_sched *s, uint64_t ref, uint64_t *left_ns);
+mote_err mt_alarm_read(struct mt_sched *s, uint64_t ref, uint64_t *left_ns);
+void mt_alarm_expire(struct mt_sched *s, struct mt_sched *whose, uint64_t now_ns);
+/* Drops every timer of a scheduler that has ended. */
+void mt_alarms_free(struct mt_sched *whose, struct mt_cache *cache);
+
+/* --------------------------------------------------------------------------------- block.c, info.c */
+
+mote_err mt_fd_arm(struct mt_proc *self, int fd, int events, uint64_t *ref);
+mote_err mt_fd_disarm(struct mt_proc *self, uint64_t ref);
+mote_err mt_fd_wait(struct mt_proc *self, int fd, int events, int64_t timeout_ms, int *ready);
+void mt_fd_ready(struct mt_sched *s, const struct mt_poll_event *events, size_t count);
+mote_err mt_blocking(struct mt_proc *self, void (*call)(void *), void *context);
+mote_err mt_blocking_start(struct mt_proc *self, void (*call)(void *), void *context, uint64_t *ref);
+
+struct mt_info_request;
+struct mt_watch;
+/* The watch of a signal FD, applied by its process: gives the message, or NULL when it ended a wait. Takes. */
+struct mt_sig *mt_fd_apply(struct mt_proc *self, struct mt_sig *sig);
+/* Takes back every watch of an ending process. */
+void mt_fd_close(struct mt_proc *self);
+/* Unlinks a watch whose event has come; gives it back. */
+struct mt_sig *mt_fd_forget(struct mt_proc *self, struct mt_sig *sig);
+mote_err mt_info(struct mt_proc *self, uint64_t pid, int64_t timeout_ms, mote_process_info *info);
+/* Answers a request at the process it asks about, or (p NULL) that it is dead. Takes the signal. */
+void mt_info_answer(struct mt_sched *s, struct mt_proc *p, struct mt_sig *sig);
+mote_err mt_list(mote_runtime *rt, mote_pid *pids, size_t capacity, size_t *count);
+
+/* A reference of this scheduler's block. */
+uint64_t mt_ref_next(struct mt_sched *s);
+#define MT_REF_TIMER ((uint64_t)1 << 63) /* references of timers have it: sched.c's id, slot, generation */
+
+/* ---------------------------------------------------------------------------------------- runtime.c */
+
+mote_err mt_runtime_start(const mote_options *options, mote_runtime **rt);
+mote_err mt_runtime_stop(mote_runtime *rt, int64_t drain_ms);
+mote_err mt_attach(mote_runtime *rt, struct mt_proc **self);
+mote_err mt_detach(struct mt_proc *self);
+void mt_log(mote_runtime *rt, mote_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* "<0.1.2> (name)" for reports. */
+void mt_proc_describe(struct mt_proc *p, char *text, size_t size);
+void mt_runtime_figures(mote_runtime *rt, mote_runtime_info *info);
+/* Counts an ended process and tells the stopper. */
+void mt_runtime_ended(mote_runtime *rt, struct mt_sched *s);
+
+#endif

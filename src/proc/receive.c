@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proc/proc.h"
+
+/* ------------------------------------------------------------------------------------------------ fetching */
+
+/* An exit signal (Erlang's rules for one that does not trap): normal is ignored unless it is one's own, kill becomes killed. */
+static void apply_exit(struct mt_proc *self, struct mt_sig *sig) {
+    bool ignored = sig->root == MT_WORD_OF(normal) || (self->flags & MT_PF_EXITING) || self->task.kind == MT_THREAD;
+    if (ignored) {
+        mt_sig_free(mt_cache_of(self), sig);
+        return;
+    }
+    if (self->arg_sig) mt_sig_free(mt_cache_of(self), self->arg_sig);
+    self->flags |= MT_PF_EXITING;
+    self->arg = sig->root == MT_WORD_OF(kill) ? MT_WORD_OF(killed) : sig->root;
+    self->arg_sig = sig; /* the reason lives in it */
+}
+
+static void apply_suspend(struct mt_proc *self, struct mt_sig *sig) {
+    uint32_t limit = atomic_load_explicit(&self->count_max, memory_order_relaxed) & MT_COUNT_MAX;
+    if (atomic_load_explicit(&self->count, memory_order_relaxed) > limit / 2) {
+        sig->next = self->more->suspended;
+        self->more->suspended = sig;
+        return;
+    }
+    sig->kind = MT_SIG_RESUME;
+    mt_deliver(self->task.sched, sig->heap[0], sig);
+}
+
+/* Applies one control signal (P4); gives the message it became, if it did. Takes. */
+static struct mt_sig *apply(struct mt_proc *self, struct mt_sig *sig) {
+    switch ((enum mt_sig_kind)sig->kind) {
+    case MT_SIG_MESSAGE: return sig;
+    case MT_SIG_FD: return mt_fd_apply(self, sig);
+    case MT_SIG_EXIT: apply_exit(self, sig); return NULL;
+    case MT_SIG_SUSPEND: apply_suspend(self, sig); return NULL;
+    case MT_SIG_INFO: mt_info_answer(self->task.sched, self, sig); return NULL;
+    case MT_SIG_RESUME: MT_ASSERT(self->suspensions > 0); self->suspensions--; break;
+    case MT_SIG_TIMEOUT: self->flags &= ~(uint32_t)MT_PF_ARMED; break;
+    case MT_SIG_DONE: self->flags |= MT_PF_DONE; break;
+    }
+    mt_sig_free(mt_cache_of(self), sig);
+    return NULL;
+}
+
+static void append(struct mt_proc *self, struct mt_sig *sig) {
+    sig->next = NULL;
+    *self->queue_end = sig;
+    self->queue_end = &sig->next;
+    self->queued++;
+}
+
+static void apply_all(struct mt_proc *self, struct mt_sig *oldest) {
+    for (struct mt_sig *sig = oldest, *next; sig; sig = next) {
+        next = sig->next;
+        struct mt_sig *message = apply(self, sig);
+        if (message) append(self, message);
+    }
+}
+
+bool mt_fetch(struct mt_proc *self) {
+    uint64_t low = atomic_load_explicit(&self->inbox.low, memory_order_relaxed);
+    if (!(low & ~(uint64_t)MT_IN_STATE)) return false;
+    low = mt_pair_swap_low(&self->inbox, low & MT_IN_BOUNDED);
+    struct mt_sig *sig = (struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE), *newest = sig, *oldest = NULL;
+    uint32_t n = 0;
+    unsigned kinds = 0;
+    while (sig) {
+        struct mt_sig *older = sig->next;
+        kinds |= sig->kind;
+        sig->next = oldest;
+        oldest = sig;
+        sig = older;
+        n++;
+    }
+    if (mt_likely(kinds == MT_SIG_MESSAGE)) {
+        *self->queue_end = oldest;
+        self->queue_end = &newest->next;
+        self->queued += n;
+    } else {
+        apply_all(self, oldest);
+    }
+    return true;
+}
+
+void mt_scratch_return(struct mt_proc *p) {
+    struct mt_sched *s = p->task.sched;
+    mote_arena_reset(p->scratch);
+    if (s->spare_arena)
+        mote_arena_free(p->scratch);
+    else
+        s->spare_arena = p->scratch;
+    p->scratch = NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------------- taking */
+
+/* Half of a full mailbox has been read: those who waited for room may go on. */
+static void resume_senders(struct mt_proc *self) {
+    uint32_t limit = atomic_load_explicit(&self->count_max, memory_order_relaxed) & MT_COUNT_MAX;
+    uint32_t count = atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed) - 1;
+    if (count > limit / 2) return;
+    while (self->more->suspended) {
+        struct mt_sig *sig = self->more->suspended;
+        self->more->suspended = sig->next;
+        sig->kind = MT_SIG_RESUME;
+        mt_deliver(self->task.sched, sig->heap[0], sig);
+    }
+}
+
+/* Unlinks the message that `at` points to and makes it the current one. */
+static inline void take(struct mt_proc *self, struct mt_sig **at) {
+    struct mt_sig *sig = *at;
+    *at = sig->next;
+    if (self->queue_end == &sig->next) self->queue_end = at;
+    if (self->mark_at == &sig->next) self->mark_at = at;
+    self->queued--;
+    self->current = sig;
+    if (mt_unlikely(self->flags & MT_PF_BOUNDED)) resume_senders(self);
+}
+
+uint64_t mt_deadline(int64_t timeout_ms) {
+    return timeout_ms < 0 ? MT_NEVER : mt_os_now_ns() + (uint64_t)timeout_ms * 1000000;
+}
+
+/* ---------------------------------------------------------------------------------------------------- waiting */
+
+/* Sees to it that an alarm fires at `deadline_ns` or before: one that fires early is found out and set anew. So a receive that gets its
+ * message in time costs no timer at all, after the first. */
+static mote_err ensure_alarm(struct mt_proc *self, uint64_t deadline_ns) {
+    struct mt_sched *s = self->task.sched;
+    if (self->flags & MT_PF_ARMED) {
+        if (self->due_ns <= deadline_ns) return MOTE_OK;
+        mt_alarm_cancel(s, self->alarm, NULL);
+        self->flags &= ~(uint32_t)MT_PF_ARMED;
+    }
+    struct mt_sig *sig = mt_sig_new(&s->cache, MT_SIG_TIMEOUT, 0);
+    if (!sig) return MOTE_ENOMEM;
+    sig->root = 0;
+    mote_err err = mt_alarm_start(s, deadline_ns, mt_proc_pid(self), sig, &self->alarm);
+    if (err) {
+        mt_sig_free(&s->cache, sig);
+        return err;
+    }
+    self->flags |= MT_PF_ARMED;
+    self->due_ns = deadline_ns;
+    return MOTE_OK;
+}
+
+/* An attached thread sleeps on its scheduler's word until a signal's sender has cleared WAITING and woken it. */
+static mote_err wait_thread(struct mt_proc *self, uint64_t deadline_ns) {
+    _Atomic uint32_t *word = &self->task.sched->park;
+    uint64_t low = atomic_load_explicit(&self->inbox.low, memory_order_relaxed);
+    atomic_store(word, 1);
+    if ((low & ~(uint64_t)MT_IN_BOUNDED) || !mt_pair_cas_low(&self->inbox, low, low | MT_IN_WAITING)) {
+        atomic_store(word, 0);
+        return MOTE_OK;
+    }
+    while (atomic_load(word) == 1) {
+        uint64_t now = deadline_ns == MT_NEVER ? 0 : mt_os_now_ns();
+        if (now < deadline_ns) {
+            mt_os_futex_wait(word, 1, deadline_ns == MT_NEVER ? MT_NEVER : deadline_ns - now);
+        } else if (mt_pair_cas_low(&self->inbox, low | MT_IN_WAITING, low)) {
+            atomic_store(word, 0);
+            return MOTE_TIMEOUT;
+        } else {
+            deadline_ns = MT_NEVER; /* somebody is about to wake us */
+        }
+    }
+    return MOTE_OK;
+}
+
+mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns) {
+    if (deadline_ns != MT_NEVER && mt_os_now_ns() >= deadline_ns) return MOTE_TIMEOUT;
+    if (self->task.kind == MT_THREAD) {
+        if (atomic_load_explicit(&mt_runtime(self)->stopped, memory_order_acquire)) return MOTE_ESTOPPED;
+        return wait_thread(self, deadline_ns);
+    }
+    MT_ASSERT(self->task.kind == MT_STRAIGHT && !(self->flags & MT_PF_ENDING));
+    mote_err err = deadline_ns == MT_NEVER ? MOTE_OK : ensure_alarm(self, deadline_ns);
+    if (err) return err;
+    mt_sched_leave(self->task.sched, &self->task, MT_HOW_WAIT);
+    mt_after(self->task.sched);
+    return MOTE_OK;
+}
+
+mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message) {
+    uint64_t deadline = 0;
+    mt_drop_current(self);
+    if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
+    for (;;) {
+        if (!self->queue && mt_fetch(self) && mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
+        if (mt_likely(self->queue != NULL)) {
+            take(self, &self->queue);
+            message->word = self->current->root;
+            return MOTE_OK;
+        }
+        if (mt_likely(timeout_ms < 0 && self->task.kind == MT_STRAIGHT)) {
+            mt_sched_leave(self->task.sched, &self->task, MT_HOW_WAIT);
+            mt_after(self->task.sched);
+            continue;
+        }
+        if (timeout_ms == 0) return MOTE_TIMEOUT;
+        if (!deadline) deadline = mt_deadline(timeout_ms);
+        mote_err err = mt_wait(self, deadline);
+        if (mt_unlikely(err && !mt_fetch(self))) return err;
+    }
+}
+
+mote_err mt_receive_wanted(struct mt_proc *self, int64_t timeout_ms, uint64_t mark, mt_wanted wanted, void *context) {
+    uint64_t deadline = 0;
+    mt_drop_current(self);
+    if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
+    struct mt_sig **at = mark && mark == self->mark ? self->mark_at : &self->queue;
+    for (mote_err err = MOTE_OK;;) {
+        for (struct mt_sig *sig; (sig = *at); at = &sig->next) {
+            if (!wanted(context, (mote_term){sig->root})) continue;
+            take(self, at);
+            return MOTE_OK;
+        }
+        bool fetched = mt_fetch(self);
+        if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
+        if (fetched) continue;
+        if (err || timeout_ms == 0) return err ? err : MOTE_TIMEOUT;
+        if (!deadline) deadline = mt_deadline(timeout_ms);
+        err = mt_wait(self, deadline);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------- handlers */
+
+static void first_turn(struct mt_proc *p) {
+    const mote_handler *h = p->code.handler;
+    p->flags |= MT_PF_INITED | MT_PF_CALLBACK;
+    if (h->init) h->init(mt_as_self(p), (mote_term){p->arg}, p->state);
+    p->flags &= ~(uint32_t)MT_PF_CALLBACK;
+    if (p->arg_sig) mt_sig_free(mt_cache_of(p), p->arg_sig);
+    p->arg_sig = NULL;
+    mt_drop_scratch(p);
+}
+
+/* Goes to sleep if the inbox is still empty; then it is no longer ours (P3). */
+static bool fall_asleep(struct mt_proc *p) {
+    uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
+    return !(low & ~(uint64_t)MT_IN_BOUNDED) && mt_pair_cas_low(&p->inbox, low, low | MT_IN_WAITING);
+}
+
+void mt_turn(struct mt_sched *s, struct mt_task *task) {
+    struct mt_proc *p = mt_task_proc(task);
+    const mote_handler *h = p->code.handler;
+    int32_t budget = task->budget;
+    if (mt_unlikely(!(p->flags & MT_PF_INITED))) first_turn(p);
+    for (;;) {
+        if (mt_unlikely(p->suspensions)) mt_fetch(p);
+        if (!p->queue || mt_unlikely(p->suspensions)) {
+            if (!p->queue) mt_fetch(p);
+            if (mt_unlikely(p->flags & MT_PF_EXITING)) mt_end_if_exiting(p);
+            if (!p->queue || mt_unlikely(mt_suspended(p))) {
+                p->reductions += (uint64_t)(budget > task->budget ? budget - task->budget : 0);
+                if (fall_asleep(p)) return;
+                continue;
+            }
+        }
+        take(p, &p->queue);
+        p->flags |= MT_PF_CALLBACK;
+        h->handle(mt_as_self(p), (mote_term){p->current->root}, p->state);
+        p->flags &= ~(uint32_t)MT_PF_CALLBACK;
+        mt_drop_current(p);
+        if (mt_unlikely(--task->budget <= 0)) break;
+    }
+    p->reductions += MT_TURN;
+    mt_sched_push(s, task);
+}

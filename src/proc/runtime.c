@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runtimes: start, drain, stop; attached threads. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/segv.h"
+#include "proc/proc.h"
+
+#define PROCESSES_MAX ((size_t)1 << 25)
+#define STACK_DEFAULT ((size_t)64 << 10)
+#define BLOCKING_DEFAULT 64u
+#define BLOCKING_IDLE_NS ((uint64_t)1000000000)
+#define REF_BLOCK ((uint64_t)1 << 16)
+#define NAG_NS ((uint64_t)5000000000) /* the stopper says every so often whom it waits for */
+
+/* ----------------------------------------------------------------------------------------------- reports */
+
+void mt_log(mote_runtime *rt, mote_log_level level, const char *format, ...) {
+    char text[600];
+    va_list args;
+    va_start(args, format);
+    int n = snprintf(text, sizeof text, "mote: ");
+    vsnprintf(text + n, sizeof text - (size_t)n - 1, format, args);
+    va_end(args);
+    if (rt->options.log) {
+        rt->options.log(rt->options.log_context, level, text + n);
+        return;
+    }
+    strcat(text, "\n");
+    mt_os_log(text);
+}
+
+void mt_proc_describe(struct mt_proc *p, char *text, size_t size) {
+    struct mt_more *more = p->more;
+    const char *name = more && more->name[0] ? more->name : NULL;
+    if (!name && p->task.kind == MT_HANDLER) name = p->code.handler->name;
+    snprintf(text, size, name ? "<0.%u.%llu> (%s)" : "<0.%u.%llu>", p->index, (unsigned long long)mt_serial(p), name);
+}
+
+static void report_stuck(struct mt_cluster *cluster, struct mt_sched *s, struct mt_task *task, uint64_t ns) {
+    mote_runtime *rt = (mote_runtime *)(void *)cluster;
+    struct mt_proc *p = mt_task_proc(task);
+    char who[128] = "";
+    atomic_store(&rt->inspecting, true);
+    bool open = !(atomic_load(&p->inbox.low) & MT_IN_CLOSED) && atomic_load(&s->current) == task;
+    if (open) mt_proc_describe(p, who, sizeof who);
+    atomic_store(&rt->inspecting, false);
+    if (!open) return;
+    mt_log(rt, MOTE_LOG_WARNING,
+           "process %s has held scheduler %u for %llu ms. Others wait behind it: let it call mote_reductions() or mote_yield() in long "
+           "loops, and use mote_blocking() for calls that block",
+           who, s->id, (unsigned long long)(ns / 1000000));
+}
+
+/* ------------------------------------------------------------------------------------------------ figures */
+
+uint64_t mt_ref_next(struct mt_sched *s) {
+    if (s->ref_next == s->ref_end) {
+        s->ref_next = atomic_fetch_add_explicit(&mt_runtime_of_sched(s)->refs, REF_BLOCK, memory_order_relaxed);
+        s->ref_end = s->ref_next + REF_BLOCK;
+    }
+    MT_ASSERT(!(s->ref_next >> 60));
+    return s->ref_next++ << 3 | MT_REF;
+}
+
+/* Calls `add` for every scheduler that processes run on or send from. */
+static void each_sched(mote_runtime *rt, void (*add)(void *context, struct mt_sched *s), void *context) {
+    for (unsigned i = 0; i < rt->cluster.count; i++) add(context, rt->cluster.scheds[i]);
+    mt_lock_take(&rt->mu);
+    for (struct mt_attached *a = rt->attached; a; a = a->next) add(context, a->proc->task.sched);
+    mt_lock_drop(&rt->mu);
+}
+
+static void add_started(void *sum, struct mt_sched *s) { *(uint64_t *)sum += atomic_load_explicit(&s->started, memory_order_acquire); }
+static void add_ended(void *sum, struct mt_sched *s) { *(uint64_t *)sum += atomic_load_explicit(&s->ended, memory_order_acquire); }
+
+/* Processes alive. Ended ones are counted first: the difference is never below the truth, and 0 only if that is 0. */
+static uint64_t alive(mote_runtime *rt) {
+    uint64_t ended = atomic_load(&rt->gone_ended), started = 0;
+    each_sched(rt, add_ended, &ended);
+    mt_fence();
+    each_sched(rt, add_started, &started);
+    started += atomic_load(&rt->gone_started);
+    return started > ended ? started - ended : 0;
+}
+
+static void add_messages(void *context, struct mt_sched *s) {
+    mote_runtime_info *info = context;
+    info->processes_started += atomic_load_explicit(&s->started, memory_order_relaxed);
+    info->messages_sent += atomic_load_explicit(&s->sent, memory_order_relaxed);
+    info->messages_dropped += atomic_load_explicit(&s->dropped, memory_order_relaxed);
+    info->messages_dead += atomic_load_explicit(&s->dead, memory_order_relaxed);
+}
+
+void mt_runtime_figures(mote_runtime *rt, mote_runtime_info *info) {
+    memset(info, 0, sizeof *info);
+    info->schedulers = rt->cluster.count;
+    info->processes = alive(rt);
+    info->uptime_ns = mt_os_now_ns() - rt->cluster.started_ns;
+    info->processes_started = atomic_load(&rt->gone_started);
+    info->messages_sent = atomic_load(&rt->gone_sent);
+    info->messages_dropped = atomic_load(&rt->gone_dropped);
+    info->messages_dead = atomic_load(&rt->gone_dead);
+    each_sched(rt, add_messages, info);
+    mt_lock_take(&rt->mu);
+    for (struct mt_attached *a = rt->attached; a; a = a->next) info->processes++;
+    mt_lock_drop(&rt->mu);
+}
+
+void mt_runtime_ended(mote_runtime *rt, struct mt_sched *s) {
+    mt_count(&s->ended, 1);
+    mt_fence();
+    if (!atomic_load_explicit(&rt->draining, memory_order_relaxed)) return;
+    atomic_store(&rt->drained, 1);
+    mt_os_futex_wake(&rt->drained, 1);
+}
+
+/* -------------------------------------------------------------------------------------------------- start */
+
+static void after(struct mt_sched *s) { mt_after(s); }
+
+static const struct mt_task_ops ops = {
+    .turn = mt_turn,
+    .entry = mt_entry,
+    .after = after,
+    .no_stack = mt_no_stack,
+    .stack_size = mt_task_stack_size,
+    .expire = mt_alarm_expire,
+    .ready = mt_fd_ready,
+    .stuck = report_stuck,
+};
+
+static unsigned default_schedulers(void) {
+    const char *text = getenv("MOTE_SCHEDULERS");
+    long n = text ? strtol(text, NULL, 10) : 0;
+    return n > 0 && n <= (long)MT_SCHEDS_MAX - 1 ? (unsigned)n : mt_os_cores();
+}
+
+static mote_err set_options(mote_runtime *rt, const mote_options *options) {
+    size_t page = mt_os_page_size();
+    if (options) rt->options = *options;
+    mote_options *o = &rt->options;
+    if (!o->schedulers) o->schedulers = default_schedulers();
+    if (!o->stack_size) o->stack_size = STACK_DEFAULT;
+    if (!o->processes_max) o->processes_max = PROCESSES_MAX;
+    if (!o->blocking_max) o->blocking_max = BLOCKING_DEFAULT;
+    if (o->schedulers >= MT_SCHEDS_MAX || o->processes_max > PROCESSES_MAX || o->blocking_max > 4096) return MOTE_ELIMIT;
+    if (o->stack_size < ((size_t)16 << 10) || o->stack_size > ((size_t)1 << 30)) return MOTE_ELIMIT;
+    o->stack_size = (o->stack_size + page - 1) / page * page;
+    int64_t batch = (int64_t)(o->processes_max / (32u * o->schedulers));
+    rt->quota_batch = batch < 1 ? 1 : batch > 64 ? 64 : batch;
+    atomic_store(&rt->room, (int64_t)o->processes_max);
+    return MOTE_OK;
+}
+
+static void free_runtime(mote_runtime *rt) {
+    struct mt_cluster *c = &rt->cluster;
+    struct mt_sched *last = NULL;
+    if (rt->pool) mt_pool_free(rt->pool);
+    while (rt->foreign) {
+        struct mt_sched *s = rt->foreign;
+        rt->foreign = s->chunk;
+        mt_sched_free(s);
+    }
+    for (unsigned i = 0; c->scheds && i < c->count; i++) {
+        last = c->scheds[i];
+        if (!last) continue;
+        mt_alarms_free(last, &last->cache);
+        if (last->spare_arena) mote_arena_free(last->spare_arena);
+        mt_sched_free(last);
+    }
+    mt_os_free(c->scheds);
+    if (c->poll) mt_poll_free(c->poll);
+    mt_injector_fini(&c->injector);
+    mt_table_fini(&rt->table);
+    if (rt->stacks) mt_stacks_free(rt->stacks);
+    if (c->depot) mt_depot_free(c->depot);
+    mt_lock_fini(&rt->mu);
+    mt_atom_table_drop();
+    mt_os_free(rt);
+}
+
+static mote_err make_parts(mote_runtime *rt) {
+    struct mt_cluster *c = &rt->cluster;
+    mote_err err = mt_table_init(&rt->table, rt->options.processes_max);
+    if (err) return err;
+    c->ops = &ops;
+    c->count = rt->options.schedulers;
+    c->started_ns = mt_os_now_ns();
+    if (!(c->depot = mt_depot_new())) return MOTE_ENOMEM;
+    if (!(rt->stacks = mt_stacks_new(rt->options.stack_size))) return MOTE_ENOMEM;
+    if (!(rt->pool = mt_pool_new(rt->options.blocking_max, BLOCKING_IDLE_NS))) return MOTE_ENOMEM;
+    if ((err = mt_poll_new(&c->poll))) return err;
+    if (!(c->scheds = mt_os_alloc_zero(c->count * sizeof(struct mt_sched *)))) return MOTE_ENOMEM;
+    for (unsigned i = 0; i < c->count; i++) {
+        if ((err = mt_sched_new(c, rt->stacks, i, false, &c->scheds[i]))) return err;
+        c->scheds[i]->chaos = rt->options.chaos_seed;
+        if (rt->options.chaos_seed) c->scheds[i]->random = (rt->options.chaos_seed + i) * 0x9e3779b97f4a7c15u | 1;
+    }
+    return MOTE_OK;
+}
+
+mote_err mt_runtime_start(const mote_options *options, mote_runtime **runtime) {
+    mote_runtime *rt = mt_os_alloc_aligned(64, sizeof *rt);
+    if (!rt) return MOTE_ENOMEM;
+    memset(rt, 0, sizeof *rt);
+    mt_atom_table_hold();
+    mt_lock_init(&rt->mu, MT_RANK_RUNTIME);
+    mt_injector_init(&rt->cluster.injector);
+    atomic_store(&rt->refs, mt_os_random() & (((uint64_t)1 << 40) - 1));
+    atomic_store(&rt->owners, 1);
+    mote_err err = set_options(rt, options);
+    if (err || (err = make_parts(rt)) || (err = mt_segv_start(mt_overflowed))) goto fail;
+    if ((err = mt_cluster_start(&rt->cluster))) {
+        mt_segv_stop();
+        goto fail;
+    }
+    *runtime = rt;
+    return MOTE_OK;
+fail:
+    free_runtime(rt);
+    return err;
+}
+
+/* --------------------------------------------------------------------------------------------------- stop */
+
+/* Waits until no process but attached threads lives, or the time is up. */
+static bool drain(mote_runtime *rt, uint64_t deadline_ns) {
+    atomic_store(&rt->draining, true);
+    for (;;) {
+        atomic_store(&rt->drained, 0);
+        if (alive(rt) == 0) return true;
+        uint64_t now = mt_os_now_ns();
+        if (now >= deadline_ns) return false;
+        mt_os_futex_wait(&rt->drained, 0, deadline_ns == MT_NEVER ? MT_NEVER : deadline_ns - now);
+    }
+}
+
+/* Sends a signal without payload to each process. */
+static void tell_all(mote_runtime *rt, struct mt_sched *s, enum mt_sig_kind kind, uint64_t root) {
+    mote_pid *pids = NULL;
+    size_t capacity = 0, count = 0;
+    mt_list(rt, NULL, 0, &capacity);
+    capacity += 64;
+    if (!(pids = mt_os_alloc(capacity * sizeof *pids))) return;
+    mt_list(rt, pids, capacity, &count);
+    for (size_t i = 0; i < count && i < capacity; i++) {
+        struct mt_sig *sig = mt_sig_new(&s->cache, kind, 0);
+        if (!sig) break;
+        sig->root = root;
+        mt_deliver(s, pids[i].word, sig);
+    }
+    mt_os_free(pids);
+}
+
+static void nag(mote_runtime *rt) {
+    mt_log(rt, MOTE_LOG_WARNING, "still %llu processes cannot be ended, because they run C code that does not return or wait",
+           (unsigned long long)alive(rt));
+}
+
+/* Ends what is left: again and again, for processes that were just being started. */
+static void end_all(mote_runtime *rt, struct mt_sched *s) {
+    uint64_t next_nag = mt_os_now_ns() + NAG_NS;
+    for (;;) {
+        tell_all(rt, s, MT_SIG_EXIT, MT_WORD_OF(kill));
+        if (drain(rt, mt_os_now_ns() + 20000000)) return;
+        if (mt_os_now_ns() < next_nag) continue;
+        nag(rt);
+        next_nag += NAG_NS;
+    }
+}
+
+static void disown(mote_runtime *rt) {
+    if (atomic_fetch_sub(&rt->owners, 1) == 1) free_runtime(rt);
+}
+
+mote_err mt_runtime_stop(mote_runtime *rt, int64_t drain_ms) {
+    struct mt_sched *here = mt_sched_here(), *s = NULL;
+    if (here && here->cluster == &rt->cluster) return MOTE_ECONTEXT;
+    while (mt_sched_new(&rt->cluster, rt->stacks, MT_SCHEDS_MAX, true, &s)) mt_os_thread_yield(); /* memory must come back to stop */
+    bool drained = drain(rt, mt_deadline(drain_ms));
+    atomic_store(&rt->stopped, true);
+    if (!drained || alive(rt)) end_all(rt, s);
+    tell_all(rt, s, MT_SIG_DONE, 0); /* attached threads that wait: look at `stopped` */
+    mt_pool_free(rt->pool);
+    rt->pool = NULL;
+    mt_cluster_stop(&rt->cluster);
+    mt_segv_stop();
+    for (unsigned i = 0; i < rt->cluster.count; i++) mt_table_release_chunk(rt, rt->cluster.scheds[i]);
+    mt_sched_free(s);
+    disown(rt);
+    return drained ? MOTE_OK : MOTE_TIMEOUT;
+}
+
+/* ------------------------------------------------------------------------------------------------- threads */
+
+static struct mt_attached *find_locked(mote_runtime *rt, struct mt_attached ***at) {
+    for (*at = &rt->attached; **at; *at = &(**at)->next)
+        if (pthread_equal((**at)->thread, pthread_self())) return **at;
+    return NULL;
+}
+
+static bool add_attached(mote_runtime *rt, struct mt_attached *a) {
+    struct mt_attached **at;
+    mt_lock_take(&rt->mu);
+    bool added = !find_locked(rt, &at);
+    if (added) {
+        a->next = rt->attached;
+        rt->attached = a;
+    }
+    mt_lock_drop(&rt->mu);
+    return added;
+}
+
+static void reset_thread(struct mt_proc *p, struct mt_sched *s) {
+    memset(&p->task, 0, sizeof p->task);
+    p->task.sched = s;
+    p->task.kind = MT_THREAD;
+    p->task.budget = MT_TURN;
+    p->code.body = NULL;
+    p->current = p->queue = p->arg_sig = NULL;
+    p->queue_end = p->mark_at = &p->queue;
+    p->mark = 0;
+    p->flags = p->queued = p->suspensions = 0;
+    p->state = NULL;
+    p->scratch = NULL;
+    p->more = NULL;
+    p->reductions = 0;
+}
+
+mote_err mt_attach(mote_runtime *rt, struct mt_proc **self) {
+    struct mt_sched *s = NULL;
+    struct mt_proc *p = NULL;
+    mote_err err = MOTE_ENOMEM;
+    if (atomic_load(&rt->stopped)) return MOTE_ESTOPPED;
+    struct mt_attached *a = mt_os_alloc_zero(sizeof *a);
+    if (!a) return err;
+    if ((err = mt_sched_new(&rt->cluster, rt->stacks, MT_SCHEDS_MAX, true, &s))) goto fail;
+    if ((err = mt_table_take(rt, s, &p))) goto fail;
+    reset_thread(p, s);
+    a->proc = p;
+    a->thread = pthread_self();
+    if (!add_attached(rt, a)) {
+        err = MOTE_EBUSY;
+        goto fail;
+    }
+    atomic_fetch_add(&rt->owners, 1);
+    mt_pair_set(&p->inbox, 0, mt_serial(p));
+    *self = p;
+    return MOTE_OK;
+fail:
+    if (p) mt_table_give(rt, p);
+    if (s) {
+        mt_table_release_chunk(rt, s);
+        mt_sched_free(s);
+    }
+    mt_os_free(a);
+    return err;
+}
+
+/* What the thread counted stays in the runtime's figures. */
+static void keep_figures(mote_runtime *rt, struct mt_sched *s) {
+    atomic_fetch_add(&rt->gone_started, atomic_load(&s->started));
+    atomic_fetch_add(&rt->gone_ended, atomic_load(&s->ended));
+    atomic_fetch_add(&rt->gone_sent, atomic_load(&s->sent));
+    atomic_fetch_add(&rt->gone_dropped, atomic_load(&s->dropped));
+    atomic_fetch_add(&rt->gone_dead, atomic_load(&s->dead));
+}
+
+mote_err mt_detach(struct mt_proc *p) {
+    mote_runtime *rt = mt_runtime(p);
+    struct mt_sched *s = p->task.sched;
+    struct mt_attached **at;
+    mt_close(p, MT_WORD_OF(normal));
+    mt_free_more(rt, &s->cache, p);
+    mt_table_give(rt, p);
+    mt_lock_take(&rt->mu);
+    struct mt_attached *a = find_locked(rt, &at);
+    MT_ASSERT(a && a->proc == p);
+    *at = a->next;
+    keep_figures(rt, s);
+    mt_lock_drop(&rt->mu);
+    mt_os_free(a);
+    if (s->quota) atomic_fetch_add(&rt->room, s->quota);
+    mt_table_release_chunk(rt, s);
+    if (s->spare_arena) mote_arena_free(s->spare_arena);
+    mt_sched_free(s);
+    disown(rt);
+    return MOTE_OK;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Delivery. A bounded mailbox's `count` goes up before a message is pushed and down when the push finds the receiver dead, when the
+ * message is taken, or dropped at the end: it is conserved, never reset, so that late senders to a reused slot do no harm. */
+#include "proc/proc.h"
+
+#define COST_QUEUED 32 /* reductions for a message that lands behind others: senders that outrun a receiver yield */
+
+static void bury_letter(struct mt_sched *s, struct mt_sig *sig) {
+    if (sig->kind == MT_SIG_MESSAGE && !(sig->flags & MT_SIG_UNSENT)) mt_count(&s->dead, 1);
+    if (sig->kind == MT_SIG_INFO) {
+        mt_info_answer(s, NULL, sig);
+    } else if (sig->kind == MT_SIG_SUSPEND) {
+        sig->kind = MT_SIG_RESUME;
+        mt_deliver(s, sig->heap[0], sig);
+    } else {
+        mt_sig_free(&s->cache, sig);
+    }
+}
+
+bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
+    struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
+    enum mt_push pushed = MT_PUSH_DEAD;
+    bool counts = false;
+    if (mt_likely(p != NULL)) {
+        counts = sig->kind == MT_SIG_MESSAGE && (atomic_load_explicit(&p->inbox.low, memory_order_relaxed) & MT_IN_BOUNDED);
+        if (counts) atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed);
+        pushed = mt_push(p, mt_pid_serial(pid), sig);
+    }
+    if (mt_likely(pushed != MT_PUSH_DEAD)) {
+        if (pushed == MT_PUSH_WOKE) mt_sched_wake(s, &p->task);
+        return true;
+    }
+    if (counts) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
+    bury_letter(s, sig);
+    return false;
+}
+
+/* More than half of its own mailbox is full: senders may stand still for it, so it must not stand still itself, or a circle of them would
+ * stand for ever. The same half decides when they go on, see resume_senders(). */
+static bool is_awaited(struct mt_proc *p) {
+    if (!(p->flags & MT_PF_BOUNDED)) return false;
+    uint32_t limit = atomic_load_explicit(&p->count_max, memory_order_relaxed) & MT_COUNT_MAX;
+    return atomic_load_explicit(&p->count, memory_order_relaxed) > limit / 2;
+}
+
+bool mt_suspended(struct mt_proc *p) {
+    return p->suspensions && !is_awaited(p);
+}
+
+/* The sender stands still: asks the receiver to say when there is room again, and waits for that. */
+static void suspend(struct mt_proc *self, uint64_t pid) {
+    if (self->task.kind == MT_THREAD || (self->flags & MT_PF_ENDING) || is_awaited(self) || pid == mt_proc_pid(self)) return;
+    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_SUSPEND, 1);
+    if (!sig) return; /* no memory to wait with: the message is delivered all the same */
+    sig->root = 0;
+    sig->heap[0] = mt_proc_pid(self);
+    self->suspensions++;
+    mt_deliver(self->task.sched, pid, sig);
+    if (self->task.kind == MT_HANDLER) {
+        self->task.budget = 0; /* it stops after this callback, see mt_turn() */
+        return;
+    }
+    for (;;) {
+        mt_fetch(self);
+        mt_end_if_exiting(self);
+        if (!mt_suspended(self)) return;
+        if (mt_wait(self, MT_NEVER) == MOTE_ESTOPPED) return;
+    }
+}
+
+/* The mailbox is full and its policy says that its owner ends for it. */
+static void end_receiver(struct mt_sched *s, uint64_t pid) {
+    struct mt_sig *sig = mt_sig_new(&s->cache, MT_SIG_EXIT, 0);
+    if (!sig) return;
+    sig->root = MT_WORD_OF(mailbox_full);
+    mt_deliver(s, pid, sig);
+}
+
+/* A message to a mailbox that has a limit. */
+static mote_err send_bounded(struct mt_proc *self, struct mt_proc *p, uint64_t pid, struct mt_sig *sig) {
+    struct mt_sched *s = self->task.sched;
+    uint32_t limit = atomic_load_explicit(&p->count_max, memory_order_relaxed);
+    mote_policy policy = (mote_policy)(limit >> 30);
+    limit &= MT_COUNT_MAX;
+    bool full = atomic_load_explicit(&p->count, memory_order_relaxed) >= limit;
+    if (full && policy != MOTE_SUSPEND && mt_serial(p) == mt_pid_serial(pid)) {
+        mt_count(&s->dropped, 1);
+        mt_sig_free(&s->cache, sig);
+        if (policy == MOTE_END) end_receiver(s, pid);
+        if (policy == MOTE_DROP) atomic_fetch_add_explicit(&p->refused, 1, memory_order_relaxed);
+        return policy == MOTE_DROP ? MOTE_EFULL : MOTE_OK;
+    }
+    if (mt_deliver(s, pid, sig) && full) suspend(self, pid);
+    return MOTE_OK;
+}
+
+mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
+    struct mt_sched *s = self->task.sched;
+    struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
+    int32_t cost = 1;
+    mt_count(&s->sent, 1);
+    if (mt_unlikely(!p)) {
+        bury_letter(s, sig);
+        return MOTE_OK;
+    }
+    if (mt_unlikely(atomic_load_explicit(&p->inbox.low, memory_order_relaxed) & MT_IN_BOUNDED)) {
+        mote_err err = send_bounded(self, p, pid, sig);
+        if ((self->task.budget -= COST_QUEUED) <= 0) mt_turn_over(self);
+        return err;
+    }
+    enum mt_push pushed = mt_push(p, mt_pid_serial(pid), sig);
+    if (pushed == MT_PUSH_WOKE)
+        mt_sched_wake(s, &p->task);
+    else if (pushed == MT_PUSH_QUEUED)
+        cost = COST_QUEUED;
+    else if (mt_unlikely(pushed == MT_PUSH_DEAD))
+        bury_letter(s, sig);
+    if (mt_unlikely((self->task.budget -= cost) <= 0)) mt_turn_over(self);
+    return MOTE_OK;
+}
+
+void mt_turn_over(struct mt_proc *self) {
+    if (self->task.kind == MT_HANDLER || (self->flags & MT_PF_ENDING)) return;
+    self->reductions += MT_TURN;
+    if (self->task.kind == MT_THREAD) {
+        self->task.budget = MT_TURN;
+        mt_os_thread_yield();
+        return;
+    }
+    mt_sched_leave(self->task.sched, &self->task, MT_HOW_YIELD);
+    mt_after(self->task.sched);
+    if (mt_fetch(self)) mt_end_if_exiting(self);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "proc/proc.h"
+
+#define COST_SPAWN 20 /* reductions */
+#define STACK_MIN ((size_t)16 << 10)
+#define STACK_MAX ((size_t)1 << 30)
+#define STATE_MAX ((size_t)1 << 30)
+
+mote_err mt_more(struct mt_proc *p) {
+    if (p->more) return MOTE_OK;
+    struct mt_more *more = mt_cache_alloc(mt_cache_of(p), sizeof *more);
+    if (!more) return MOTE_ENOMEM;
+    memset(more, 0, sizeof *more);
+    more->refused_before = atomic_load_explicit(&p->refused, memory_order_relaxed);
+    p->more = more;
+    return MOTE_OK;
+}
+
+size_t mt_task_stack_size(struct mt_task *task) {
+    struct mt_proc *p = mt_task_proc(task);
+    return task->own_stack ? p->more->stack_size : mt_stacks_size(task->sched->stacks.stacks);
+}
+
+static mote_err check(mote_runtime *rt, const mote_spawn_options *o, mote_term arg) {
+    if (!o->body == !o->handler || arg.word == 0) return arg.word == 0 ? MOTE_ETERM : MOTE_EARG;
+    if (o->handler && (!o->handler->handle || o->stack_size)) return MOTE_EARG;
+    if (o->handler && o->handler->state_size > STATE_MAX) return MOTE_ELIMIT;
+    if (o->stack_size && (o->stack_size < STACK_MIN || o->stack_size > STACK_MAX)) return MOTE_ELIMIT;
+    if (o->mailbox_max > MT_COUNT_MAX) return MOTE_ELIMIT;
+    if (o->name && strlen(o->name) >= sizeof ((struct mt_more *)0)->name) return MOTE_ELIMIT;
+    if (o->policy > MOTE_END || o->priority > MOTE_LOW) return MOTE_EARG;
+    return atomic_load_explicit(&rt->stopped, memory_order_relaxed) ? MOTE_ESTOPPED : MOTE_OK;
+}
+
+static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_options *o) {
+    memset(&p->task, 0, sizeof p->task);
+    p->task.sched = s;
+    p->task.kind = o->handler ? MT_HANDLER : MT_STRAIGHT;
+    p->task.priority = (uint8_t)o->priority;
+    if (o->handler)
+        p->code.handler = o->handler;
+    else
+        p->code.body = o->body;
+    p->current = p->queue = p->arg_sig = NULL;
+    p->queue_end = p->mark_at = &p->queue;
+    p->mark = 0;
+    p->flags = p->queued = p->suspensions = 0;
+    p->state = NULL;
+    p->scratch = NULL;
+    p->more = NULL;
+    p->reductions = 0;
+}
+
+/* What only some processes have: a name, a limit, a stack of another size. */
+static mote_err add_options(mote_runtime *rt, struct mt_proc *p, const mote_spawn_options *o) {
+    size_t page = mt_os_page_size(), size = (o->stack_size + page - 1) / page * page;
+    if (!o->name && !o->mailbox_max && !o->stack_size) return MOTE_OK;
+    mote_err err = mt_more(p);
+    if (err) return err;
+    if (o->name) memcpy(p->more->name, o->name, strlen(o->name) + 1);
+    if (o->mailbox_max) {
+        p->flags |= MT_PF_BOUNDED;
+        uint32_t limit = (uint32_t)o->mailbox_max | (uint32_t)o->policy << 30;
+        atomic_store_explicit(&p->count_max, limit, memory_order_relaxed);
+    }
+    if (size && size != mt_stacks_size(rt->stacks)) {
+        p->more->stack_size = size;
+        p->task.own_stack = 1;
+        if (!(p->task.stack = mt_stack_map(size))) return MOTE_ENOMEM;
+    }
+    return MOTE_OK;
+}
+
+static mote_err add_arg(struct mt_proc *p, mote_term arg) {
+    p->arg = arg.word;
+    if (!mt_is_pointer(arg.word) && mt_tag(arg.word) != MT_ATOM) return MOTE_OK;
+    if (mt_tag(arg.word) == MT_ATOM && !mt_atom_counted(arg.word)) return MOTE_OK;
+    mote_err err = mt_sig_of_term(mt_cache_of(p), MT_SIG_MESSAGE, arg, NULL, &p->arg_sig);
+    if (!err) p->arg = p->arg_sig->root;
+    return err;
+}
+
+static mote_err add_state(struct mt_proc *p, const mote_handler *h) {
+    if (!h || !h->state_size) return MOTE_OK;
+    p->state = mt_cache_alloc(mt_cache_of(p), h->state_size);
+    if (!p->state) return MOTE_ENOMEM;
+    memset(p->state, 0, h->state_size);
+    return MOTE_OK;
+}
+
+static void undo(mote_runtime *rt, struct mt_proc *p) {
+    struct mt_cache *cache = mt_cache_of(p);
+    if (p->arg_sig) mt_sig_free(cache, p->arg_sig);
+    if (p->task.stack) mt_stack_unmap(p->task.stack, p->more->stack_size);
+    mt_free_more(rt, cache, p);
+    mt_table_give(rt, p);
+}
+
+/* From here on it can be found, and runs. A handler without init sleeps until its first message. */
+static void publish(struct mt_sched *s, struct mt_proc *p) {
+    uint64_t bounded = p->flags & MT_PF_BOUNDED ? MT_IN_BOUNDED : 0;
+    mt_count(&s->started, 1);
+    if (p->task.kind == MT_HANDLER && !p->code.handler->init) {
+        p->flags |= MT_PF_INITED;
+        if (p->arg_sig) mt_sig_free(&s->cache, p->arg_sig);
+        p->arg_sig = NULL;
+        mt_pair_set(&p->inbox, bounded | MT_IN_WAITING, mt_serial(p));
+        return;
+    }
+    mt_pair_set(&p->inbox, bounded, mt_serial(p));
+    mt_sched_wake(s, &p->task);
+}
+
+mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term arg, mote_pid *pid) {
+    struct mt_sched *s = self->task.sched;
+    mote_runtime *rt = mt_runtime(self);
+    struct mt_proc *p;
+    mote_err err = check(rt, o, arg);
+    if (err || (err = mt_table_take(rt, s, &p))) return err;
+    reset(p, s, o);
+    if ((err = add_options(rt, p, o)) || (err = add_arg(p, arg)) || (err = add_state(p, o->handler))) {
+        undo(rt, p);
+        return err;
+    }
+    if (o->priority != MOTE_NORMAL) atomic_store_explicit(&s->cluster->priorities, true, memory_order_relaxed);
+    uint64_t word = mt_proc_pid(p);
+    publish(s, p);
+    if (pid) pid->word = word;
+    if ((self->task.budget -= COST_SPAWN) <= 0) mt_turn_over(self);
+    return MOTE_OK;
+}

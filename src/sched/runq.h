@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Run queues: a ring per scheduler and priority, and the runtime's overflow queue, both arrays of pointers.
+ *
+ * A ring has one owner (push, pop) and many thieves (steal). The injector is shared (lock INJECT).
+ * I1 a task is in at most one queue (law L4). I2 head <= tail <= head + MT_RING. I3 the injector has room for every task that exists,
+ * so that pushing never fails: room is reserved when tasks are made.
+ */
+#ifndef MT_SCHED_RUNQ_H
+#define MT_SCHED_RUNQ_H
+
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "base/os.h"
+
+#define MT_RING 256u
+#define MT_PRIORITIES 3 /* as mote_priority: normal, high, low */
+#define MT_LOW_EVERY 8u /* picks: how often low goes before normal, so that it goes on at all */
+
+struct mt_task;
+
+struct mt_ring { /* MT_SHARED */
+    _Alignas(64) _Atomic uint32_t head;         /* atomic: acq_rel by whoever takes; pairs with pop(), steal() */
+    _Alignas(64) _Atomic uint32_t tail;         /* atomic: release by the owner; pairs with steal() */
+    _Atomic(struct mt_task *) tasks[MT_RING];   /* atomic: relaxed, ordered by head and tail */
+};
+
+struct mt_injector { /* MT_SHARED */
+    struct mt_lock mu;
+    struct mt_task **tasks[MT_PRIORITIES]; /* lock: mu; circular, `room` long */
+    size_t first[MT_PRIORITIES];           /* lock: mu */
+    size_t count[MT_PRIORITIES];           /* lock: mu */
+    size_t room;                           /* lock: mu; a power of two, or 0 */
+    uint32_t pops;                         /* lock: mu */
+    _Atomic size_t waiting;                /* atomic: relaxed hint, seq_cst when parking */
+};
+
+void mt_injector_init(struct mt_injector *injector);
+void mt_injector_fini(struct mt_injector *injector);
+/* Makes room for `tasks` tasks in each priority. MOTE_ENOMEM. Any thread. */
+mote_err mt_injector_reserve(struct mt_injector *injector, size_t tasks);
+/* Appends. Cannot fail (I3). Any thread. */
+void mt_injector_push(struct mt_injector *injector, int priority, struct mt_task *const *tasks, size_t count);
+/* Takes up to `max` tasks of the highest priority that has any (every MT_LOW_EVERY-th time of the lowest); gives their number. Any thread. */
+size_t mt_injector_pop(struct mt_injector *injector, int *priority, struct mt_task **tasks, size_t max);
+
+/* Tasks in the ring, as far as can be told from outside. */
+static inline uint32_t mt_ring_count(struct mt_ring *ring) {
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    uint32_t n = atomic_load_explicit(&ring->tail, memory_order_acquire) - head;
+    return n <= MT_RING ? n : 0; /* a head read long ago */
+}
+
+/* Appends; false when full. Owner. */
+static inline bool mt_ring_push(struct mt_ring *ring, struct mt_task *task) {
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    if (mt_unlikely(tail - head >= MT_RING)) return false;
+    atomic_store_explicit(&ring->tasks[tail % MT_RING], task, memory_order_relaxed);
+    atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
+    return true;
+}
+
+/* Takes the oldest; NULL when empty. Owner. */
+static inline struct mt_task *mt_ring_pop(struct mt_ring *ring) {
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    while (head != tail) {
+        struct mt_task *task = atomic_load_explicit(&ring->tasks[head % MT_RING], memory_order_relaxed);
+        if (atomic_compare_exchange_weak_explicit(&ring->head, &head, head + 1, memory_order_acq_rel, memory_order_acquire)) {
+            __builtin_prefetch(atomic_load_explicit(&ring->tasks[(head + 2) % MT_RING], memory_order_relaxed), 1);
+            return task;
+        }
+    }
+    return NULL;
+}
+
+/* Takes the older half, at most `max`, into `tasks`; gives how many. The owner too, when it spills. */
+uint32_t mt_ring_steal(struct mt_ring *ring, struct mt_task **tasks, uint32_t max);
+
+#endif

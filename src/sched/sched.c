@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sched/sched.h"
+
+#include <string.h>
+
+#include "base/segv.h"
+#include "sched/watchdog.h"
+
+#define SPIN_NS 20000           /* about what waking a sleeping core costs */
+#define POLL_EVERY_NS 500000    /* a busy scheduler looks at descriptors this often */
+#define BATCH 64u               /* tasks or events moved at once */
+
+static _Thread_local struct mt_sched *here;
+
+__attribute__((noinline)) struct mt_sched *mt_sched_here(void) {
+    __asm__ volatile("" ::: "memory");
+    return here;
+}
+
+__attribute__((noinline)) void mt_sched_set_here(struct mt_sched *sched) { here = sched; }
+
+static uint64_t random_next(struct mt_sched *s) {
+    s->random ^= s->random << 13;
+    s->random ^= s->random >> 7;
+    return s->random ^= s->random << 17;
+}
+
+/* ------------------------------------------------------------------------------------------ sleeping and waking */
+
+/* Takes one sleeper out of its sleep; false when nobody sleeps. It wakes up counted as searching (L4). */
+static bool wake_one(struct mt_cluster *c) {
+    for (unsigned i = 0; i < c->count; i++) {
+        struct mt_sched *s = c->scheds[i];
+        uint32_t mode = atomic_load_explicit(&s->park, memory_order_relaxed);
+        if (mode == 0 || !atomic_compare_exchange_strong(&s->park, &mode, 0)) continue;
+        atomic_fetch_sub(&c->parked, 1);
+        atomic_fetch_add(&c->searching, 1);
+        atomic_store(&s->searching, true);
+        if (mode == 1)
+            mt_os_futex_wake(&s->park, 1);
+        else
+            mt_poll_wake(c->poll);
+        return true;
+    }
+    return false;
+}
+
+void mt_cluster_notify(struct mt_cluster *c) {
+    mt_fence();
+    if (atomic_load_explicit(&c->searching, memory_order_relaxed) == 0 && atomic_load_explicit(&c->parked, memory_order_relaxed))
+        wake_one(c);
+}
+
+void mt_sched_kick(struct mt_sched *s) {
+    struct mt_cluster *c = s->cluster;
+    uint32_t mode = atomic_load(&s->park);
+    if (mode == 0 || !atomic_compare_exchange_strong(&s->park, &mode, 0)) return;
+    atomic_fetch_sub(&c->parked, 1);
+    atomic_fetch_add(&c->searching, 1);
+    atomic_store(&s->searching, true);
+    if (mode == 1)
+        mt_os_futex_wake(&s->park, 1);
+    else
+        mt_poll_wake(c->poll);
+}
+
+/* Ends a search. When it was the last and found something, the next sleeper may find more (L4). */
+static void stop_searching(struct mt_sched *s, bool found) {
+    if (!atomic_load_explicit(&s->searching, memory_order_relaxed)) return;
+    atomic_store(&s->searching, false);
+    if (atomic_fetch_sub(&s->cluster->searching, 1) == 1 && found) mt_cluster_notify(s->cluster);
+}
+
+/* Every source of work, looked at after sleep has been announced (L3). */
+static bool anything_to_do(struct mt_sched *s) {
+    struct mt_cluster *c = s->cluster;
+    if (atomic_load(&c->injector.waiting) || atomic_load(&c->stopping)) return true;
+    for (unsigned i = 0; i < c->count; i++) {
+        struct mt_sched *v = c->scheds[i];
+        for (int p = 0; p < MT_PRIORITIES; p++)
+            if (mt_ring_count(&v->rings[p])) return true;
+        if ((v == s || atomic_load(&v->stuck)) && atomic_load(&v->lifo)) return true;
+    }
+    return mt_os_now_ns() >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed);
+}
+
+static uint64_t until(uint64_t deadline, uint64_t now) {
+    if (deadline == MT_NEVER) return MT_NEVER;
+    return deadline > now ? deadline - now : 0;
+}
+
+/* Sleeps until woken, or a timer is due, or descriptors are ready; the events are handed to the process layer. */
+static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
+    struct mt_cluster *c = s->cluster;
+    struct mt_poll_event events[BATCH];
+    size_t count = 0;
+    uint64_t before = mt_os_now_ns(), now = before;
+    while (atomic_load(&s->park) == mode && count == 0) {
+        uint64_t left = until(atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed), now);
+        if (left == 0) break;
+        if (mode == 1)
+            mt_os_futex_wait(&s->park, 1, left);
+        else
+            count = mt_poll_run(c->poll, left, events, BATCH);
+        now = mt_os_now_ns();
+    }
+    uint32_t announced = mode;
+    if (atomic_compare_exchange_strong(&s->park, &announced, 0)) atomic_fetch_sub(&c->parked, 1);
+    mt_count(&s->idle_ns, now - before);
+    mt_count(&s->parks, 1);
+    if (mode == 2) mt_poll_leave(c->poll);
+    uint32_t unlimited = 2;
+    if (atomic_compare_exchange_strong(&c->watch_word, &unlimited, 0)) mt_os_futex_wake(&c->watch_word, 1);
+    s->polled_ns = now;
+    if (count) c->ops->ready(s, events, count);
+}
+
+static void park(struct mt_sched *s) {
+    struct mt_cluster *c = s->cluster;
+    uint32_t mode = mt_poll_armed(c->poll) && mt_poll_enter(c->poll) ? 2 : 1;
+    atomic_store(&s->park, mode);
+    atomic_fetch_add(&c->parked, 1);
+    mt_fence();
+    if (!anything_to_do(s)) {
+        sleep_until_woken(s, mode);
+        return;
+    }
+    uint32_t announced = mode;
+    if (atomic_compare_exchange_strong(&s->park, &announced, 0)) atomic_fetch_sub(&c->parked, 1);
+    if (mode == 2) mt_poll_leave(c->poll);
+}
+
+/* ------------------------------------------------------------------------------------------------- queues */
+
+/* Half of a full ring goes to the injector, so that others may have it. */
+static void spill(struct mt_sched *s, int priority, struct mt_task *task) {
+    struct mt_task *tasks[MT_RING / 2 + 1];
+    uint32_t n = mt_ring_steal(&s->rings[priority], tasks, MT_RING / 2);
+    tasks[n++] = task;
+    mt_injector_push(&s->cluster->injector, priority, tasks, n);
+}
+
+void mt_sched_push(struct mt_sched *s, struct mt_task *task) {
+    struct mt_cluster *c = s->cluster;
+    if (s->outside) {
+        mt_injector_push(&c->injector, task->priority, &task, 1);
+        mt_cluster_notify(c);
+        return;
+    }
+    if (mt_unlikely(!mt_ring_push(&s->rings[task->priority], task))) spill(s, task->priority, task);
+    if (c->count > 1) mt_cluster_notify(c);
+}
+
+static void wake_thread(struct mt_task *task) {
+    struct mt_sched *s = task->sched; /* const for threads */
+    atomic_store(&s->park, 0);
+    mt_os_futex_wake(&s->park, 1);
+}
+
+void mt_sched_wake(struct mt_sched *s, struct mt_task *task) {
+    if (mt_unlikely(task->kind == MT_THREAD)) {
+        wake_thread(task);
+        return;
+    }
+    if (mt_unlikely(s->outside || task->priority != MOTE_NORMAL || (s->chaos && random_next(s) % 4 == 0))) {
+        mt_sched_push(s, task);
+        return;
+    }
+    task = atomic_exchange_explicit(&s->lifo, task, memory_order_acq_rel);
+    if (task) mt_sched_push(s, task);
+}
+
+/* A batch from the injector: the first is given, the rest goes into the own ring. */
+static struct mt_task *take_injected(struct mt_sched *s) {
+    struct mt_task *tasks[BATCH];
+    int priority = 0;
+    size_t share = atomic_load_explicit(&s->cluster->injector.waiting, memory_order_relaxed) / s->cluster->count + 1;
+    size_t n = mt_injector_pop(&s->cluster->injector, &priority, tasks, share < BATCH ? share : BATCH);
+    for (size_t i = 1; i < n; i++) {
+        __builtin_prefetch(tasks[i], 1);
+        if (!mt_ring_push(&s->rings[priority], tasks[i])) spill(s, priority, tasks[i]);
+    }
+    if (n > 1 && s->cluster->count > 1) mt_cluster_notify(s->cluster);
+    return n ? tasks[0] : NULL;
+}
+
+static struct mt_task *steal_from(struct mt_sched *s, struct mt_sched *victim) {
+    static const int by_rank[MT_PRIORITIES] = {MOTE_HIGH, MOTE_NORMAL, MOTE_LOW};
+    struct mt_task *tasks[MT_RING / 2];
+    for (int i = 0; i < MT_PRIORITIES; i++) {
+        uint32_t n = mt_ring_steal(&victim->rings[by_rank[i]], tasks, MT_RING / 2);
+        if (n == 0) continue;
+        mt_count(&s->steals, n);
+        for (uint32_t k = 1; k < n; k++)
+            if (!mt_ring_push(&s->rings[by_rank[i]], tasks[k])) spill(s, by_rank[i], tasks[k]);
+        return tasks[0];
+    }
+    if (!atomic_load_explicit(&victim->stuck, memory_order_acquire)) return NULL;
+    struct mt_task *task = atomic_exchange_explicit(&victim->lifo, NULL, memory_order_acq_rel);
+    if (task) mt_count(&s->steals, 1);
+    return task;
+}
+
+static struct mt_task *steal(struct mt_sched *s) {
+    struct mt_cluster *c = s->cluster;
+    unsigned first = (unsigned)(random_next(s) % c->count);
+    for (unsigned i = 0; i < c->count; i++) {
+        struct mt_sched *victim = c->scheds[(first + i) % c->count];
+        struct mt_task *task = victim == s ? NULL : steal_from(s, victim);
+        if (task) return task;
+    }
+    return NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------- picking */
+
+static struct mt_task *pick_lifo(struct mt_sched *s) {
+    if (!atomic_load_explicit(&s->lifo, memory_order_relaxed)) return NULL;
+    return atomic_exchange_explicit(&s->lifo, NULL, memory_order_acq_rel);
+}
+
+/* Whether timers or descriptors want the base stack; asked every 64 picks. */
+static bool duty_calls(struct mt_sched *s) {
+    uint64_t now = mt_os_now_ns();
+    if (now >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed)) return true;
+    return mt_poll_armed(s->cluster->poll) && now - s->polled_ns > POLL_EVERY_NS;
+}
+
+struct mt_task *mt_sched_pick_slow(struct mt_sched *s) {
+    struct mt_task *task = NULL;
+    bool low_first = s->tick % MT_LOW_EVERY == 0;
+    if ((s->tick & 63) == 0) {
+        if ((s->duty = duty_calls(s))) return NULL;
+        if ((task = take_injected(s))) return task;
+    }
+    if ((task = mt_ring_pop(&s->rings[MOTE_HIGH]))) return task;
+    if (low_first && (task = mt_ring_pop(&s->rings[MOTE_LOW]))) return task;
+    bool ring_first = (++s->lifo_runs & 63) == 0 || (s->chaos && random_next(s) % 2);
+    if (!ring_first && (task = pick_lifo(s))) return task;
+    if ((task = mt_ring_pop(&s->rings[MOTE_NORMAL]))) return task;
+    if ((task = pick_lifo(s))) return task;
+    return mt_ring_pop(&s->rings[MOTE_LOW]);
+}
+
+static void look_at_descriptors(struct mt_sched *s, uint64_t now) {
+    struct mt_poll_event events[BATCH];
+    struct mt_poll *poll = s->cluster->poll;
+    s->polled_ns = now;
+    if (!mt_poll_armed(poll) || !mt_poll_enter(poll)) return;
+    size_t n = mt_poll_run(poll, 0, events, BATCH);
+    mt_poll_leave(poll);
+    if (n) s->cluster->ops->ready(s, events, n);
+}
+
+static void do_duty(struct mt_sched *s) {
+    uint64_t now = mt_os_now_ns();
+    s->duty = false;
+    if (now >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed)) s->cluster->ops->expire(s, s, now);
+    if (now - s->polled_ns > POLL_EVERY_NS) look_at_descriptors(s, now);
+}
+
+/* Looks everywhere for a while before sleeping is worth it. */
+static struct mt_task *spin(struct mt_sched *s) {
+    struct mt_cluster *c = s->cluster;
+    struct mt_task *task = NULL;
+    if (!atomic_load_explicit(&s->searching, memory_order_relaxed)) {
+        if (2 * atomic_load(&c->searching) >= c->count) return NULL;
+        atomic_store(&s->searching, true);
+        atomic_fetch_add(&c->searching, 1);
+    }
+    uint64_t end = mt_os_now_ns() + SPIN_NS;
+    do {
+        if ((task = steal(s)) || (task = take_injected(s))) break;
+        for (int k = 0; k < 64; k++) mt_cpu_relax();
+    } while (mt_os_now_ns() < end && !atomic_load_explicit(&c->stopping, memory_order_relaxed));
+    stop_searching(s, task != NULL);
+    return task;
+}
+
+/* The next task, however long it takes; NULL: the cluster stops. */
+static struct mt_task *find(struct mt_sched *s) {
+    struct mt_cluster *c = s->cluster;
+    struct mt_task *task;
+    for (;;) {
+        do_duty(s);
+        if ((task = mt_sched_pick_slow(s)) || (!s->duty && (task = take_injected(s)))) break;
+        if (s->duty) continue;
+        if (atomic_load_explicit(&c->stopping, memory_order_acquire)) break;
+        if ((task = spin(s))) return task;
+        park(s);
+    }
+    stop_searching(s, task != NULL);
+    return task;
+}
+
+/* ------------------------------------------------------------------------------------------------------ the loop */
+
+static void run(struct mt_sched *s, struct mt_task *task) {
+    if (task->kind == MT_HANDLER) {
+        mt_sched_resume(s, task);
+        s->cluster->ops->turn(s, task);
+        atomic_store_explicit(&s->current, NULL, memory_order_relaxed);
+    } else if (mt_likely(mt_sched_bind(s, task))) {
+        mt_sched_resume(s, task);
+        mt_context_switch(&s->base, &task->context, false);
+    } else {
+        s->cluster->ops->no_stack(s, task);
+    }
+}
+
+static __attribute__((noinline)) void loop(struct mt_sched *s) {
+    for (;;) {
+        if (s->left) s->cluster->ops->after(s);
+        struct mt_task *task = s->picked;
+        s->picked = NULL;
+        if (s->chaos) random_next(s);
+        if (!task && !s->duty) task = mt_sched_pick(s);
+        if (!task && !(task = find(s))) return;
+        run(s, task);
+    }
+}
+
+static void *scheduler(void *arg) {
+    struct mt_sched *s = arg;
+    void *volatile alt_stack = mt_segv_thread_begin();
+    mt_sched_set_here(s);
+    mt_context_adopt(&s->base);
+    if (_setjmp(s->restart)) /* a task ended on this stack, or overflowed its own: start afresh */
+        atomic_store_explicit(&mt_sched_here()->current, NULL, memory_order_relaxed);
+    loop(mt_sched_here());
+    s = mt_sched_here();
+    mt_segv_thread_end(alt_stack);
+    mt_context_fini(&s->base);
+    mt_sched_set_here(NULL);
+    return NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------- life and death */
+
+mote_err mt_sched_new(struct mt_cluster *c, struct mt_stacks *stacks, unsigned id, bool outside, struct mt_sched **sched) {
+    struct mt_sched *s = mt_os_alloc_aligned(64, sizeof *s);
+    if (!s) return MOTE_ENOMEM;
+    memset(s, 0, sizeof *s);
+    s->id = id;
+    s->outside = outside;
+    s->cluster = c;
+    s->random = (mt_os_random() ^ ((uint64_t)id << 32)) | 1;
+    atomic_store(&s->wheel_next_ns, MT_NEVER);
+    mt_lock_init(&s->wheel_mu, MT_RANK_WHEEL);
+    mt_wheel_init(&s->wheel, mt_os_now_ns());
+    mt_cache_init(&s->cache, c->depot);
+    mt_stack_cache_init(&s->stacks, stacks);
+    *sched = s;
+    return MOTE_OK;
+}
+
+void mt_sched_free(struct mt_sched *s) {
+    MT_ASSERT(!s->left && !s->picked && !atomic_load(&s->lifo));
+    mt_stack_cache_fini(&s->stacks);
+    mt_cache_fini(&s->cache);
+    mt_lock_fini(&s->wheel_mu);
+    mt_os_free(s);
+}
+
+mote_err mt_cluster_start(struct mt_cluster *c) {
+    char name[16] = "mote-";
+    mote_err err = MOTE_OK;
+    unsigned n = 0;
+    for (; n < c->count && !err; n++) {
+        unsigned digit = n;
+        name[5] = (char)('0' + digit / 100 % 10), name[6] = (char)('0' + digit / 10 % 10), name[7] = (char)('0' + digit % 10);
+        err = mt_os_thread_start(&c->scheds[n]->thread, scheduler, c->scheds[n], name);
+        if (err) break;
+    }
+    if (!err) err = mt_watchdog_start(c);
+    if (!err) return MOTE_OK;
+    unsigned all = c->count;
+    atomic_store(&c->stopping, true);
+    for (unsigned i = 0; i < n && i < all; i++) {
+        while (wake_one(c))
+            ;
+        mt_os_thread_join(c->scheds[i]->thread);
+    }
+    return err;
+}
+
+void mt_cluster_stop(struct mt_cluster *c) {
+    atomic_store(&c->stopping, true);
+    mt_fence();
+    mt_watchdog_stop(c);
+    for (unsigned i = 0; i < c->count; i++) {
+        while (wake_one(c))
+            ;
+        mt_os_thread_join(c->scheds[i]->thread);
+    }
+}

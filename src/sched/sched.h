@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Schedulers: threads that run tasks (processes, seen from below), and how an idle one sleeps.
+ *
+ * `struct mt_sched` belongs to its thread; an attached thread has one too, without a loop (`outside`). Fields are labelled.
+ * L1 a task is in one queue, running, or neither (then somebody's signal will wake it). L2 a task that leaves is touched again only after
+ * its context is saved: mt_sched_leave() names it in `left`, whoever runs next on this thread calls after(). L3 parking: announce
+ * (park = 1 or 2), fence, look at every source again, sleep; a producer publishes, fences, looks for sleepers (modelled in
+ * tests/spin/park.pml). L4 at most one idle scheduler is being woken or searching at a time; it wakes the next when it finds work.
+ */
+#ifndef MT_SCHED_SCHED_H
+#define MT_SCHED_SCHED_H
+
+#include <setjmp.h>
+
+#include "base/lock.h"
+#include "base/slab.h"
+#include "sched/poll.h"
+#include "sched/runq.h"
+#include "sched/stack.h"
+#include "sched/switch.h"
+#include "sched/wheel.h"
+
+#define MT_SCHEDS_MAX 255u
+#define MT_TURN 2000 /* reductions in a turn */
+
+enum mt_task_kind { MT_STRAIGHT, MT_HANDLER, MT_THREAD };
+enum mt_how { MT_HOW_WAIT = 1, MT_HOW_YIELD, MT_HOW_END, MT_HOW_OVERFLOW };
+
+/* What the scheduler knows of a process; its first part. */
+struct mt_task {
+    struct mt_context context; /* owner: where it stopped; sp NULL before it has run */
+    char *stack;               /* owner: top of its stack; NULL until it first runs, and for handlers */
+    struct mt_sched *sched;    /* owner: where it runs or ran last */
+    uint8_t kind;              /* const: enum mt_task_kind */
+    uint8_t priority;          /* const: enum mote_priority */
+    uint8_t own_stack;         /* const: its stack is not of the standard size */
+    uint8_t started;           /* owner */
+    int32_t budget;            /* owner: reductions left in this turn */
+};
+
+struct mt_cluster;
+
+/* What the process layer does for the scheduler. */
+struct mt_task_ops {
+    void (*turn)(struct mt_sched *sched, struct mt_task *task);  /* run a handler; on the scheduler's stack */
+    void (*entry)(void);                                         /* first function on a fresh stack */
+    void (*after)(struct mt_sched *sched);                       /* finish what `left` left, see L2 */
+    void (*no_stack)(struct mt_sched *sched, struct mt_task *task); /* there is no memory for its stack: end it */
+    size_t (*stack_size)(struct mt_task *task);
+    void (*expire)(struct mt_sched *sched, struct mt_sched *whose, uint64_t now_ns); /* fire timers of `whose` */
+    void (*ready)(struct mt_sched *sched, const struct mt_poll_event *events, size_t count);
+    void (*stuck)(struct mt_cluster *cluster, struct mt_sched *sched, struct mt_task *task, uint64_t ns); /* watchdog's report */
+};
+
+struct mt_sched { /* MT_SHARED */
+    struct mt_context base;           /* owner: the thread's own stack */
+    struct mt_task *left;             /* owner: the task that was left and is not yet dealt with */
+    enum mt_how how;                  /* owner: why it left */
+    struct mt_task *picked;           /* owner: to be run from the base stack */
+    uint32_t tick;                    /* owner: counts picks */
+    uint32_t lifo_runs;               /* owner: picks from the slot in a row */
+    uint64_t random;                  /* owner: xorshift state */
+    uint64_t chaos;                   /* const: not 0: short turns, mixed queues */
+    bool outside;                     /* const: an attached thread's; it has no loop */
+    bool duty;                        /* owner: timers or descriptors want a look */
+    unsigned id;                      /* const */
+    struct mt_cluster *cluster;       /* const */
+    struct mt_cache cache;            /* owner */
+    struct mt_stack_cache stacks;     /* owner */
+    struct mote_arena *spare_arena;   /* owner: an empty scratch arena, or NULL */
+    void *chunk;                      /* owner: the process layer's: where slots come from */
+    uint64_t ref_next, ref_end;       /* owner: the block of references it hands out */
+    int64_t quota;                    /* owner: processes it may start before it asks the runtime */
+    uint64_t polled_ns;               /* owner: when it last looked at descriptors */
+    jmp_buf restart;                  /* owner: the loop's start, for tasks that end on the base stack */
+    pthread_t thread;                 /* const */
+
+    _Alignas(64) _Atomic uint64_t turns; /* atomic: relaxed, owner stores; the watchdog compares */
+    _Atomic(struct mt_task *) current;   /* atomic: relaxed, owner stores; read by the watchdog */
+    _Atomic uint64_t sent;               /* atomic: relaxed, owner stores, as the next four */
+    _Atomic uint64_t dropped;            /* atomic: as sent */
+    _Atomic uint64_t dead;               /* atomic: as sent */
+    _Atomic uint64_t steals;             /* atomic: as sent */
+    _Atomic uint64_t parks;              /* atomic: as sent */
+    _Atomic uint64_t idle_ns;            /* atomic: as sent; without the present sleep */
+    _Atomic uint64_t started;            /* atomic: release, processes started here */
+    _Atomic uint64_t ended;              /* atomic: release, processes ended here */
+
+    _Alignas(64) _Atomic(struct mt_task *) lifo; /* atomic: acq_rel: the newest woken task, stealable */
+    _Atomic uint32_t park;                       /* atomic: seq_cst: 0 awake, 1 asleep on this word, 2 asleep in the poller */
+    _Atomic bool searching;                      /* atomic: counted in cluster->searching */
+    _Atomic bool stuck;                          /* atomic: the watchdog's: its slot may be stolen */
+    struct mt_ring rings[MT_PRIORITIES];         /* atomic: see runq.h */
+
+    struct mt_lock wheel_mu;
+    struct mt_wheel wheel;           /* lock: wheel_mu */
+    void *alarms;                    /* lock: wheel_mu: the process layer's timers */
+    _Atomic uint64_t wheel_next_ns;  /* atomic: relaxed hint, written under wheel_mu */
+};
+
+/* All schedulers of a runtime. */
+struct mt_cluster { /* MT_SHARED */
+    struct mt_sched **scheds;         /* const */
+    unsigned count;                   /* const */
+    const struct mt_task_ops *ops;    /* const */
+    struct mt_poll *poll;             /* const */
+    struct mt_depot *depot;           /* const */
+    uint64_t started_ns;              /* const */
+    struct mt_injector injector;      /* lock: its own */
+    _Alignas(64) _Atomic uint32_t parked;    /* atomic: seq_cst: schedulers asleep */
+    _Atomic uint32_t searching;              /* atomic: seq_cst: schedulers that look for work */
+    _Atomic bool stopping;                   /* atomic: seq_cst: schedulers shall end */
+    _Atomic bool priorities;                 /* atomic: relaxed: there is or was a task whose priority is not normal */
+    _Atomic uint32_t watch_word;             /* atomic: seq_cst: the watchdog sleeps on it: 1 for a tick, 2 without limit */
+    pthread_t watchdog;                      /* const */
+};
+
+/* The scheduler of the calling thread, or NULL. Not inlined: thread-local addresses must not be carried across switches. */
+struct mt_sched *mt_sched_here(void);
+void mt_sched_set_here(struct mt_sched *sched);
+
+/* Makes a scheduler's struct, without thread. MOTE_ENOMEM. */
+mote_err mt_sched_new(struct mt_cluster *cluster, struct mt_stacks *stacks, unsigned id, bool outside, struct mt_sched **sched);
+/* Frees it; its thread has ended. Takes. */
+void mt_sched_free(struct mt_sched *sched);
+/* Starts the threads of `count` schedulers and the watchdog. MOTE_EOS: none is left running. */
+mote_err mt_cluster_start(struct mt_cluster *cluster);
+/* Tells all to end and joins them. No task may be left. Blocks. */
+void mt_cluster_stop(struct mt_cluster *cluster);
+
+/* Makes a task runnable: woken by a message (it runs next here, if nothing stands against it), or at the end of the queue. The task
+ * may run elsewhere before the call returns. `sched` is the caller's. */
+void mt_sched_wake(struct mt_sched *sched, struct mt_task *task);
+void mt_sched_push(struct mt_sched *sched, struct mt_task *task);
+/* Wakes an idle scheduler if there is one and none is searching. */
+void mt_cluster_notify(struct mt_cluster *cluster);
+/* Wakes one scheduler if it sleeps (it shall look at its wheel or at descriptors). */
+void mt_sched_kick(struct mt_sched *sched);
+
+/* The next task from the scheduler's own queues; NULL: go to the base stack. */
+struct mt_task *mt_sched_pick_slow(struct mt_sched *sched);
+
+static inline void mt_count(_Atomic uint64_t *counter, uint64_t by) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+static inline struct mt_task *mt_sched_pick(struct mt_sched *s) {
+    if (mt_unlikely((++s->tick & 63) == 0 || s->chaos)) return mt_sched_pick_slow(s);
+    if (mt_unlikely(atomic_load_explicit(&s->cluster->priorities, memory_order_relaxed))) return mt_sched_pick_slow(s);
+    if (atomic_load_explicit(&s->lifo, memory_order_relaxed) && (++s->lifo_runs & 63)) {
+        struct mt_task *task = atomic_exchange_explicit(&s->lifo, NULL, memory_order_acq_rel);
+        if (mt_likely(task != NULL)) return task;
+    }
+    return mt_ring_pop(&s->rings[0]);
+}
+
+/* Makes a picked straight-line task ready to be switched to; false: there is no stack for it. */
+static inline bool mt_sched_bind(struct mt_sched *s, struct mt_task *task) {
+    if (mt_likely(task->started)) return true;
+    if (!task->stack) task->stack = mt_stack_take(&s->stacks);
+    if (mt_unlikely(!task->stack)) return false;
+    mt_context_prepare(&task->context, task->stack, s->cluster->ops->stack_size(task), s->cluster->ops->entry);
+    task->started = 1;
+    return true;
+}
+
+static inline void mt_sched_resume(struct mt_sched *s, struct mt_task *task) {
+    task->sched = s;
+    task->budget = mt_likely(!s->chaos) ? MT_TURN : (int32_t)(s->random >> 40 & 31) + 1;
+    atomic_store_explicit(&s->current, task, memory_order_relaxed);
+    mt_count(&s->turns, 1);
+}
+
+/* Leaves the running straight-line task: others run. When it returns, the caller runs again, maybe on another scheduler
+ * (task->sched), and must call ops->after() or its inlined form at once. Inlined: see switch.h. */
+static inline __attribute__((always_inline)) void mt_sched_leave(struct mt_sched *s, struct mt_task *task, enum mt_how how) {
+    s->left = task;
+    s->how = how;
+    struct mt_task *next = mt_sched_pick(s);
+    if (mt_likely(next && next->kind == MT_STRAIGHT && mt_sched_bind(s, next))) {
+        mt_sched_resume(s, next);
+        mt_context_switch(&task->context, &next->context, how == MT_HOW_END);
+    } else {
+        s->picked = next;
+        atomic_store_explicit(&s->current, NULL, memory_order_relaxed);
+        mt_context_switch(&task->context, &s->base, how == MT_HOW_END);
+    }
+}
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sched/watchdog.h"
+
+#define TICK_NS ((uint64_t)2000000)
+#define TICK_MAX_NS ((uint64_t)64000000)
+#define TRIM_NS ((uint64_t)1000000000)
+#define TRIM_KEEP ((size_t)4 << 20)
+#define QUIET_NS ((uint64_t)2000000000) /* after so long without a turn anywhere the watchdog sleeps without limit */
+#define EVENTS 64u
+
+/* What it remembers of a scheduler between ticks. */
+struct watched {
+    uint64_t turns;
+    uint64_t since_ns; /* when `turns` last changed */
+    bool reported;
+};
+
+struct watchdog {
+    struct mt_cluster *cluster;
+    struct mt_sched *own; /* an outside scheduler, to send from */
+    struct watched *watched;
+    uint64_t trimmed_ns, changed_ns;
+};
+
+static bool has_waiting(struct mt_sched *s) {
+    if (atomic_load_explicit(&s->lifo, memory_order_relaxed)) return true;
+    for (int p = 0; p < MT_PRIORITIES; p++)
+        if (mt_ring_count(&s->rings[p])) return true;
+    return false;
+}
+
+/* Helps those that wait behind a turn that lasts (I2). */
+static void help(struct watchdog *w, struct mt_sched *s, uint64_t now) {
+    if (has_waiting(s)) {
+        atomic_store(&s->stuck, true);
+        mt_cluster_notify(w->cluster);
+    }
+    if (now >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed)) w->cluster->ops->expire(w->own, s, now);
+}
+
+/* Whether the scheduler has done anything since the last look. */
+static bool look_at(struct watchdog *w, unsigned i, uint64_t now) {
+    struct mt_sched *s = w->cluster->scheds[i];
+    struct watched *seen = &w->watched[i];
+    uint64_t turns = atomic_load_explicit(&s->turns, memory_order_relaxed);
+    struct mt_task *task = atomic_load_explicit(&s->current, memory_order_relaxed);
+    if (turns != seen->turns || !task) {
+        bool changed = turns != seen->turns;
+        *seen = (struct watched){.turns = turns, .since_ns = now};
+        if (atomic_load_explicit(&s->stuck, memory_order_relaxed)) atomic_store(&s->stuck, false);
+        return changed;
+    }
+    help(w, s, now);
+    if (now - seen->since_ns >= (uint64_t)MT_STUCK_MS * 1000000 && !seen->reported) {
+        seen->reported = true;
+        w->cluster->ops->stuck(w->cluster, s, task, now - seen->since_ns);
+    }
+    return true;
+}
+
+/* Descriptors when every scheduler is busy with one turn. */
+static void look_at_descriptors(struct watchdog *w) {
+    struct mt_poll_event events[EVENTS];
+    struct mt_poll *poll = w->cluster->poll;
+    if (!mt_poll_armed(poll) || !mt_poll_enter(poll)) return;
+    size_t n = mt_poll_run(poll, 0, events, EVENTS);
+    mt_poll_leave(poll);
+    if (n) w->cluster->ops->ready(w->own, events, n);
+}
+
+/* Sleeps a tick; longer when nothing happens; without limit (watch_word 2: a scheduler that leaves its sleep ends ours) after a quiet
+ * while in which memory was given back. */
+static void rest(struct watchdog *w, uint64_t now) {
+    struct mt_cluster *c = w->cluster;
+    uint64_t quiet = now - w->changed_ns;
+    uint64_t tick = quiet < 16 * TICK_NS ? TICK_NS : TICK_MAX_NS;
+    uint32_t mode = quiet > QUIET_NS && w->trimmed_ns > w->changed_ns ? 2 : 1;
+    atomic_store(&c->watch_word, mode);
+    if (mode == 2 && atomic_load(&c->parked) == c->count) tick = MT_NEVER;
+    if (!atomic_load(&c->stopping)) mt_os_futex_wait(&c->watch_word, mode, tick);
+    atomic_store(&c->watch_word, 0);
+    if (tick == MT_NEVER) w->changed_ns = mt_os_now_ns();
+}
+
+static void *watch(void *arg) {
+    struct watchdog *w = arg;
+    struct mt_cluster *c = w->cluster;
+    mt_sched_set_here(w->own);
+    while (!atomic_load(&c->stopping)) {
+        uint64_t now = mt_os_now_ns();
+        bool changed = false;
+        for (unsigned i = 0; i < c->count; i++) changed |= look_at(w, i, now);
+        if (changed) w->changed_ns = now;
+        if (changed) look_at_descriptors(w);
+        if (now - w->trimmed_ns > TRIM_NS) {
+            w->trimmed_ns = now;
+            if (mt_depot_free_bytes(c->depot) > TRIM_KEEP) mt_depot_trim(c->depot, TRIM_KEEP);
+        }
+        rest(w, now);
+    }
+    mt_sched_set_here(NULL);
+    mt_sched_free(w->own);
+    mt_os_free(w->watched);
+    mt_os_free(w);
+    return NULL;
+}
+
+mote_err mt_watchdog_start(struct mt_cluster *c) {
+    mote_err err = MOTE_ENOMEM;
+    struct watchdog *w = mt_os_alloc_zero(sizeof *w);
+    if (!w) return err;
+    w->cluster = c;
+    w->trimmed_ns = w->changed_ns = mt_os_now_ns();
+    w->watched = mt_os_alloc_zero(c->count * sizeof *w->watched);
+    if (!w->watched) goto fail;
+    if ((err = mt_sched_new(c, c->scheds[0]->stacks.stacks, MT_SCHEDS_MAX, true, &w->own))) goto fail;
+    if ((err = mt_os_thread_start(&c->watchdog, watch, w, "mote-watch"))) goto fail;
+    return MOTE_OK;
+fail:
+    if (w->own) mt_sched_free(w->own);
+    mt_os_free(w->watched);
+    mt_os_free(w);
+    return err;
+}
+
+void mt_watchdog_stop(struct mt_cluster *c) {
+    atomic_store(&c->stopping, true);
+    atomic_store(&c->watch_word, 0);
+    mt_os_futex_wake(&c->watch_word, 1);
+    mt_os_thread_join(c->watchdog);
+}
