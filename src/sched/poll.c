@@ -24,6 +24,8 @@ struct watch { /* MT_SHARED */
     struct watch *next_fired;   /* owner: the poller */
     int got;                    /* owner: the poller: events that came */
     bool started;               /* owner: the poller: libuv has the handle */
+    bool closing, closed;       /* owner: the poller: libuv is to give the handle back, and has */
+    bool done;                  /* owner: the poller: to be freed when closed */
     bool fired;                 /* owner: the poller: in the list of those that fired */
     int fd;                     /* const */
     int events;                 /* const */
@@ -155,17 +157,25 @@ static void note_fired(struct mt_poll *p, struct watch *w, int got) {
     p->fired_end = &w->next_fired;
 }
 
+static void on_closed(uv_handle_t *handle) {
+    struct watch *w = handle->data;
+    w->closed = true;
+    if (w->done) mt_os_free(w);
+}
+
+static void watch_close(struct watch *w) {
+    MT_ASSERT(w->started && !w->closing);
+    w->closing = true;
+    stale_begin();
+    uv_close((uv_handle_t *)&w->handle, on_closed);
+    stale_end();
+}
+
 static void on_ready(uv_poll_t *handle, int status, int events) {
     struct watch *w = handle->data;
     int got = status < 0 ? ALL : (events & UV_READABLE ? MOTE_READ : 0) | (events & UV_WRITABLE ? MOTE_WRITE : 0);
-    stale_begin();
-    uv_poll_stop(handle); /* I1 */
-    stale_end();
-    if (!w->fired) note_fired(handle->loop->data, w, got);
-}
-
-static void on_closed(uv_handle_t *handle) {
-    mt_os_free(handle->data);
+    watch_close(w); /* I1 */
+    note_fired(handle->loop->data, w, got);
 }
 
 static void on_async(uv_async_t *async) {
@@ -174,11 +184,10 @@ static void on_async(uv_async_t *async) {
 
 /* I3 */
 static void watch_free(struct watch *w) {
-    MT_ASSERT(!w->fired);
-    stale_begin();
-    if (w->started) uv_close((uv_handle_t *)&w->handle, on_closed);
-    else mt_os_free(w);
-    stale_end();
+    MT_ASSERT(!w->fired && !w->done);
+    w->done = true;
+    if (!w->started || w->closed) mt_os_free(w);
+    else if (!w->closing) watch_close(w);
 }
 
 /* The kernel's part of a disarm must not wait for the poller: when the descriptor is closed next and was inherited or duplicated, nobody
