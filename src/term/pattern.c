@@ -2,7 +2,8 @@
  * Patterns compiled, kept at their sites, and reported when they are bad.
  *
  * The reader (scan.h) makes constants in the pattern's arena and *nodes* for what has holes in it; a node's word is its index
- * under the tag MT_HEADER, which no term has. Compounds of binaries are nodes too: in a match they fit texts as well.
+ * under the tag MT_HEADER, which no term has. Compounds of binaries and of maps are nodes too: in a match binaries fit texts as well, and
+ * maps fit larger ones.
  * C1 a node comes after those inside it, the root last. C2 nodes nest at most MT_DEPTH_MAX deep: functions here may recurse. */
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct compiler {
     size_t kids_count;
     size_t kids_capacity;
     uint64_t *end; /* of the part of the template that is filled */
+    bool in_key;   /* the program made now matches a key of a map, as a whole */
 };
 
 static bool is_node(uint64_t word) { return mt_tag(word) == MT_HEADER; }
@@ -36,6 +38,7 @@ static const struct node *node_of(const struct compiler *c, uint64_t word) {
     MT_ASSERT(is_node(word) && word >> 3 < c->nodes_count);
     return &c->nodes[word >> 3];
 }
+static bool is_map(uint64_t word) { return mt_tag(word) == MT_BOXED && mt_header_kind(*mt_ptr(word)) == MT_MAP; }
 static bool is_hole(const struct compiler *c, uint64_t word) { return is_node(word) && node_of(c, word)->count == 0; }
 
 /* ------------------------------------------------------------------------------------------------ reading */
@@ -66,8 +69,8 @@ static uint64_t add_node(struct compiler *c, const struct node *node) {
 
 static uint64_t make(struct mt_parse *parse, enum mt_form form, size_t count, const mote_term *values) {
     struct compiler *c = parse->context;
-    bool constant = true;
-    for (size_t i = 0; i < count; i++) constant &= !is_node(values[i].word) && !mt_is_bits(values[i].word);
+    bool constant = form != MT_FORM_MAP || count == 0;
+    for (size_t i = 0; i < count; i++) constant &= !is_node(values[i].word) && !mt_is_bits(values[i].word) && !is_map(values[i].word);
     if (constant) return mt_parse_make(parse, form, count, values);
     void *kids = c->kids;
     bool room = reserve(&kids, c->kids_count, &c->kids_capacity, count, sizeof *c->kids);
@@ -76,7 +79,7 @@ static uint64_t make(struct mt_parse *parse, enum mt_form form, size_t count, co
         parse->scan.err = MOTE_ENOMEM;
         return 0;
     }
-    struct node node = {form, (uint32_t)c->kids_count, (uint32_t)count};
+    struct node node = {form == MT_FORM_LIST ? MT_FORM_TAIL : form, (uint32_t)c->kids_count, (uint32_t)count};
     memcpy(c->kids + c->kids_count, values, count * sizeof *values);
     c->kids_count += count;
     return add_node(c, &node);
@@ -136,18 +139,27 @@ static bool has_holes(const struct compiler *c, uint64_t word) {
     return found;
 }
 
-/* The constant that a node without holes stands for, in the pattern's arena. Maps inside are arranged already (C1). 0: memory. */
-static uint64_t constant_of(struct compiler *c, uint64_t word) {
+/* A map of the keys and values of a node, as terms: by turns, or once maps are arranged keys, then values. */
+static uint64_t constant_map(struct compiler *c, size_t count, mote_term *kids, bool arranged) {
+    size_t pairs = count / 2;
+    if (arranged) return mote_map_make(c->pattern->arena, pairs, kids, kids + pairs).word;
+    mote_term map = mote_map_make(c->pattern->arena, 0, kids, kids);
+    for (size_t i = 0; map.word && i < pairs; i++) map = mote_map_put(c->pattern->arena, map, kids[2 * i], kids[2 * i + 1]);
+    return map.word;
+}
+
+/* The constant that a node without holes stands for, in the pattern's arena. 0: memory. */
+static uint64_t constant_of(struct compiler *c, uint64_t word, bool arranged) {
     if (!is_node(word)) return word;
     const struct node n = *node_of(c, word);
-    mote_term *values = mt_os_alloc(n.count * sizeof *values);
+    mote_term *kids = mt_os_alloc(n.count * sizeof *kids);
     uint64_t made = 0;
-    bool good = values != NULL;
-    for (uint32_t i = 0; good && i < n.count; i++) good = (values[i].word = constant_of(c, c->kids[n.first + i])) != 0;
-    if (good && n.form == MT_FORM_TUPLE) made = mote_tuple_make(c->pattern->arena, n.count, values).word;
-    if (good && n.form == MT_FORM_TAIL) made = mote_list_make(c->pattern->arena, n.count - 1, values, values[n.count - 1]).word;
-    if (good && n.form == MT_FORM_MAP) made = mote_map_make(c->pattern->arena, n.count / 2, values, values + n.count / 2).word;
-    mt_os_free(values);
+    bool good = kids != NULL;
+    for (uint32_t i = 0; good && i < n.count; i++) good = (kids[i].word = constant_of(c, c->kids[n.first + i], arranged)) != 0;
+    if (good && n.form == MT_FORM_TUPLE) made = mote_tuple_make(c->pattern->arena, n.count, kids).word;
+    if (good && n.form == MT_FORM_TAIL) made = mote_list_make(c->pattern->arena, n.count - 1, kids, kids[n.count - 1]).word;
+    if (good && n.form == MT_FORM_MAP) made = constant_map(c, n.count, kids, arranged);
+    mt_os_free(kids);
     return made;
 }
 
@@ -160,7 +172,7 @@ static mote_term order_of_keys(struct compiler *c, const struct node *n) {
     bool good = keys != NULL;
     for (size_t i = 0; good && i < pairs; i++) {
         keys[pairs + i] = mote_int_make(arena, (int64_t)i);
-        good = (keys[i].word = constant_of(c, c->kids[n->first + 2 * i])) != 0;
+        good = (keys[i].word = constant_of(c, c->kids[n->first + 2 * i], true)) != 0; /* C1: inside, all is arranged */
     }
     if (good) map = mote_map_make(arena, pairs, keys, keys + pairs);
     mt_os_free(keys);
@@ -356,6 +368,9 @@ static bool match_constant(struct compiler *c, uint64_t word, unsigned from, uin
         op.code = MT_OP_BYTES;
         op.word = both_kinds(c, word);
         if (!op.word) return false;
+    } else if (is_map(word)) { /* an empty one */
+        op.code = MT_OP_MAP;
+        op.word = c->in_key ? mt_header(MT_MAP, 0) : 0;
     } else if (mt_is_pointer(word)) {
         op.code = MT_OP_SAME;
     }
@@ -372,27 +387,40 @@ static bool match_list(struct compiler *c, const struct node *n, unsigned from, 
     return match_word(c, c->kids[n->first + n->count - 1], to, 1);
 }
 
+/* Whether only one term fits a key: no holes, no binaries. */
+static bool is_exact(const struct compiler *c, uint64_t word) {
+    if (!is_node(word)) return !mt_is_bits(word);
+    const struct node *n = node_of(c, word);
+    bool exact = n->count > 0;
+    for (uint32_t i = 0; i < n->count && exact; i++) exact = is_exact(c, c->kids[n->first + i]);
+    return exact;
+}
+
 /* The op that finds the value of a key. */
 static bool match_key(struct compiler *c, uint64_t key, struct mt_op op) {
+    bool outer = c->in_key;
     if (is_hole(c, key)) {
         op.code = MT_OP_FETCH;
         op.hole = (uint8_t)node_of(c, key)->first;
         return add_op(c, &op);
     }
-    if (!is_node(key)) {
-        op.code = mt_is_bits(key) ? MT_OP_LOOK : MT_OP_FIND;
-        op.word = mt_is_bits(key) ? both_kinds(c, key) : key;
+    if (is_exact(c, key) || !is_node(key)) {
+        op.code = is_exact(c, key) ? MT_OP_FIND : MT_OP_LOOK;
+        op.word = op.code == MT_OP_FIND ? constant_of(c, key, false) : both_kinds(c, key);
         return op.word && add_op(c, &op);
     }
     uint32_t at = c->pattern->ops_count;
     op.code = MT_OP_SEARCH;
+    c->in_key = true;
     if (!add_op(c, &op) || !match_word(c, key, op.to, 0)) return false;
+    c->in_key = outer;
     c->pattern->ops[at].word = c->pattern->ops_count - at - 1;
     return true;
 }
 
 static bool match_map(struct compiler *c, const struct node *n, unsigned from, uint32_t index) {
     struct mt_op op = {.code = MT_OP_MAP, .from = (uint8_t)from, .to = (uint8_t)(from + 1), .index = index};
+    if (c->in_key) op.word = mt_header(MT_MAP, n->count);
     if (!add_op(c, &op)) return false;
     for (uint32_t i = 0; i < n->count; i += 2)
         if (!match_key(c, c->kids[n->first + i], op) || !match_word(c, c->kids[n->first + i + 1], op.to, 0)) return false;
@@ -439,11 +467,18 @@ static void pattern_free(struct mt_pattern *p) {
     mt_os_free(p);
 }
 
+static bool is_flat(const struct mt_pattern *p) {
+    bool flat = p->ops_count > 0 && p->ops[0].code == MT_OP_TUPLE;
+    for (uint32_t i = 1; i < p->ops_count; i++) flat &= p->ops[i].code == MT_OP_WORD || p->ops[i].code == MT_OP_BIND || p->ops[i].code == MT_OP_PIN;
+    return flat;
+}
+
 /* Everything but a bad text; that of MOTE_ESYNTAX is noted in scan. The program comes first: the template changes maps. */
 static mote_err compile_into(struct compiler *c) {
     uint64_t root;
     if (!mt_parse_run(&c->parse, &root) || !check_keys(c)) return c->parse.scan.err;
     if (!match_word(c, root, 0, 0) || !arrange_maps(c)) return MOTE_ENOMEM;
+    c->pattern->flat = is_flat(c->pattern);
     return make_template(c, root);
 }
 
@@ -553,4 +588,35 @@ mote_err mt_pattern_report_count(const struct mt_pattern *pattern, size_t count)
     char text[120];
     snprintf(text, sizeof text, "it has %u holes, but %zu arguments are given; give one for each ? and ^", pattern->holes, count);
     return mt_pattern_report(pattern, MOTE_EPATTERN, MT_NOWHERE, text);
+}
+
+/* ---------------------------------------------------------------------------------------- the public face */
+
+/* Builds in the arena; `words` > 0. The arena's words are whole objects also after a failure. */
+static mote_err build_in(mote_arena *arena, const struct mt_pattern *p, const mote_arg *args, size_t words, mote_term *term) {
+    bool counted = false;
+    uint64_t *to = arena ? mt_arena_words(arena, words) : NULL;
+    if (!to) return MOTE_ENOMEM;
+    mote_err err = mt_pattern_fill(p, args, to, &counted, term);
+    for (size_t i = 0; err && i < words; i++) to[i] = MT_NIL_WORD;
+    if (counted) mt_arena_note_counted(arena);
+    return err;
+}
+
+mote_err mote_build_site(mote_arena *arena, mote_term *term, mote_site *site, size_t count, const mote_arg *args) {
+    const struct mt_pattern *p;
+    size_t words = 0;
+    bool counted = false;
+    mote_err err = mt_site_pattern(site, &p);
+    if (!err) err = mt_pattern_size(p, count, args, &words);
+    if (err) return err == MOTE_ELIMIT ? MOTE_ENOMEM : err;
+    return words ? build_in(arena, p, args, words, term) : mt_pattern_fill(p, args, NULL, &counted, term);
+}
+
+mote_err mote_match_site(mote_term term, mote_site *site, size_t count, const mote_arg *args) {
+    const struct mt_pattern *p;
+    mote_err err = mt_site_pattern(site, &p);
+    if (!err) err = mt_pattern_check(p, count, args);
+    if (err) return err;
+    return mt_pattern_match(p, term, args) ? MOTE_OK : MOTE_NOMATCH;
 }

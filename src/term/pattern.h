@@ -25,7 +25,7 @@ enum mt_op_code {
     MT_OP_PIN,    /* ^ */
     MT_OP_TUPLE,  /* the header is `word`; base[to] becomes its elements */
     MT_OP_CONS,   /* base[to] becomes its head and tail */
-    MT_OP_MAP,    /* a map */
+    MT_OP_MAP,    /* a map; its header is `word`, unless that is 0 */
     MT_OP_FIND,   /* of a map: base[to] becomes the value of key `word` */
     MT_OP_LOOK,   /* the same with either of a tuple's keys, as MT_OP_BYTES */
     MT_OP_FETCH,  /* the same with the argument of ^ as key */
@@ -58,6 +58,7 @@ struct mt_pattern {
     const char *why;         /* bad: what is wrong */
     uint32_t why_at;         /* and where */
     bool plain;              /* the template is copied and holes filled in, nothing else */
+    bool flat;               /* the program is one tuple of immediates and holes */
     bool counted;            /* the template holds counts */
     enum mt_root root;
     uint64_t root_word; /* tag of the object, or the constant */

@@ -10,7 +10,6 @@
 #define BASES (MT_DEPTH_MAX + 2)
 
 struct run {
-    const struct mt_op *ops;
     const mote_arg *args;
     uint64_t found[MT_HOLES_MAX];
     const uint64_t *base[BASES];
@@ -72,7 +71,7 @@ static int64_t integer_of(uint64_t word) {
 }
 
 /* Stores a term that fits(). */
-static inline void store(const mote_arg *a, uint64_t word) {
+static void store(const mote_arg *a, uint64_t word) {
     void *to = (void *)(uintptr_t)a->as.p;
     mote_bytes bytes = {NULL, 0};
     mote_err err = MOTE_OK;
@@ -224,13 +223,13 @@ static bool run(struct run *r, const struct mt_op *op, const struct mt_op *end) 
         case MT_OP_PIN: good = pinned(word, &r->args[op->hole]); break;
         case MT_OP_TUPLE:
             good = mt_tag(word) == MT_BOXED && *mt_ptr(word) == op->word;
-            r->base[op->to] = mt_ptr(word) + 1;
+            if (good) r->base[op->to] = mt_ptr(word) + 1;
             break;
         case MT_OP_CONS:
             good = mt_tag(word) == MT_CONS;
-            r->base[op->to] = mt_ptr(word);
+            if (good) r->base[op->to] = mt_ptr(word);
             break;
-        case MT_OP_MAP: good = is_object(word, MT_MAP); break;
+        case MT_OP_MAP: good = is_object(word, MT_MAP) && (op->word == 0 || *mt_ptr(word) == op->word); break;
         case MT_OP_FIND: good = find(word, op->word, &r->base[op->to]); break;
         case MT_OP_LOOK: good = find_either(word, op->word, &r->base[op->to]); break;
         case MT_OP_FETCH: good = fetch(word, &r->args[op->hole], &r->base[op->to]); break;
@@ -244,18 +243,57 @@ static bool run(struct run *r, const struct mt_op *op, const struct mt_op *end) 
     return true;
 }
 
-bool mt_pattern_match(const struct mt_pattern *pattern, mote_term term, const mote_arg *args) {
+/* The words most often wanted are stored here, the others there. */
+static inline void store_all(const struct mt_pattern *p, const mote_arg *args, const uint64_t *found) {
+    for (uint32_t left = p->binds; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctz(left);
+        if (mt_likely(args[i].kind == MOTE_ARG_TO_INT))
+            *(int *)(uintptr_t)args[i].as.p = (int)mt_small_value(found[i]);
+        else if (args[i].kind == MOTE_ARG_TO_TERM)
+            ((mote_term *)(uintptr_t)args[i].as.p)->word = found[i];
+        else
+            store(&args[i], found[i]);
+    }
+}
+
+/* One element of a flat tuple that is no constant. */
+static inline bool flat_hole(uint64_t word, const struct mt_op *op, const mote_arg *a) {
+    if (op->code == MT_OP_PIN) return (word == a->as.u && a->kind >= MOTE_ARG_TERM && a->kind <= MOTE_ARG_ATOM) || pinned(word, a);
+    return a->kind == MOTE_ARG_TO_TERM || fits(word, a->kind);
+}
+
+/* A tuple whose elements are immediates and holes: the program without its registers. */
+static bool match_flat(const struct mt_pattern *p, uint64_t word, const mote_arg *args) {
+    const struct mt_op *op = p->ops, *end = op + p->ops_count;
+    uint64_t found[MT_HOLES_MAX];
+    if (mt_tag(word) != MT_BOXED || *mt_ptr(word) != op->word) return false;
+    const uint64_t *elements = mt_ptr(word) + 1;
+    for (op++; op < end; op++) {
+        uint64_t element = elements[op->index];
+        if (op->code == MT_OP_WORD) {
+            if (element != op->word) return false;
+            continue;
+        }
+        found[op->hole] = element;
+        if (!flat_hole(element, op, &args[op->hole])) return false;
+    }
+    store_all(p, args, found);
+    return true;
+}
+
+static __attribute__((noinline)) bool match_any(const struct mt_pattern *p, mote_term term, const mote_arg *args) {
     struct run r;
-    MT_ASSERT(!pattern->bad);
-    if (mt_unlikely(!term.word)) return false;
     r.args = args;
     r.base[0] = &term.word;
-    if (!run(&r, pattern->ops, pattern->ops + pattern->ops_count)) return false;
-    for (uint32_t left = pattern->binds; left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctz(left);
-        store(&args[i], r.found[i]);
-    }
+    if (!run(&r, p->ops, p->ops + p->ops_count)) return false;
+    store_all(p, args, r.found);
     return true;
+}
+
+bool mt_pattern_match(const struct mt_pattern *pattern, mote_term term, const mote_arg *args) {
+    MT_ASSERT(!pattern->bad);
+    if (mt_unlikely(!term.word)) return false;
+    return pattern->flat ? match_flat(pattern, term.word, args) : match_any(pattern, term, args);
 }
 
 /* --------------------------------------------------------------------------------------------- the checks */
