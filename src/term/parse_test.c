@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+
 #include "check.h"
 #include "term/term.h"
 
@@ -151,7 +153,7 @@ static void atoms_are_counted(void) {
 }
 
 /* Large numbers: as they were made; the limit; text as long as that of the largest. */
-static void big_numbers(void) {
+static void *big(void *context) {
     static uint8_t bytes[MT_BIG_BYTES_MAX + 8];
     static const size_t sizes[] = {8, 9, 100, 1000, 1024, 1025, 1032, 2000, 20000};
     uint32_t seed = 12345;
@@ -186,6 +188,7 @@ static void big_numbers(void) {
     CHECK_INT(parse_bytes(nines, 20000000, &term, &at), MOTE_ESYNTAX);
     CHECK_INT(parse_bytes(nines, 1500000, &term, &at), MOTE_ESYNTAX);
     free(nines);
+    return context;
 }
 
 static char *repeated(const char *open, const char *middle, const char *close, size_t n) {
@@ -206,7 +209,7 @@ static void *deep(void *context) {
     for (size_t i = 0; i < COUNT(forms); i++) {
         mote_arena *own = mote_arena_new(0);
         mote_term term = MOTE_TERM_NONE;
-        size_t n = i == 5 ? 2000 : 1000000; /* nested keys are compared when a map is made */
+        size_t n = i == 5 ? 2000 : MT_TSAN ? 100000 : 1000000; /* nested keys are compared when a map is made */
         char *text = repeated(forms[i][0], forms[i][1], forms[i][2], n);
         CHECK_OK(mote_term_parse(own, text, strlen(text), &term, NULL));
         size_t size = mote_term_print(term, NULL, 0);
@@ -221,13 +224,15 @@ static void *deep(void *context) {
     }
     return context;
 }
-static void deep_terms(void) {
+static void on_small_stack(void *(*run)(void *)) {
     pthread_attr_t attr;
     pthread_t thread;
     CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, MT_ASAN || MT_TSAN ? 1 << 20 : 65536) == 0);
-    CHECK(pthread_create(&thread, &attr, deep, NULL) == 0);
+    CHECK(pthread_create(&thread, &attr, run, NULL) == 0);
     pthread_join(thread, NULL);
 }
+static void deep_terms(void) { on_small_stack(deep); }
+static void big_numbers(void) { on_small_stack(big); }
 
 /* Texts that are nearly terms: whatever is said of them, what is read can be printed and read again. */
 static void hostile(void) {
@@ -318,8 +323,8 @@ static void faults(void) {
 int main(int argc, char **argv) {
     arena = mote_arena_new(0);
     int result = check_main(argc, argv,
-                            (struct check_test[]){TEST(notations), TEST(errors), TEST(names), TEST(atoms_are_counted), TEST(big_numbers),
-                                                  TEST(deep_terms), TEST(hostile), TEST(truncated), TEST(limits), TEST(faults), {0}});
+                            (struct check_test[]){TEST(notations), TEST(errors), TEST(names), TEST(atoms_are_counted), TEST_SLOW(big_numbers, 900),
+                                                  TEST_SLOW(deep_terms, 900), TEST_SLOW(hostile, 900), TEST(truncated), TEST(limits), TEST(faults), {0}});
     mote_arena_free(arena);
     return result;
 }

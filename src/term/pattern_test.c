@@ -270,7 +270,7 @@ static void bad_texts(void) {
     }
 }
 
-static void depth(void) {
+static void *nested(void *context) {
     for (unsigned n = 60; n <= 70; n++) {
         char text[300] = "", *at = text;
         for (unsigned i = 0; i < n; i++) *at++ = i % 2 ? '[' : '{';
@@ -288,6 +288,15 @@ static void depth(void) {
         CHECK_OK(mote_match_site(term, &site, MOTE_ARGS(&found)));
         CHECK_INT(found, 5);
     }
+    return context;
+}
+/* With the stack of a process: the compiler recurses as deep as the pattern. */
+static void depth(void) {
+    pthread_attr_t attr;
+    pthread_t thread;
+    CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, MT_ASAN || MT_TSAN ? 1 << 20 : 32768) == 0);
+    CHECK(pthread_create(&thread, &attr, nested, NULL) == 0);
+    pthread_join(thread, NULL);
 }
 
 /* ----------------------------------------------------------------------------------------------- matching */
@@ -658,6 +667,40 @@ static void faults(void) {
 #endif
 }
 
+/* Texts that are nearly patterns: built with values and matched with what they gave. */
+static void hostile(void) {
+    static const char *const seeds[] = {"{a, ?, [b, ?|?], #{k => ?, <<\"q\">> := {^, _}}}", "#{? => 1, {x, ?} => [?], #{? => b} => ?, 1 => c}",
+                                        "[#{^ := ?, {a,<<1>>} => #{}}, _, (?)|{\"abc\", 1.5, <<\"x\"/utf8, 3:3>>}]"};
+    static const char other[] = "?^_{}[]#,|=>:<\"1ak ";
+    uint64_t state = 88172645463325252u;
+    CHECK(freopen("/dev/null", "w", stderr));
+    for (unsigned round = 0; round < 20000; round++) {
+        mote_arg values[] = {MOTE_ARG(1), MOTE_ARG(1.0), MOTE_ARG("text"), MOTE_ARG(parse("{counted,[1]}")), MOTE_ARG(mote_atom_make("k")), MOTE_ARG(2u)};
+        mote_term found[16], term;
+        mote_arg args[16], to[16];
+        char text[128];
+        snprintf(text, sizeof text, "%s", seeds[round % 3]);
+        for (unsigned k = 0; k < round % 5; k++) {
+            state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+            text[state % strlen(text)] = other[(state >> 32) % (sizeof other - 1)];
+        }
+        size_t holes = 0;
+        for (const char *at = text; *at; at++) holes += (*at == '?' || *at == '^') && holes < 16;
+        mote_site site = {text, "f.c", 1, NULL};
+        for (size_t i = 0, hole = 0; text[i] && hole < holes; i++) {
+            if (text[i] != '?' && text[i] != '^') continue;
+            args[hole] = values[(round + hole) % 6];
+            to[hole] = text[i] == '^' ? args[hole] : MOTE_ARG(&found[hole]);
+            hole++;
+        }
+        mote_err err = mote_build_site(arena, &term, &site, holes, args);
+        if (!err) err = mote_match_site(term, &site, holes, to);
+        CHECK(err == MOTE_OK || err == MOTE_EPATTERN || err == MOTE_NOMATCH); /* no match: a key that came twice */
+        if (err == MOTE_EPATTERN) err = mote_match_site(parse("{a,1,[b|2],#{k => 1}}"), &site, holes, to);
+        if (round % 100 == 0) mote_arena_reset(arena);
+    }
+}
+
 int main(int argc, char **argv) {
     arena = mote_arena_new(0);
     int result = check_main(argc, argv,
@@ -666,7 +709,7 @@ int main(int argc, char **argv) {
                                                   TEST(matches_constants), TEST(matches_both_kinds), TEST(binds_numbers),
                                                   TEST(binds_words), TEST(binds_bytes), TEST(pins), TEST(maps), TEST(all_or_nothing),
                                                   TEST(match_errors), TEST(pins_of), TEST(concurrent_first_use),
-                                                  TEST(concurrent_bad_use), TEST(faults), {0}});
+                                                  TEST(concurrent_bad_use), TEST(hostile), TEST(faults), {0}});
     mote_arena_free(arena);
     return result;
 }
