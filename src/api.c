@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proc/proc.h"
+#include "proc/receive.h"
 
 #define TIME_MAX_MS ((int64_t)1 << 47)
 #define MAIN_STACK ((size_t)1 << 20)
 #define EX_SOFTWARE 70
+#define COST_TIMER 5 /* reductions */
 
 /* NULL, or a thread whose runtime has stopped. */
 static inline mote_err check_self(const mote_self *self) {
@@ -331,7 +332,7 @@ struct wanted_by_user {
     void *context;
 };
 
-static bool ask_user(void *context, mote_term message) {
+static inline bool ask_user(void *context, mote_term message) {
     struct wanted_by_user *w = context;
     return w->wanted(message, w->context);
 }
@@ -352,7 +353,7 @@ struct wanted_by_pattern {
     const mote_arg *args;
 };
 
-static bool ask_pattern(void *context, mote_term message) {
+static inline bool ask_pattern(void *context, mote_term message) {
     struct wanted_by_pattern *w = context;
     return mt_pattern_match(w->pattern, message, w->args);
 }
@@ -374,6 +375,7 @@ static mote_err start_timer(struct mt_proc *p, int64_t ms, mote_pid to, struct m
     mote_err err = mt_alarm_start(p->task.sched, mt_deadline(ms), to.word, sig, &ref);
     if (err) mt_sig_free(mt_cache_of(p), sig);
     if (!err && timer) timer->word = ref;
+    if ((p->task.budget -= COST_TIMER) <= 0) mt_turn_over(p);
     return err;
 }
 
@@ -468,7 +470,8 @@ mote_err mote_scheduler_info_get(mote_self *self, unsigned index, mote_scheduler
     struct mt_cluster *c = &mt_runtime(mt_self(self))->cluster;
     if (index >= c->count) return MOTE_ERANGE;
     struct mt_sched *s = c->scheds[index];
-    uint64_t up = mt_os_now_ns() - c->started_ns, idle = atomic_load_explicit(&s->idle_ns, memory_order_relaxed);
+    uint64_t now = mt_os_now_ns(), up = now - c->started_ns, since = atomic_load_explicit(&s->asleep_since_ns, memory_order_relaxed);
+    uint64_t idle = atomic_load_explicit(&s->idle_ns, memory_order_relaxed) + (since && now > since ? now - since : 0);
     info->busy_ns = up > idle ? up - idle : 0;
     info->turns = atomic_load_explicit(&s->turns, memory_order_relaxed);
     info->steals = atomic_load_explicit(&s->steals, memory_order_relaxed);

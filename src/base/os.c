@@ -369,6 +369,26 @@ size_t mt_os_rss(void) {
     return read_number("/proc/self/statm", 1, 0) * mt_os_page_size();
 }
 
+int mt_os_thread_id(void) {
+    return (int)syscall(SYS_gettid);
+}
+
+struct mt_os_times mt_os_thread_times(int thread_id) {
+    char path[64], text[128] = "";
+    struct mt_os_times times = {0};
+    snprintf(path, sizeof path, "/proc/self/task/%d/schedstat", thread_id);
+    times.run_ns = read_number(path, 0, 0);
+    times.starved_ns = read_number(path, 1, 0);
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread_id);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return times;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    const char *state = n > 0 ? strrchr(text, ')') : NULL;
+    times.blocked = state && (state[2] == 'S' || state[2] == 'D');
+    return times;
+}
+
 /* ----------------------------------------------------------------------------------------------- threads */
 
 void mt_os_futex_wait(_Atomic uint32_t *word, uint32_t expect, uint64_t timeout_ns) {

@@ -55,6 +55,15 @@ uint64_t mt_os_random(void);
 unsigned mt_os_cores(void);
 /* Bytes of this program's memory that are in RAM; 0 when unknown. */
 size_t mt_os_rss(void);
+/* The calling thread's number for mt_os_thread_times(). */
+int mt_os_thread_id(void);
+/* What a thread has done since it began, ns (0 when unknown): run; been ready to run without a processor. And whether it is blocked in the
+ * system now. Reads files: for rare use. */
+struct mt_os_times {
+    uint64_t run_ns, starved_ns;
+    bool blocked;
+};
+struct mt_os_times mt_os_thread_times(int thread_id);
 /* CPU time used by the program, ns. */
 uint64_t mt_os_cpu_ns(void);
 

@@ -272,10 +272,8 @@ void mt_turn_over(struct mt_proc *self);
 
 /* Moves the inbox to the queue and applies control signals. False: there was nothing. */
 bool mt_fetch(struct mt_proc *self);
-/* Takes the next message into `current`; or the first that `wanted` wants. */
-typedef bool (*mt_wanted)(void *context, mote_term message);
+/* Takes the next message into `current`. */
 mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message);
-mote_err mt_receive_wanted(struct mt_proc *self, int64_t timeout_ms, uint64_t mark, mt_wanted wanted, void *context);
 /* Waits for any signal, or `deadline_ns`, whatever comes first; the caller looks again. MOTE_TIMEOUT, MOTE_ENOMEM, MOTE_ESTOPPED. */
 mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns);
 /* Frees the current message and what was built in the scratch arena. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proc/proc.h"
+#include "proc/receive.h"
 
 /* ------------------------------------------------------------------------------------------------ fetching */
 
@@ -63,6 +63,10 @@ bool mt_fetch(struct mt_proc *self) {
     if (!(low & ~(uint64_t)MT_IN_STATE)) return false;
     low = mt_pair_swap_low(&self->inbox, low & MT_IN_BOUNDED);
     struct mt_sig *sig = (struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE), *newest = sig, *oldest = NULL;
+    if (mt_likely(!sig->next && sig->kind == MT_SIG_MESSAGE)) {
+        append(self, sig);
+        return true;
+    }
     uint32_t n = 0;
     unsigned kinds = 0;
     while (sig) {
@@ -96,7 +100,7 @@ void mt_scratch_return(struct mt_proc *p) {
 /* ---------------------------------------------------------------------------------------------------- taking */
 
 /* Half of a full mailbox has been read: those who waited for room may go on. */
-static void resume_senders(struct mt_proc *self) {
+void mt_resume_senders(struct mt_proc *self) {
     uint32_t limit = atomic_load_explicit(&self->count_max, memory_order_relaxed) & MT_COUNT_MAX;
     uint32_t count = atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed) - 1;
     if (count > limit / 2) return;
@@ -108,26 +112,13 @@ static void resume_senders(struct mt_proc *self) {
     }
 }
 
-/* Unlinks the message that `at` points to and makes it the current one. */
-static inline void take(struct mt_proc *self, struct mt_sig **at) {
-    struct mt_sig *sig = *at;
-    *at = sig->next;
-    if (self->queue_end == &sig->next) self->queue_end = at;
-    if (self->mark_at == &sig->next) self->mark_at = at;
-    self->queued--;
-    self->current = sig;
-    if (mt_unlikely(self->flags & MT_PF_BOUNDED)) resume_senders(self);
-}
-
 uint64_t mt_deadline(int64_t timeout_ms) {
     return timeout_ms < 0 ? MT_NEVER : mt_os_now_ns() + (uint64_t)timeout_ms * 1000000;
 }
 
 /* ---------------------------------------------------------------------------------------------------- waiting */
 
-/* Sees to it that an alarm fires at `deadline_ns` or before: one that fires early is found out and set anew. So a receive that gets its
- * message in time costs no timer at all, after the first. */
-static mote_err ensure_alarm(struct mt_proc *self, uint64_t deadline_ns) {
+mote_err mt_ensure_alarm(struct mt_proc *self, uint64_t deadline_ns) {
     struct mt_sched *s = self->task.sched;
     if (self->flags & MT_PF_ARMED) {
         if (self->due_ns <= deadline_ns) return MOTE_OK;
@@ -177,7 +168,7 @@ mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns) {
         return wait_thread(self, deadline_ns);
     }
     MT_ASSERT(self->task.kind == MT_STRAIGHT && !(self->flags & MT_PF_ENDING));
-    mote_err err = deadline_ns == MT_NEVER ? MOTE_OK : ensure_alarm(self, deadline_ns);
+    mote_err err = deadline_ns == MT_NEVER ? MOTE_OK : mt_ensure_alarm(self, deadline_ns);
     if (err) return err;
     mt_sched_leave(self->task.sched, &self->task, MT_HOW_WAIT);
     mt_after(self->task.sched);
@@ -191,7 +182,7 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
     for (;;) {
         if (!self->queue && mt_fetch(self) && mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
         if (mt_likely(self->queue != NULL)) {
-            take(self, &self->queue);
+            mt_take(self, &self->queue);
             message->word = self->current->root;
             return MOTE_OK;
         }
@@ -204,26 +195,6 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
         if (!deadline) deadline = mt_deadline(timeout_ms);
         mote_err err = mt_wait(self, deadline);
         if (mt_unlikely(err && !mt_fetch(self))) return err;
-    }
-}
-
-mote_err mt_receive_wanted(struct mt_proc *self, int64_t timeout_ms, uint64_t mark, mt_wanted wanted, void *context) {
-    uint64_t deadline = 0;
-    mt_drop_current(self);
-    if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
-    struct mt_sig **at = mark && mark == self->mark ? self->mark_at : &self->queue;
-    for (mote_err err = MOTE_OK;;) {
-        for (struct mt_sig *sig; (sig = *at); at = &sig->next) {
-            if (!wanted(context, (mote_term){sig->root})) continue;
-            take(self, at);
-            return MOTE_OK;
-        }
-        bool fetched = mt_fetch(self);
-        if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
-        if (fetched) continue;
-        if (err || timeout_ms == 0) return err ? err : MOTE_TIMEOUT;
-        if (!deadline) deadline = mt_deadline(timeout_ms);
-        err = mt_wait(self, deadline);
     }
 }
 
@@ -261,7 +232,7 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
                 continue;
             }
         }
-        take(p, &p->queue);
+        mt_take(p, &p->queue);
         p->flags |= MT_PF_CALLBACK;
         h->handle(mt_as_self(p), (mote_term){p->current->root}, p->state);
         p->flags &= ~(uint32_t)MT_PF_CALLBACK;

@@ -53,13 +53,13 @@ mote_err mt_sig_of_term(struct mt_cache *cache, enum mt_sig_kind kind, mote_term
         return *out ? MOTE_OK : MOTE_ENOMEM;
     }
     if (mt_unlikely(term.word == 0)) return MOTE_ETERM;
-    if (mt_is_pointer(term.word) || mt_tag(term.word) == MT_ATOM) {
+    if (mt_is_pointer(term.word) || (mt_tag(term.word) == MT_ATOM && mt_unlikely(mt_atom_counted(term.word)))) {
         mote_err err = mt_term_size(term, &words);
         if (err) return err;
     }
     sig = words <= MT_SHARE_WORDS ? mt_sig_new(cache, kind, words) : new_shared(cache, kind, words, &frag);
     if (mt_unlikely(!sig)) return MOTE_ENOMEM;
-    sig->root = mt_term_copy_to(term, frag ? frag->heap : sig->heap, &counted).word;
+    sig->root = words ? mt_term_copy_to(term, frag ? frag->heap : sig->heap, &counted).word : term.word;
     if (frag) frag->counted = counted;
     if (frag) frag->root = sig->root;
     if (counted && !frag) sig->flags |= MT_SIG_COUNTED;

@@ -95,6 +95,7 @@ static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
     struct mt_poll_event events[BATCH];
     size_t count = 0;
     uint64_t before = mt_os_now_ns(), now = before;
+    atomic_store_explicit(&s->asleep_since_ns, before, memory_order_relaxed);
     while (atomic_load(&s->park) == mode && count == 0) {
         uint64_t left = until(atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed), now);
         if (left == 0) break;
@@ -106,6 +107,7 @@ static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
     }
     uint32_t announced = mode;
     if (atomic_compare_exchange_strong(&s->park, &announced, 0)) atomic_fetch_sub(&c->parked, 1);
+    atomic_store_explicit(&s->asleep_since_ns, 0, memory_order_relaxed);
     mt_count(&s->idle_ns, now - before);
     mt_count(&s->parks, 1);
     if (mode == 2) mt_poll_leave(c->poll);
@@ -324,6 +326,7 @@ static void *scheduler(void *arg) {
     struct mt_sched *s = arg;
     void *volatile alt_stack = mt_segv_thread_begin();
     mt_sched_set_here(s);
+    atomic_store_explicit(&s->thread_id, mt_os_thread_id(), memory_order_relaxed);
     mt_context_adopt(&s->base);
     if (_setjmp(s->restart)) /* a task ended on this stack, or overflowed its own: start afresh */
         atomic_store_explicit(&mt_sched_here()->current, NULL, memory_order_relaxed);

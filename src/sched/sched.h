@@ -83,6 +83,8 @@ struct mt_sched { /* MT_SHARED */
     _Atomic uint64_t steals;             /* atomic: as sent */
     _Atomic uint64_t parks;              /* atomic: as sent */
     _Atomic uint64_t idle_ns;            /* atomic: as sent; without the present sleep */
+    _Atomic int thread_id;               /* atomic: relaxed, stored once */
+    _Atomic uint64_t asleep_since_ns;    /* atomic: as sent; 0: awake */
     _Atomic uint64_t started;            /* atomic: release, processes started here */
     _Atomic uint64_t ended;              /* atomic: release, processes ended here */
 

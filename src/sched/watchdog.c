@@ -7,11 +7,13 @@
 #define TRIM_KEEP ((size_t)4 << 20)
 #define QUIET_NS ((uint64_t)2000000000) /* after so long without a turn anywhere the watchdog sleeps without limit */
 #define EVENTS 64u
+#define STUCK_NS ((uint64_t)MT_STUCK_MS * 1000000)
 
 /* What it remembers of a scheduler between ticks. */
 struct watched {
     uint64_t turns;
-    uint64_t since_ns; /* when `turns` last changed */
+    uint64_t since_ns;         /* when `turns` was first seen as it is */
+    struct mt_os_times before; /* the thread's times then */
     bool reported;
 };
 
@@ -38,6 +40,25 @@ static void help(struct watchdog *w, struct mt_sched *s, uint64_t now) {
     if (now >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed)) w->cluster->ops->expire(w->own, s, now);
 }
 
+static struct mt_os_times times_of(struct mt_sched *s) {
+    return mt_os_thread_times(atomic_load_explicit(&s->thread_id, memory_order_relaxed));
+}
+
+/* A turn that lasts: reported once when it has run, or been blocked in the system, for so long. Time in which the machine gave its thread no
+ * processor does not count. */
+static void judge(struct watchdog *w, struct mt_sched *s, struct mt_task *task, struct watched *seen, uint64_t now) {
+    uint64_t held = now - seen->since_ns;
+    if (seen->reported || held < STUCK_NS) return;
+    struct mt_os_times times = times_of(s);
+    if (times.blocked)
+        held -= times.starved_ns - seen->before.starved_ns;
+    else if (times.run_ns)
+        held = times.run_ns - seen->before.run_ns;
+    if (held < STUCK_NS) return;
+    seen->reported = true;
+    w->cluster->ops->stuck(w->cluster, s, task, held);
+}
+
 /* Whether the scheduler has done anything since the last look. */
 static bool look_at(struct watchdog *w, unsigned i, uint64_t now) {
     struct mt_sched *s = w->cluster->scheds[i];
@@ -46,15 +67,16 @@ static bool look_at(struct watchdog *w, unsigned i, uint64_t now) {
     struct mt_task *task = atomic_load_explicit(&s->current, memory_order_relaxed);
     if (turns != seen->turns || !task) {
         bool changed = turns != seen->turns;
-        *seen = (struct watched){.turns = turns, .since_ns = now};
+        *seen = (struct watched){.turns = turns};
         if (atomic_load_explicit(&s->stuck, memory_order_relaxed)) atomic_store(&s->stuck, false);
         return changed;
     }
-    help(w, s, now);
-    if (now - seen->since_ns >= (uint64_t)MT_STUCK_MS * 1000000 && !seen->reported) {
-        seen->reported = true;
-        w->cluster->ops->stuck(w->cluster, s, task, now - seen->since_ns);
+    if (seen->since_ns == 0) {
+        seen->since_ns = now;
+        seen->before = times_of(s);
     }
+    help(w, s, now);
+    judge(w, s, task, seen, now);
     return true;
 }
 

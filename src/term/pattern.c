@@ -479,6 +479,7 @@ static mote_err compile_into(struct compiler *c) {
     if (!mt_parse_run(&c->parse, &root) || !check_keys(c)) return c->parse.scan.err;
     if (!match_word(c, root, 0, 0) || !arrange_maps(c)) return MOTE_ENOMEM;
     c->pattern->flat = is_flat(c->pattern);
+    c->pattern->word = c->pattern->ops_count == 1 && c->pattern->ops[0].code == MT_OP_WORD;
     return make_template(c, root);
 }
 

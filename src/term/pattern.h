@@ -59,6 +59,7 @@ struct mt_pattern {
     uint32_t why_at;         /* and where */
     bool plain;              /* the template is copied and holes filled in, nothing else */
     bool flat;               /* the program is one tuple of immediates and holes */
+    bool word;               /* the program is one immediate */
     bool counted;            /* the template holds counts */
     enum mt_root root;
     uint64_t root_word; /* tag of the object, or the constant */

@@ -292,6 +292,7 @@ static __attribute__((noinline)) bool match_any(const struct mt_pattern *p, mote
 
 bool mt_pattern_match(const struct mt_pattern *pattern, mote_term term, const mote_arg *args) {
     MT_ASSERT(!pattern->bad);
+    if (pattern->word) return term.word == pattern->ops->word;
     if (mt_unlikely(!term.word)) return false;
     return pattern->flat ? match_flat(pattern, term.word, args) : match_any(pattern, term, args);
 }

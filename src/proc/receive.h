@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Taking messages out of the queue: the parts of receive.c that are inlined where a receive is made, so that a process that comes back from a
+ * switch returns through as few frames as can be (each costs a mispredicted return).
+ *
+ * Owner of the process only. Included by receive.c and api.c.
+ */
+#ifndef MT_PROC_RECEIVE_H
+#define MT_PROC_RECEIVE_H
+
+#include "proc/proc.h"
+
+/* Half of a full mailbox has been read: those who waited for room may go on. */
+void mt_resume_senders(struct mt_proc *self);
+/* Sees to it that an alarm fires at `deadline_ns` or before: one that fires early is found out and set anew. So a receive that gets its
+ * message in time costs no timer at all, after the first. MOTE_ENOMEM, MOTE_ELIMIT. */
+mote_err mt_ensure_alarm(struct mt_proc *self, uint64_t deadline_ns);
+
+/* Unlinks the message that `at` points to and makes it the current one. */
+static inline void mt_take(struct mt_proc *self, struct mt_sig **at) {
+    struct mt_sig *sig = *at;
+    *at = sig->next;
+    if (self->queue_end == &sig->next) self->queue_end = at;
+    if (self->mark_at == &sig->next) self->mark_at = at;
+    self->queued--;
+    self->current = sig;
+    if (mt_unlikely(self->flags & MT_PF_BOUNDED)) mt_resume_senders(self);
+}
+
+/* As mt_wait(), inlined for straight-line processes. */
+static inline __attribute__((always_inline)) mote_err mt_wait_inline(struct mt_proc *self, uint64_t deadline_ns) {
+    if (mt_unlikely(self->task.kind != MT_STRAIGHT)) return mt_wait(self, deadline_ns);
+    if (deadline_ns != MT_NEVER) {
+        if (mt_os_now_ns() >= deadline_ns) return MOTE_TIMEOUT;
+        mote_err err = mt_ensure_alarm(self, deadline_ns);
+        if (mt_unlikely(err)) return err;
+    }
+    mt_sched_leave(self->task.sched, &self->task, MT_HOW_WAIT);
+    mt_after(self->task.sched);
+    return MOTE_OK;
+}
+
+/* Takes the first message that `wanted` wants into `current`; those before `mark` (0, or the newest reference) are not asked about. */
+typedef bool mt_wanted(void *context, mote_term message);
+static inline __attribute__((always_inline)) mote_err mt_receive_wanted(struct mt_proc *self, int64_t timeout_ms, uint64_t mark,
+                                                                        mt_wanted wanted, void *context) {
+    uint64_t deadline = timeout_ms < 0 ? MT_NEVER : 0;
+    mt_drop_current(self);
+    if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
+    struct mt_sig **at = mark && mark == self->mark ? self->mark_at : &self->queue;
+    for (mote_err err = MOTE_OK;;) {
+        for (struct mt_sig *sig; (sig = *at); at = &sig->next) {
+            if (!wanted(context, (mote_term){sig->root})) continue;
+            mt_take(self, at);
+            return MOTE_OK;
+        }
+        bool fetched = mt_fetch(self);
+        if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
+        if (fetched) continue;
+        if (mt_unlikely(err || timeout_ms == 0)) return err ? err : MOTE_TIMEOUT;
+        if (!deadline) deadline = mt_deadline(timeout_ms);
+        err = mt_wait_inline(self, deadline);
+    }
+}
+
+#endif
