@@ -255,6 +255,34 @@ static void other_sizes(void) {
     mt_stacks_free(stacks);
 }
 
+/* Where there are no more guards, an overflow is seen afterwards. Needs fault points. */
+static void without_guards(void) {
+    struct mt_stacks *stacks = mt_stacks_new(SIZE);
+    struct mt_stack_cache cache;
+    mt_stack_cache_init(&cache, stacks);
+    mt_os_fault_arm(2, false); /* the first call is mt_os_map() */
+    char *top = mt_stack_take(&cache);
+    mt_os_fault_arm(0, false);
+    CHECK(top);
+    bool faults = mt_os_fault_count() > 0;
+    top[-1] = 1;
+    CHECK(mt_stack_intact(stacks, top, SIZE));
+    top[-(ptrdiff_t)SIZE] = 1;
+    CHECK(mt_stack_intact(stacks, top, SIZE) == !faults);
+    mt_stack_give(&cache, top);
+    CHECK(mt_stack_take(&cache) == top && mt_stack_intact(stacks, top, SIZE)); /* its next user has no part in it */
+    mt_os_fault_arm(2, false);
+    char *single = mt_stack_map(10000);
+    mt_os_fault_arm(0, false);
+    CHECK(mt_stack_intact(stacks, single, 10000));
+    single[-10000] = 1;
+    CHECK(mt_stack_intact(stacks, single, 10000) == !faults);
+    mt_stack_unmap(single, 10000);
+    mt_stack_give(&cache, top);
+    mt_stack_cache_fini(&cache);
+    mt_stacks_free(stacks);
+}
+
 /* No address space: an error, not an end; and what is there goes on. */
 static void out_of_memory(void) {
     struct rlimit limit;
@@ -322,7 +350,8 @@ __attribute__((unused)) static void (*const unused)(void) = very_many;
 int main(int argc, char **argv) {
     static const struct check_test tests[] = {
         TEST(take_and_give), TEST(strides),     TEST(overflow_hits_guard), TEST(beyond_the_mark), TEST(random_order),
-        TEST(many_threads),  TEST(other_sizes), TEST(out_of_memory),       VERY_MANY,             {0}};
+        TEST(many_threads),  TEST(other_sizes), TEST(out_of_memory),       TEST(without_guards),  VERY_MANY,
+        {0}};
     page = mt_os_page_size();
     return check_main(argc, argv, tests);
 }

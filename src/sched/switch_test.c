@@ -7,7 +7,9 @@
 #include "sched/switch.h"
 
 #define SIZE ((size_t)65536)
-#if MT_ASAN || MT_TSAN || defined(MT_SWITCH_UCONTEXT)
+#if MT_TSAN
+#define MANY 300u
+#elif MT_ASAN || defined(MT_SWITCH_UCONTEXT)
 #define MANY 2000u
 #else
 #define MANY 10000u
