@@ -205,7 +205,8 @@ mote_err mote_sleep(mote_self *self, int64_t ms) {
     struct mt_proc *p = mt_self(self);
     uint64_t deadline = mt_deadline(ms);
     for (;;) {
-        if (mt_fetch(p)) mt_end_if_exiting(p);
+        mt_fetch(p);
+        mt_end_if_exiting(p);
         err = mt_wait(p, deadline);
         if (err) return err == MOTE_TIMEOUT ? MOTE_OK : err;
     }

@@ -105,7 +105,8 @@ mote_err mt_fd_wait(struct mt_proc *self, int fd, int events, int64_t timeout_ms
     mote_err err = arm(self, fd, events, true, &ticket);
     if (err) return err;
     for (;;) {
-        if (mt_fetch(self)) mt_end_if_exiting(self);
+        mt_fetch(self);
+        mt_end_if_exiting(self);
         if (self->more->fd_done == ticket) break;
         if ((err = mt_wait(self, deadline)) && mt_fd_disarm(self, ticket) == MOTE_OK) return err;
         if (err) deadline = MT_NEVER; /* the event is on the way */
@@ -186,6 +187,7 @@ mote_err mt_blocking(struct mt_proc *self, void (*fn)(void *), void *context) {
     }
     struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_DONE, 0);
     self->flags &= ~(uint32_t)MT_PF_DONE;
+    if (sig) sig->root = 1;
     mote_err err = start_call(self, fn, context, sig);
     if (err) return err;
     do { /* exit signals are applied, but wait until the call has returned: it may use our stack */

@@ -57,6 +57,7 @@ void mt_info_answer(struct mt_sched *s, struct mt_proc *p, struct mt_sig *sig) {
     atomic_store_explicit(&r->answer, p ? ALIVE : DEAD, memory_order_release);
     drop(r);
     sig->kind = MT_SIG_DONE;
+    sig->root = 0;
     mt_deliver(s, asker, sig);
 }
 
@@ -70,7 +71,8 @@ static void ask(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
 static mote_err await(struct mt_proc *self, struct mt_info_request *r, int64_t timeout_ms) {
     uint64_t deadline = mt_deadline(timeout_ms);
     for (;;) {
-        if (mt_fetch(self)) mt_end_if_exiting(self);
+        mt_fetch(self);
+        mt_end_if_exiting(self);
         uint32_t answer = atomic_load_explicit(&r->answer, memory_order_acquire);
         if (answer != NO_ANSWER) return answer == ALIVE ? MOTE_OK : MOTE_ENOPROC;
         mote_err err = mt_wait(self, deadline);

@@ -29,7 +29,7 @@ enum mt_sig_kind {
     MT_SIG_RESUME,  /* a sender may go on */
     MT_SIG_INFO,    /* heap[0]: struct mt_info_request * that the asker waits on */
     MT_SIG_FD,      /* a struct mt_watch whose descriptor is ready; becomes a message, or ends a wait */
-    MT_SIG_DONE     /* look again: a blocking call has returned, an answer is there, the runtime stops */
+    MT_SIG_DONE     /* look again: a blocking call has returned (root 1), an answer is there, the runtime stops (root 0) */
 };
 #define MT_SIG_COUNTED 1u /* its heap holds counted things */
 #define MT_SIG_SHARED 2u  /* heap[0] is a struct mt_frag * that holds the term (counted) */
@@ -254,7 +254,7 @@ static inline enum mt_push mt_push(struct mt_proc *p, uint64_t serial, struct mt
         sig->next = (struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE);
         if (mt_likely(mt_pair_cas(&p->inbox, low, serial, (uint64_t)(uintptr_t)sig | (low & MT_IN_BOUNDED)))) {
             if (low & MT_IN_WAITING) return MT_PUSH_WOKE;
-            return sig->next ? MT_PUSH_QUEUED : MT_PUSH_FIRST;
+            return low & ~(uint64_t)MT_IN_STATE ? MT_PUSH_QUEUED : MT_PUSH_FIRST; /* `sig` may be freed by now */
         }
     }
 }

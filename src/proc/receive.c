@@ -37,7 +37,7 @@ static struct mt_sig *apply(struct mt_proc *self, struct mt_sig *sig) {
     case MT_SIG_INFO: mt_info_answer(self->task.sched, self, sig); return NULL;
     case MT_SIG_RESUME: MT_ASSERT(self->suspensions > 0); self->suspensions--; break;
     case MT_SIG_TIMEOUT: self->flags &= ~(uint32_t)MT_PF_ARMED; break;
-    case MT_SIG_DONE: self->flags |= MT_PF_DONE; break;
+    case MT_SIG_DONE: self->flags |= sig->root ? MT_PF_DONE : 0u; break;
     }
     mt_sig_free(mt_cache_of(self), sig);
     return NULL;
@@ -180,7 +180,10 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
     mt_drop_current(self);
     if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
     for (;;) {
-        if (!self->queue && mt_fetch(self) && mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
+        if (!self->queue) {
+            mt_fetch(self);
+            if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self); /* whoever has fetched the signal */
+        }
         if (mt_likely(self->queue != NULL)) {
             mt_take(self, &self->queue);
             message->word = self->current->root;

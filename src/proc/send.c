@@ -129,5 +129,6 @@ void mt_turn_over(struct mt_proc *self) {
     }
     mt_sched_leave(self->task.sched, &self->task, MT_HOW_YIELD);
     mt_after(self->task.sched);
-    if (mt_fetch(self)) mt_end_if_exiting(self);
+    mt_fetch(self);
+    mt_end_if_exiting(self);
 }
