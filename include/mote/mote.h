@@ -209,7 +209,7 @@ static inline mote_term mote_atom_term(mote_atom atom) {
     return t;
 }
 
-/* Accessors. They never wait and never allocate; what they give is borrowed from the term. Any thread. */
+/* Accessors. They never wait and cannot run out of memory; what they give is borrowed from the term. Any thread. */
 
 /* The term's type. */
 MOTE_API mote_type mote_term_type(mote_term term);
@@ -490,7 +490,7 @@ MOTE_API mote_err mote_runtime_stop(mote_runtime *runtime, int64_t drain_ms);
 MOTE_API int mote_run(const mote_options *options, int (*main)(mote_self *self, void *context), void *context);
 
 /* Makes the calling OS thread a process of the runtime. Gives `self`, to be used by this thread only, until mote_detach().
- * Its waits block the thread. MOTE_EBUSY (already attached to it), MOTE_ESTOPPED, MOTE_ELIMIT, MOTE_ENOMEM. */
+ * Its waits block the thread; exit signals are ignored, because nobody can end a thread. MOTE_EBUSY (already attached to it), MOTE_ESTOPPED, MOTE_ELIMIT, MOTE_ENOMEM. */
 MOTE_API MOTE_MUST mote_err mote_attach(mote_runtime *runtime, mote_self **self);
 
 /* Ends the calling thread's process with reason normal. Takes `self`. */
@@ -584,7 +584,8 @@ MOTE_API MOTE_MUST mote_err mote_cleanup_add(mote_self *self, void (*cleanup)(vo
 /* Takes back the newest registration of this pair without running it. MOTE_NOMATCH: there is none. */
 MOTE_API mote_err mote_cleanup_remove(mote_self *self, void (*cleanup)(void *context), void *context);
 
-/* The process's own arena. Terms in it are valid until the process's next receive, or until its callback returns. */
+/* The process's own arena. Terms in it are valid until the process's next receive, or until its callback returns; a loop that builds much
+ * without receiving may call mote_arena_reset() on it. NULL when out of memory, or `self` is NULL. */
 MOTE_API mote_arena *mote_scratch(mote_self *self);
 
 /* Runs `call(context)` on a thread of its own kind, where it may block or compute for long; the process waits. The process

@@ -98,11 +98,26 @@ void mt_free_more(mote_runtime *rt, struct mt_cache *cache, struct mt_proc *p) {
     mt_cache_free(cache, more, sizeof *more);
 }
 
+static void report_overflow(struct mt_proc *p, size_t size, const char *then) {
+    char who[128], text[400];
+    mt_proc_describe(p, who, sizeof who);
+    snprintf(text, sizeof text,
+             "mote: stack overflow in process %s: its stack of %zu KiB is used up. Give it more (stack_size), or use less of it. %s\n", who,
+             size >> 10, then);
+    mt_os_log(text);
+}
+
+/* Where the kernel has no light guards and the map limit is used up, an overflow is found out at the end: memory beside is damaged. */
+static __attribute__((cold, noreturn)) void overflowed_unseen(struct mt_proc *p) {
+    report_overflow(p, mt_task_stack_size(&p->task), "It had no guard page; the program ends.");
+    abort();
+}
+
 void mt_bury(struct mt_sched *s, struct mt_proc *p) {
     p->task.sched = s;
     if (p->task.kind == MT_STRAIGHT && p->task.started) mt_context_fini(&p->task.context);
     if (p->task.stack && p->task.own_stack) mt_stack_unmap(p->task.stack, p->more->stack_size);
-    if (p->task.stack && !p->task.own_stack) mt_stack_give(&s->stacks, p->task.stack);
+    if (p->task.stack && !p->task.own_stack && !mt_stack_give(&s->stacks, p->task.stack)) overflowed_unseen(p);
     p->task.stack = NULL;
     mt_free_more(mt_runtime_of_sched(s), &s->cache, p);
     mt_table_give(mt_runtime_of_sched(s), p);
@@ -173,13 +188,8 @@ void mt_overflowed(const void *address) {
     size_t size = mt_task_stack_size(task);
     const char *low = task->stack - size, *at = address;
     if (at >= low || at < low - 16 * mt_os_page_size()) return;
-    char who[128], text[400];
-    mt_proc_describe(mt_task_proc(task), who, sizeof who);
     bool ends = mt_runtime_of_sched(s)->options.overflow_ends_process;
-    snprintf(text, sizeof text,
-             "mote: stack overflow in process %s: its stack of %zu KiB is used up. Give it more (stack_size), or use less of it. %s\n", who,
-             size >> 10, ends ? "The process ends." : "The program ends.");
-    mt_os_log(text);
+    report_overflow(mt_task_proc(task), size, ends ? "The process ends." : "The program ends.");
     if (!ends) abort();
     s->left = task;
     s->how = MT_HOW_OVERFLOW;

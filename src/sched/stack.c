@@ -456,18 +456,21 @@ __attribute__((unused)) static bool cache_holds(const struct mt_stack_cache *cac
 }
 
 /* Where stacks have no guards, one that has overflowed must look fresh to its next user. */
-static __attribute__((noinline)) void give_unguarded(struct mt_stacks *s, char *top) {
-    if (!mt_stack_intact(s, top, s->size)) memset(top - s->size - CANARY_BELOW, 0, CANARY_BELOW + CANARY_ABOVE);
+static __attribute__((noinline)) bool give_unguarded(struct mt_stacks *s, char *top) {
+    if (mt_stack_intact(s, top, s->size)) return true;
+    memset(top - s->size - CANARY_BELOW, 0, CANARY_BELOW + CANARY_ABOVE);
+    return false;
 }
 
-void mt_stack_give(struct mt_stack_cache *cache, char *top) {
+bool mt_stack_give(struct mt_stack_cache *cache, char *top) {
     struct mt_stacks *s = cache->stacks;
     MT_ASSERT(top && (uintptr_t)top % 16 == 0);
     MT_CHECK(!cache_holds(cache, top));
     forget_frames(top, s->size);
-    if (mt_unlikely(atomic_load_explicit(&s->unguarded, memory_order_relaxed))) give_unguarded(s, top);
+    bool intact = mt_likely(!atomic_load_explicit(&s->unguarded, memory_order_relaxed)) || give_unguarded(s, top);
     if (mt_unlikely(cache->count == MT_STACK_CACHE_MAX)) flush(cache, HALF);
     cache->hot[cache->count++] = top;
+    return intact;
 }
 
 char *mt_stack_map(size_t size) {

@@ -36,8 +36,8 @@ void mt_stack_cache_fini(struct mt_stack_cache *cache);
 
 /* The top (highest address, 16-aligned) of a free stack of the standard size; NULL: memory. Gives. Owner of the cache. */
 char *mt_stack_take(struct mt_stack_cache *cache);
-/* Takes a stack back. Owner of the cache, and not while running on it. */
-void mt_stack_give(struct mt_stack_cache *cache, char *top);
+/* Takes a stack back. Owner of the cache, and not while running on it. False: it had no guard, and was overflowed. */
+bool mt_stack_give(struct mt_stack_cache *cache, char *top);
 /* A stack of its own mapping, for another size; NULL: memory. Any thread. */
 char *mt_stack_map(size_t size);
 void mt_stack_unmap(char *top, size_t size);
