@@ -22,6 +22,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -593,6 +594,7 @@ struct run {
     char at[256]; /* the directory walked now, for the live line */
     size_t top_size;
     unsigned answers;
+    atomic_uint warnings; /* of the runtime; the first one is kept in the result */
 };
 
 static void fail(struct run *run, const char *what, const char *why, size_t size) {
@@ -790,10 +792,23 @@ static int coordinate(mote_self *self, void *context) {
     return 0;
 }
 
+/* What the runtime has to say, from any thread: errors at once, warnings (of a disk that holds up a scheduler, mostly) with
+ * the report. */
+static void take_log(void *context, mote_log_level level, const char *text) {
+    struct run *run = context;
+    if (level == MOTE_LOG_ERROR) {
+        if (run->options->live) census_live_clear();
+        fprintf(stderr, "census: %s\n", text);
+    } else if (atomic_fetch_add(&run->warnings, 1) == 0) {
+        snprintf(run->result->warning, sizeof run->result->warning, "%s", text);
+    }
+}
+
 int census_run(const struct census_options *options, struct census_result *result) {
     struct run run = {.options = options, .result = result};
-    mote_options how = {.schedulers = options->cores};
+    mote_options how = {.schedulers = options->cores, .log = take_log, .log_context = &run};
     int code = mote_run(&how, coordinate, &run);
+    result->warnings = run.warnings;
     if (code && !result->failed[0]) snprintf(result->failed, sizeof result->failed, "the runtime ended early, see above");
     return code;
 }

@@ -89,6 +89,8 @@ struct census_result {
     mote_scheduler_info schedulers[CENSUS_SCHEDULERS_MAX];
     bool capped;     /* files_max or total_max was reached */
     int signal;      /* not 0: interrupted by it */
+    unsigned warnings; /* of the runtime */
+    char warning[256]; /* the first of them */
     char failed[256]; /* not empty: why there is no result */
 };
 

@@ -261,6 +261,12 @@ void census_report_print(const struct census_options *options, const struct cens
     skips_print(&look, result);
     figures_print(&look, result);
     schedulers_print(&look, result);
+    if (result->warnings) {
+        printf("  %s%u warnings of the runtime%s, the first:\n  ", paint(&look, YELLOW), result->warnings,
+               paint(&look, PLAIN));
+        census_text_print(stdout, result->warning, strlen(result->warning), UINT16_MAX);
+        puts("\n");
+    }
     if (result->capped) puts("  there is more: it stopped at --max-files or --max-total\n");
 }
 
@@ -340,7 +346,8 @@ void census_json_print(const struct census_options *options, const struct census
     const struct census_result *r = result;
     printf("{\n  \"min_length\": %u, \"max_length\": %u, \"max_size\": %" PRIu64 ",\n", options->min_length, CENSUS_WORD_MAX,
            options->size_max);
-    printf("  \"interrupted\": %s, \"capped\": %s,\n", r->signal ? "true" : "false", r->capped ? "true" : "false");
+    printf("  \"interrupted\": %s, \"capped\": %s,", r->signal ? "true" : "false", r->capped ? "true" : "false");
+    printf(" \"warnings\": %u,\n", r->warnings);
     printf("  \"found\": %" PRIu64 ", \"counted\": %" PRIu64 ",\n", r->found, r->counted);
     json_skipped(r);
     printf("  \"directories\": %" PRIu64 ", \"directories_skipped\": %" PRIu64 ",\n", r->directories, r->directories_skipped);
