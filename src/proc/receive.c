@@ -138,6 +138,14 @@ mote_err mt_ensure_alarm(struct mt_proc *self, uint64_t deadline_ns) {
     return MOTE_OK;
 }
 
+/* A little before sleeping: an answer from another core is often quicker than a sleep and its end. */
+static void spin_thread(const struct mt_cluster *c, _Atomic uint32_t *word) {
+    if (!c->spare_cores) return;
+    uint64_t end = mt_os_now_ns() + MT_SPIN_NS;
+    while (atomic_load_explicit(word, memory_order_acquire) == 1 && mt_os_now_ns() < end)
+        for (int i = 0; i < 32 && atomic_load_explicit(word, memory_order_relaxed) == 1; i++) mt_cpu_relax();
+}
+
 /* An attached thread sleeps on its scheduler's word until a signal's sender has cleared WAITING and woken it. */
 static mote_err wait_thread(struct mt_proc *self, uint64_t deadline_ns) {
     _Atomic uint32_t *word = &self->task.sched->park;
@@ -147,6 +155,7 @@ static mote_err wait_thread(struct mt_proc *self, uint64_t deadline_ns) {
         atomic_store(word, 0);
         return MOTE_OK;
     }
+    spin_thread(self->task.sched->cluster, word);
     while (atomic_load(word) == 1) {
         uint64_t now = deadline_ns == MT_NEVER ? 0 : mt_os_now_ns();
         if (now < deadline_ns) {

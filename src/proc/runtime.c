@@ -189,6 +189,7 @@ static mote_err make_parts(mote_runtime *rt) {
     c->ops = &ops;
     c->count = rt->options.schedulers;
     c->started_ns = mt_os_now_ns();
+    c->spare_cores = mt_os_cores() > 1;
     if (!(c->depot = mt_depot_new())) return MOTE_ENOMEM;
     if (!(rt->stacks = mt_stacks_new(rt->options.stack_size))) return MOTE_ENOMEM;
     if (!(rt->pool = mt_pool_new(rt->options.blocking_max, BLOCKING_IDLE_NS))) return MOTE_ENOMEM;
@@ -222,6 +223,23 @@ mote_err mt_runtime_start(const mote_options *options, mote_runtime **runtime) {
 fail:
     free_runtime(rt);
     return err;
+}
+
+/* The calling thread's entry, and where it is linked. */
+static struct mt_attached *find_locked(mote_runtime *rt, struct mt_attached ***at) {
+    for (*at = &rt->attached; **at; *at = &(**at)->next)
+        if (pthread_equal((**at)->thread, pthread_self())) return **at;
+    return NULL;
+}
+
+/* Whether the calling thread runs this runtime's processes, or is one. */
+static bool is_inside(mote_runtime *rt) {
+    struct mt_sched *here = mt_sched_here();
+    struct mt_attached **at;
+    mt_lock_take(&rt->mu);
+    bool attached = find_locked(rt, &at) != NULL;
+    mt_lock_drop(&rt->mu);
+    return attached || (here && here->cluster == &rt->cluster);
 }
 
 /* --------------------------------------------------------------------------------------------------- stop */
@@ -277,8 +295,8 @@ static void disown(mote_runtime *rt) {
 }
 
 mote_err mt_runtime_stop(mote_runtime *rt, int64_t drain_ms) {
-    struct mt_sched *here = mt_sched_here(), *s = NULL;
-    if (here && here->cluster == &rt->cluster) return MOTE_ECONTEXT;
+    struct mt_sched *s = NULL;
+    if (is_inside(rt)) return MOTE_ECONTEXT;
     while (mt_sched_new(&rt->cluster, rt->stacks, MT_SCHEDS_MAX, true, &s)) mt_os_thread_yield(); /* memory must come back to stop */
     bool drained = drain(rt, mt_deadline(drain_ms));
     atomic_store(&rt->stopped, true);
@@ -296,22 +314,11 @@ mote_err mt_runtime_stop(mote_runtime *rt, int64_t drain_ms) {
 
 /* ------------------------------------------------------------------------------------------------- threads */
 
-static struct mt_attached *find_locked(mote_runtime *rt, struct mt_attached ***at) {
-    for (*at = &rt->attached; **at; *at = &(**at)->next)
-        if (pthread_equal((**at)->thread, pthread_self())) return **at;
-    return NULL;
-}
-
-static bool add_attached(mote_runtime *rt, struct mt_attached *a) {
-    struct mt_attached **at;
+static void add_attached(mote_runtime *rt, struct mt_attached *a) {
     mt_lock_take(&rt->mu);
-    bool added = !find_locked(rt, &at);
-    if (added) {
-        a->next = rt->attached;
-        rt->attached = a;
-    }
+    a->next = rt->attached;
+    rt->attached = a;
     mt_lock_drop(&rt->mu);
-    return added;
 }
 
 static void reset_thread(struct mt_proc *p, struct mt_sched *s) {
@@ -335,6 +342,7 @@ mote_err mt_attach(mote_runtime *rt, struct mt_proc **self) {
     struct mt_proc *p = NULL;
     mote_err err = MOTE_ENOMEM;
     if (atomic_load(&rt->stopped)) return MOTE_ESTOPPED;
+    if (is_inside(rt)) return MOTE_EBUSY;
     struct mt_attached *a = mt_os_alloc_zero(sizeof *a);
     if (!a) return err;
     if ((err = mt_sched_new(&rt->cluster, rt->stacks, MT_SCHEDS_MAX, true, &s))) goto fail;
@@ -342,17 +350,14 @@ mote_err mt_attach(mote_runtime *rt, struct mt_proc **self) {
     reset_thread(p, s);
     a->proc = p;
     a->thread = pthread_self();
-    if (!add_attached(rt, a)) {
-        err = MOTE_EBUSY;
-        goto fail;
-    }
+    add_attached(rt, a);
     atomic_fetch_add(&rt->owners, 1);
     mt_pair_set(&p->inbox, 0, mt_serial(p));
     *self = p;
     return MOTE_OK;
 fail:
-    if (p) mt_table_give(rt, p);
     if (s) {
+        if (s->quota) atomic_fetch_add(&rt->room, s->quota);
         mt_table_release_chunk(rt, s);
         mt_sched_free(s);
     }

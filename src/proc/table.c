@@ -12,12 +12,17 @@ enum { FULL, OWNED, LISTED };
 #define SERIAL_MAX (((uint64_t)1 << MT_PID_SERIAL_BITS) - 1)
 #define SLOTS_BYTES (MT_CHUNK_SLOTS * sizeof(struct mt_proc))
 
+static size_t directory_bytes(const struct mt_table *t) {
+    size_t page = mt_os_page_size();
+    return (t->chunk_max * sizeof *t->chunks + page - 1) / page * page;
+}
+
 mote_err mt_table_init(struct mt_table *t, size_t processes_max) {
     memset(t, 0, sizeof *t);
     size_t chunks = 2 * processes_max / MT_CHUNK_SLOTS + MT_SCHEDS_MAX + 1;
     size_t limit = ((size_t)1 << MT_PID_INDEX_BITS) / MT_CHUNK_SLOTS;
     t->chunk_max = (uint32_t)(chunks < limit ? chunks : limit);
-    t->chunks = mt_os_map(t->chunk_max * sizeof *t->chunks);
+    t->chunks = mt_os_map(directory_bytes(t));
     if (!t->chunks) return MOTE_ENOMEM;
     mt_lock_init(&t->mu, MT_RANK_TABLE);
     return MOTE_OK;
@@ -29,7 +34,7 @@ void mt_table_fini(struct mt_table *t) {
         mt_os_unmap(t->chunks[i]->slots, SLOTS_BYTES);
         mt_os_free(t->chunks[i]);
     }
-    mt_os_unmap(t->chunks, t->chunk_max * sizeof *t->chunks);
+    mt_os_unmap(t->chunks, directory_bytes(t));
     mt_lock_fini(&t->mu);
 }
 

@@ -6,7 +6,6 @@
 #include "base/segv.h"
 #include "sched/watchdog.h"
 
-#define SPIN_NS 20000           /* about what waking a sleeping core costs */
 #define POLL_EVERY_NS 500000    /* a busy scheduler looks at descriptors this often */
 #define BATCH 64u               /* tasks or events moved at once */
 
@@ -270,7 +269,7 @@ static struct mt_task *spin(struct mt_sched *s) {
         atomic_store(&s->searching, true);
         atomic_fetch_add(&c->searching, 1);
     }
-    uint64_t end = mt_os_now_ns() + SPIN_NS;
+    uint64_t end = mt_os_now_ns() + MT_SPIN_NS;
     do {
         if ((task = steal(s)) || (task = take_injected(s))) break;
         for (int k = 0; k < 64; k++) mt_cpu_relax();

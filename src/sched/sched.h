@@ -22,6 +22,7 @@
 
 #define MT_SCHEDS_MAX 255u
 #define MT_TURN 2000 /* reductions in a turn */
+#define MT_SPIN_NS 20000 /* who may soon have work looks for it so long before it sleeps: about what waking a core costs */
 
 enum mt_task_kind { MT_STRAIGHT, MT_HANDLER, MT_THREAD };
 enum mt_how { MT_HOW_WAIT = 1, MT_HOW_YIELD, MT_HOW_END, MT_HOW_OVERFLOW };
@@ -108,6 +109,7 @@ struct mt_cluster { /* MT_SHARED */
     struct mt_poll *poll;             /* const */
     struct mt_depot *depot;           /* const */
     uint64_t started_ns;              /* const */
+    bool spare_cores;                 /* const: there is more than one core: spinning makes sense */
     struct mt_injector injector;      /* lock: its own */
     _Alignas(64) _Atomic uint32_t parked;    /* atomic: seq_cst: schedulers asleep */
     _Atomic uint32_t searching;              /* atomic: seq_cst: schedulers that look for work */

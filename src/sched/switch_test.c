@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <pthread.h>
-#include <sys/mman.h>
 
 #include "check.h"
+#include "sched/stack.h"
 #include "sched/switch.h"
 
 #define SIZE ((size_t)65536)
@@ -17,13 +17,14 @@
 
 static struct mt_context main_context;
 
+/* Mapped by stack.c, which tells valgrind of them. */
 static char *stack_new(void) {
-    char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(p != MAP_FAILED);
-    return p + SIZE;
+    char *top = mt_stack_map(SIZE);
+    CHECK(top);
+    return top;
 }
 static void stack_free(char *top) {
-    CHECK(munmap(top - SIZE, SIZE) == 0);
+    mt_stack_unmap(top, SIZE);
 }
 static uint64_t random_next(uint64_t *x) {
     *x ^= *x << 13, *x ^= *x >> 7, *x ^= *x << 17;
