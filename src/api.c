@@ -46,6 +46,7 @@ struct first {
     struct mt_proc *process;
     int code;
     bool returned;
+    _Atomic uint32_t alone; /* the thread that started it is no process any more */
     _Atomic uint32_t ended;
 };
 
@@ -67,6 +68,7 @@ static void first_process(mote_self *self, mote_term arg) {
     f = (struct first *)(uintptr_t)address;
     f->process = mt_self(self);
     f->code = 1;
+    while (!atomic_load(&f->alone)) mt_os_futex_wait(&f->alone, 0, MT_NEVER);
     if (mote_cleanup_add(self, first_ended, f)) {
         first_ended(f);
         return;
@@ -75,13 +77,18 @@ static void first_process(mote_self *self, mote_term arg) {
     f->returned = true;
 }
 
+/* This thread is a process for a moment, which does not count against processes_max. */
 static mote_err run_first(mote_runtime *rt, struct first *f) {
     mote_self *self;
+    atomic_fetch_add(&rt->room, 1);
     mote_err err = mote_attach(rt, &self);
     if (err) return err;
     mote_spawn_options options = {.body = first_process, .name = "main", .stack_size = MAIN_STACK};
     err = mote_spawn_opt(self, &options, mote_uint_make(mote_scratch(self), (uint64_t)(uintptr_t)f), NULL);
     mote_detach(self);
+    atomic_fetch_sub(&rt->room, 1);
+    atomic_store(&f->alone, 1);
+    mt_os_futex_wake(&f->alone, 1);
     while (!err && !atomic_load(&f->ended)) mt_os_futex_wait(&f->ended, 0, MT_NEVER);
     return err;
 }
@@ -103,9 +110,7 @@ int mote_run(const mote_options *options, int (*main)(mote_self *self, void *con
 
 mote_err mote_attach(mote_runtime *runtime, mote_self **self) {
     struct mt_proc *p;
-    struct mt_sched *here = mt_sched_here();
     if (!runtime || !self) return MOTE_EARG;
-    if (here && here->cluster == &runtime->cluster) return MOTE_EBUSY; /* a scheduler's thread: it runs processes */
     mote_err err = mt_attach(runtime, &p);
     if (!err) *self = mt_as_self(p);
     return err;
@@ -240,9 +245,9 @@ void mote_dealloc(mote_self *self, void *memory) {
 }
 
 mote_err mote_cleanup_add(mote_self *self, void (*cleanup)(void *context), void *context) {
+    mote_err err = check_self(self);
+    if (err || !cleanup) return err ? err : MOTE_EARG;
     struct mt_proc *p = mt_self(self);
-    if (!p) return MOTE_ESELF;
-    if (!cleanup) return MOTE_EARG;
     if (p->flags & MT_PF_ENDING) return MOTE_ECONTEXT;
     struct mt_cleanup *c = mt_more(p) ? NULL : mt_cache_alloc(mt_cache_of(p), sizeof *c);
     if (!c) return MOTE_ENOMEM;
@@ -252,8 +257,9 @@ mote_err mote_cleanup_add(mote_self *self, void (*cleanup)(void *context), void 
 }
 
 mote_err mote_cleanup_remove(mote_self *self, void (*cleanup)(void *context), void *context) {
+    mote_err err = check_self(self);
+    if (err) return err;
     struct mt_proc *p = mt_self(self);
-    if (!p) return MOTE_ESELF;
     if (!p->more) return MOTE_NOMATCH;
     for (struct mt_cleanup **at = &((struct mt_more *)p->more)->cleanups, *c; (c = *at); at = &c->next) {
         if (c->fn != cleanup || c->context != context) continue;
