@@ -136,7 +136,7 @@ void mt_end(struct mt_proc *self, uint64_t reason, struct mt_sig *holder) {
         __builtin_unreachable();
     }
     mt_bury(s, self);
-    _longjmp(s->restart, 1);
+    longjmp(s->restart, 1);
 }
 
 void mt_end_if_exiting(struct mt_proc *self) {
@@ -193,5 +193,5 @@ void mt_overflowed(const void *address) {
     if (!ends) abort();
     s->left = task;
     s->how = MT_HOW_OVERFLOW;
-    _longjmp(s->restart, 1);
+    longjmp(s->restart, 1);
 }

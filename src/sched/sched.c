@@ -327,7 +327,7 @@ static void *scheduler(void *arg) {
     mt_sched_set_here(s);
     atomic_store_explicit(&s->thread_id, mt_os_thread_id(), memory_order_relaxed);
     mt_context_adopt(&s->base);
-    if (_setjmp(s->restart)) /* a task ended on this stack, or overflowed its own: start afresh */
+    if (_setjmp(s->restart) /* the signal mask stays as it is */) /* a task ended on this stack, or overflowed its own: start afresh */
         atomic_store_explicit(&mt_sched_here()->current, NULL, memory_order_relaxed);
     loop(mt_sched_here());
     s = mt_sched_here();
