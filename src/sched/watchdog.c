@@ -50,8 +50,9 @@ static void judge(struct watchdog *w, struct mt_sched *s, struct mt_task *task, 
     uint64_t held = now - seen->since_ns;
     if (seen->reported || held < STUCK_NS) return;
     struct mt_os_times times = times_of(s);
+    uint64_t starved = times.starved_ns - seen->before.starved_ns; /* counted by another clock than `held` */
     if (times.blocked)
-        held -= times.starved_ns - seen->before.starved_ns;
+        held = held > starved ? held - starved : 0;
     else if (times.run_ns)
         held = times.run_ns - seen->before.run_ns;
     if (held < STUCK_NS) return;
