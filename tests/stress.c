@@ -1,30 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Stress with exact accounting: processes of all kinds send to each other at random, time out, end and are replaced. Every message sent must
- * be received, dropped by a policy, or addressed to the dead; none may wait for a second.
+ * be received, dropped by a policy, or addressed to the dead; nobody may wait for a second while his mailbox is not empty.
  *
- *   stress [MESSAGES] [PROCESSES] [SCHEDULERS] [SEED]      SEED 0: no random yields
+ *   stress [MESSAGES] [PROCESSES] [SCHEDULERS] [SEED]      SEED 0: no random yields; MOTE_TEST_SEED overrides it
+ * Sanitizers get a hundredth of the messages, valgrind and qemu (MOTE_TEST_UNDER) fewer still.
  */
-#include <mote/mote.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "proc/proc.h"
+
 #define SLOTS_MAX 100000
-#ifndef LATE_TICKS
-#define LATE_TICKS 100 /* of 10 ms */
-#endif
+#define TABLE_MAX (4 * SLOTS_MAX) /* slots of the process table that the watchdog can look at */
+#define LOOK_MS 20
+#define SANITIZED (MT_ASAN || MT_TSAN)
 
 static struct {
     long messages, processes;
     _Atomic long to_send;       /* budget of sends that is left */
     _Atomic long sent, received, told_full, ends, timeouts, latest;
     _Atomic uint64_t slots[SLOTS_MAX];
-    _Atomic long tick;
-    _Atomic int quit;
     _Atomic uint64_t seed;
+    long late_ms; /* const: the longest wait allowed */
+    struct look {
+        uint64_t serial, low, turns;
+        long ms; /* so long it has not been run */
+    } looks[TABLE_MAX]; /* the watchdog's */
 } g;
+
+/* Milliseconds, cheap and good to a few of them. */
+static long now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 /* What one process counts, added up when it ends, however it does. */
 struct mine {
@@ -69,18 +81,18 @@ static bool may_send(struct mine *m) {
     return true;
 }
 
-/* On the average one message for each that came, so that neither backlog nor silence grows: one, none, or a burst. */
+/* A little less than one message for each that came: one, none, or a burst. Time-outs make up for it, so neither backlog nor silence grows. */
 static void send_some(mote_self *self, struct mine *m, bool came) {
-    uint64_t dice = next(m) % 16;
-    int n = !came ? 1 : dice == 0 ? 8 : dice <= 8 ? 1 : 0;
+    uint64_t dice = next(m) % 64;
+    int n = !came ? 1 : dice == 0 ? 8 : dice <= 54 ? 1 : 0;
     for (int i = 0; i < n && may_send(m); i++) {
         mote_pid to = {atomic_load_explicit(&g.slots[next(m) % (uint64_t)g.processes], memory_order_relaxed)};
-        long tick = atomic_load_explicit(&g.tick, memory_order_relaxed);
+        long now = now_ms();
         mote_err err;
         if (next(m) % 64 == 0)
-            err = mote_send(self, to, "{big, ?, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]}", tick);
+            err = mote_send(self, to, "{big, ?, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]}", now);
         else
-            err = mote_send(self, to, "{m, ?}", tick);
+            err = mote_send(self, to, "{m, ?}", now);
         m->sent++;
         if (err == MOTE_EFULL)
             m->full++;
@@ -97,9 +109,8 @@ static void step(mote_self *self, struct mine *m, mote_term message) {
     if (message.word) {
         m->received++;
         if (mote_match(message, "{m, ?}", &sent_at) || mote_match(message, "{big, ?, _}", &sent_at)) {
-            long age = atomic_load_explicit(&g.tick, memory_order_relaxed) - sent_at;
+            long age = now_ms() - sent_at;
             if (age > atomic_load_explicit(&g.latest, memory_order_relaxed)) atomic_store(&g.latest, age);
-            if (age > LATE_TICKS) fail("a message has waited too long (ticks of 10 ms)", age, m->slot);
         }
     }
     send_some(self, m, message.word != 0);
@@ -127,7 +138,7 @@ static void straight(mote_self *self, mote_term arg) {
     if (!m) fail("no memory", 0, 0);
     init_mine(self, m, arg, false);
     for (int idle = 0; idle < 40;) {
-        int64_t timeout = next(m) % 32 == 0 ? (int64_t)(next(m) % 3) : 25;
+        int64_t timeout = next(m) % 128 == 0 ? (int64_t)(next(m) % 3) : 25;
         mote_err err = mote_receive(self, timeout, &message);
         if (err == MOTE_TIMEOUT) {
             atomic_fetch_add_explicit(&g.timeouts, 1, memory_order_relaxed);
@@ -183,13 +194,44 @@ static void spawn_into(mote_self *self, struct mine *m, uint32_t slot) {
     atomic_store(&g.slots[slot], pid.word);
 }
 
-static void *tick(void *arg) {
-    (void)arg;
-    while (!atomic_load(&g.quit)) {
-        nanosleep(&(struct timespec){0, 10000000}, NULL); /* it is the clock */
-        atomic_fetch_add(&g.tick, 1);
-    }
-    return NULL;
+/* ------------------------------------------------------------------------------------------------- the watchdog
+ * It looks into the control blocks of all processes from outside, also at what belongs to their owners: a value that is torn or old is
+ * looked at again LOOK_MS later. */
+
+/* Whether a process ought to run: it has unexamined signals, or sleeps on messages without standing still for somebody's policy. */
+__attribute__((no_sanitize("thread"))) static bool ought_to_run(struct mt_proc *p, uint64_t low) {
+    if (p->task.kind == MT_THREAD || (low & MT_IN_CLOSED)) return false;
+    if (low & ~(uint64_t)MT_IN_STATE) return true;
+    return (low & MT_IN_WAITING) && p->queued && !p->suspensions;
+}
+
+/* Something that changes whenever the process has run. */
+__attribute__((no_sanitize("thread"))) static uint64_t progress(struct mt_proc *p) {
+    return p->reductions * 31 + (uint64_t)(uint32_t)p->task.budget * 17 + p->queued + (uint64_t)(uintptr_t)p->current;
+}
+
+static void look_at(struct mt_proc *p, struct look *seen, long passed) {
+    uint64_t serial = mt_serial(p), low = atomic_load(&p->inbox.low), turns = progress(p);
+    bool same = serial && seen->serial == serial && seen->low == low && seen->turns == turns;
+    seen->ms = same && ought_to_run(p, low) ? seen->ms + passed : 0;
+    seen->serial = serial;
+    seen->low = low;
+    seen->turns = turns;
+    if (seen->ms <= g.late_ms) return;
+    fprintf(stderr, "stress: process %u (%s, priority %u) has had %u messages and the inbox %#llx for %ld ms without being run\n", p->index,
+            p->task.kind == MT_HANDLER ? "handler" : "straight", p->task.priority, p->queued, (unsigned long long)low, seen->ms);
+    abort();
+}
+
+/* Looks at every process. Time in which the watchdog itself was not given a processor does not count. */
+static void look_at_all(mote_self *self, long *last_ms) {
+    struct mt_table *t = &mt_runtime(mt_self(self))->table;
+    uint32_t chunks = atomic_load_explicit(&t->chunk_count, memory_order_acquire);
+    long now = now_ms(), passed = now - *last_ms < 2 * LOOK_MS ? now - *last_ms : 2 * LOOK_MS;
+    *last_ms = now;
+    if (chunks * MT_CHUNK_SLOTS > TABLE_MAX) fail("too many slots to look at", chunks, TABLE_MAX);
+    for (uint32_t i = 0; i < chunks * MT_CHUNK_SLOTS; i++)
+        look_at(&t->chunks[i / MT_CHUNK_SLOTS]->slots[i % MT_CHUNK_SLOTS], &g.looks[i], passed);
 }
 
 static void check_accounts(mote_self *self) {
@@ -197,7 +239,7 @@ static void check_accounts(mote_self *self) {
     OK(mote_runtime_info_get(self, &info));
     long sent = atomic_load(&g.sent), received = atomic_load(&g.received);
     long dropped = (long)info.messages_dropped, dead = (long)info.messages_dead;
-    printf("# sent %ld = received %ld + dropped %ld + dead %ld; processes %llu, ended %ld, timeouts %ld, longest wait %ld0 ms, %.1f s\n", sent,
+    printf("# sent %ld = received %ld + dropped %ld + dead %ld; processes %llu, ended %ld, timeouts %ld, oldest message %ld ms, %.1f s\n", sent,
            received, dropped, dead, (unsigned long long)info.processes_started, atomic_load(&g.ends), atomic_load(&g.timeouts),
            atomic_load(&g.latest), (double)info.uptime_ns / 1e9);
     if (sent < g.messages - 64 * g.processes) fail("too few messages were sent", sent, g.messages);
@@ -207,33 +249,40 @@ static void check_accounts(mote_self *self) {
     if (info.processes != 1) fail("processes are left", (long)info.processes, 1);
 }
 
+static void set_up(int argc, char **argv, mote_options *options) {
+    const char *seed = getenv("MOTE_TEST_SEED") ? getenv("MOTE_TEST_SEED") : argc > 4 ? argv[4] : "1";
+    bool tool = getenv("MOTE_TEST_UNDER") != NULL;
+    long scale = tool ? 3000 : SANITIZED ? 100 : 1;
+    *options = (mote_options){.schedulers = argc > 3 ? (unsigned)atol(argv[3]) : 0, .chaos_seed = strtoull(seed, NULL, 10)};
+    g.messages = (argc > 1 ? atol(argv[1]) : 100000000) / scale;
+    g.processes = (argc > 2 ? atol(argv[2]) : 10000) / (tool || MT_TSAN ? 50 : 1); /* ThreadSanitizer pays per process at each switch */
+    if (g.messages < 30000) g.messages = 30000;
+    if (g.processes < 1 || g.processes > SLOTS_MAX) fail("usage: MESSAGES PROCESSES SCHEDULERS SEED", 0, 0);
+    g.late_ms = tool || SANITIZED ? 10000 : 1000;
+    atomic_store(&g.to_send, g.messages);
+    atomic_store(&g.seed, options->chaos_seed + 12345);
+    printf("# seed %llu (MOTE_TEST_SEED), %ld messages, %ld processes\n1..1\n", (unsigned long long)options->chaos_seed, g.messages, g.processes);
+    fflush(stdout);
+}
+
 int main(int argc, char **argv) {
-    long schedulers = argc > 3 ? atol(argv[3]) : 0;
-    mote_options options = {.schedulers = (unsigned)schedulers, .chaos_seed = argc > 4 ? strtoull(argv[4], NULL, 10) : 1};
+    mote_options options;
     mote_runtime *rt;
     mote_self *self;
-    pthread_t ticker;
-    g.messages = argc > 1 ? atol(argv[1]) : 1000000;
-    g.processes = argc > 2 ? atol(argv[2]) : 10000;
-    if (g.messages < 1 || g.processes < 1 || g.processes > SLOTS_MAX) fail("usage: MESSAGES PROCESSES SCHEDULERS SEED", 0, 0);
-    atomic_store(&g.to_send, g.messages);
-    atomic_store(&g.seed, options.chaos_seed + 12345);
+    set_up(argc, argv, &options);
     OK(mote_runtime_start(&options, &rt));
     OK(mote_attach(rt, &self));
-    if (pthread_create(&ticker, NULL, tick, NULL)) fail("no thread", 0, 0);
-    printf("1..1\n");
     for (uint32_t i = 0; i < (uint32_t)g.processes; i++) spawn_into(self, NULL, i);
-    for (;;) {
+    for (long last = now_ms();;) {
         mote_runtime_info info;
         OK(mote_runtime_info_get(self, &info));
         if (info.processes == 1) break;
-        OK(mote_sleep(self, 20));
+        look_at_all(self, &last);
+        OK(mote_sleep(self, LOOK_MS));
     }
     check_accounts(self);
     OK(mote_detach(self));
     OK(mote_runtime_stop(rt, 1000));
-    atomic_store(&g.quit, 1);
-    pthread_join(ticker, NULL);
     printf("ok 1 - %ld messages among %ld processes, every one accounted for\n", g.messages, g.processes);
     return 0;
 }
