@@ -83,7 +83,9 @@ static mote_err run_first(mote_runtime *rt, struct first *f) {
     atomic_fetch_add(&rt->room, 1);
     mote_err err = mote_attach(rt, &self);
     if (err) return err;
-    mote_spawn_options options = {.body = first_process, .name = "main", .stack_size = MAIN_STACK};
+    /* A stack of its own is there when mote_spawn_opt() returns: the process does begin. */
+    size_t stack_size = rt->options.stack_size == MAIN_STACK ? MAIN_STACK + mt_os_page_size() : MAIN_STACK;
+    mote_spawn_options options = {.body = first_process, .name = "main", .stack_size = stack_size};
     err = mote_spawn_opt(self, &options, mote_uint_make(mote_scratch(self), (uint64_t)(uintptr_t)f), NULL);
     mote_detach(self);
     atomic_fetch_sub(&rt->room, 1);

@@ -18,6 +18,7 @@
 #define MT_IN_WAITING 1u /* it sleeps: who pushes clears this and wakes it */
 #define MT_IN_CLOSED 2u  /* it has ended, or the slot is free */
 #define MT_IN_BOUNDED 4u /* its mailbox has a limit: messages go through mt_deliver_bounded() */
+#define MT_IN_KILLED 8u  /* the runtime stops: it shall end; takes no memory, as a signal would */
 #define MT_IN_STATE 15u
 #define MT_COUNT_MAX 0x3fffffffu /* the largest mailbox limit */
 
@@ -29,7 +30,7 @@ enum mt_sig_kind {
     MT_SIG_RESUME,  /* a sender may go on */
     MT_SIG_INFO,    /* heap[0]: struct mt_info_request * that the asker waits on */
     MT_SIG_FD,      /* a struct mt_watch whose descriptor is ready; becomes a message, or ends a wait */
-    MT_SIG_DONE     /* look again: a blocking call has returned (root 1), an answer is there, the runtime stops (root 0) */
+    MT_SIG_DONE     /* look again: a blocking call has returned (root 1), an answer is there (root 0) */
 };
 #define MT_SIG_COUNTED 1u /* its heap holds counted things */
 #define MT_SIG_SHARED 2u  /* heap[0] is a struct mt_frag * that holds the term (counted) */
@@ -161,6 +162,7 @@ struct mote_runtime { /* MT_SHARED */
     struct mt_cluster cluster;     /* see there; first */
     struct mt_table table;         /* see there */
     struct mt_stacks *stacks;      /* const */
+    struct mt_sched *stopper;      /* const: to wake processes from when the runtime stops */
     struct mt_pool *pool;          /* const */
     mote_options options;          /* const */
     _Atomic uint64_t refs;         /* atomic: block numbers of references */
@@ -252,7 +254,7 @@ static inline enum mt_push mt_push(struct mt_proc *p, uint64_t serial, struct mt
         uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
         if (mt_unlikely(high != serial || (low & MT_IN_CLOSED))) return MT_PUSH_DEAD;
         sig->next = (struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE);
-        if (mt_likely(mt_pair_cas(&p->inbox, low, serial, (uint64_t)(uintptr_t)sig | (low & MT_IN_BOUNDED)))) {
+        if (mt_likely(mt_pair_cas(&p->inbox, low, serial, (uint64_t)(uintptr_t)sig | (low & (MT_IN_BOUNDED | MT_IN_KILLED))))) {
             if (low & MT_IN_WAITING) return MT_PUSH_WOKE;
             return low & ~(uint64_t)MT_IN_STATE ? MT_PUSH_QUEUED : MT_PUSH_FIRST; /* `sig` may be freed by now */
         }

@@ -58,11 +58,20 @@ static void apply_all(struct mt_proc *self, struct mt_sig *oldest) {
     }
 }
 
+/* The runtime stops; threads look at that themselves. */
+static void apply_kill(struct mt_proc *self) {
+    if ((self->flags & MT_PF_EXITING) || self->task.kind == MT_THREAD) return;
+    self->flags |= MT_PF_EXITING;
+    self->arg = MT_WORD_OF(killed);
+}
+
 bool mt_fetch(struct mt_proc *self) {
     uint64_t low = atomic_load_explicit(&self->inbox.low, memory_order_relaxed);
-    if (!(low & ~(uint64_t)MT_IN_STATE)) return false;
+    if (!(low & ~(uint64_t)(MT_IN_STATE & ~MT_IN_KILLED))) return false;
     low = mt_pair_swap_low(&self->inbox, low & MT_IN_BOUNDED);
+    if (mt_unlikely(low & MT_IN_KILLED)) apply_kill(self);
     struct mt_sig *sig = (struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE), *newest = sig, *oldest = NULL;
+    if (mt_unlikely(!sig)) return true;
     if (mt_likely(!sig->next && sig->kind == MT_SIG_MESSAGE)) {
         append(self, sig);
         return true;

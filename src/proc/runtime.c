@@ -172,6 +172,7 @@ static void free_runtime(mote_runtime *rt) {
         mt_sched_free(last);
     }
     mt_os_free(c->scheds);
+    if (rt->stopper) mt_sched_free(rt->stopper);
     if (c->poll) mt_poll_free(c->poll);
     mt_injector_fini(&c->injector);
     mt_table_fini(&rt->table);
@@ -194,6 +195,7 @@ static mote_err make_parts(mote_runtime *rt) {
     if (!(rt->stacks = mt_stacks_new(rt->options.stack_size))) return MOTE_ENOMEM;
     if (!(rt->pool = mt_pool_new(rt->options.blocking_max, BLOCKING_IDLE_NS))) return MOTE_ENOMEM;
     if ((err = mt_poll_new(&c->poll))) return err;
+    if ((err = mt_sched_new(c, rt->stacks, MT_SCHEDS_MAX, true, &rt->stopper))) return err;
     if (!(c->scheds = mt_os_alloc_zero(c->count * sizeof(struct mt_sched *)))) return MOTE_ENOMEM;
     for (unsigned i = 0; i < c->count; i++) {
         if ((err = mt_sched_new(c, rt->stacks, i, false, &c->scheds[i]))) return err;
@@ -256,21 +258,25 @@ static bool drain(mote_runtime *rt, uint64_t deadline_ns) {
     }
 }
 
-/* Sends a signal without payload to each process. */
-static void tell_all(mote_runtime *rt, struct mt_sched *s, enum mt_sig_kind kind, uint64_t root) {
-    mote_pid *pids = NULL;
-    size_t capacity = 0, count = 0;
-    mt_list(rt, NULL, 0, &capacity);
-    capacity += 64;
-    if (!(pids = mt_os_alloc(capacity * sizeof *pids))) return;
-    mt_list(rt, pids, capacity, &count);
-    for (size_t i = 0; i < count && i < capacity; i++) {
-        struct mt_sig *sig = mt_sig_new(&s->cache, kind, 0);
-        if (!sig) break;
-        sig->root = root;
-        mt_deliver(s, pids[i].word, sig);
+/* Sets KILLED and wakes the process in a slot, if there is one. */
+static void kill_one(struct mt_sched *s, struct mt_proc *p) {
+    uint64_t low, serial;
+    do {
+        serial = atomic_load_explicit(&p->inbox.high, memory_order_acquire);
+        low = atomic_load_explicit(&p->inbox.low, memory_order_acquire);
+        if (serial == 0 || (low & (MT_IN_CLOSED | MT_IN_KILLED))) return;
+    } while (!mt_pair_cas(&p->inbox, low, serial, (low & ~(uint64_t)MT_IN_WAITING) | MT_IN_KILLED));
+    if (low & MT_IN_WAITING) mt_sched_wake(s, &p->task); /* P2 */
+}
+
+/* Tells every process to end, and threads that wait to look at `stopped`. Needs no memory: it may be for want of it that we stop. */
+static void kill_all(mote_runtime *rt) {
+    uint32_t chunks = atomic_load_explicit(&rt->table.chunk_count, memory_order_acquire);
+    for (uint32_t i = 0; i < chunks; i++) {
+        struct mt_chunk *c = rt->table.chunks[i];
+        if (atomic_load(&c->free_count) == MT_CHUNK_SLOTS) continue;
+        for (uint32_t k = 0; k < MT_CHUNK_SLOTS; k++) kill_one(rt->stopper, &c->slots[k]);
     }
-    mt_os_free(pids);
 }
 
 static void nag(mote_runtime *rt) {
@@ -279,10 +285,10 @@ static void nag(mote_runtime *rt) {
 }
 
 /* Ends what is left: again and again, for processes that were just being started. */
-static void end_all(mote_runtime *rt, struct mt_sched *s) {
+static void end_all(mote_runtime *rt) {
     uint64_t next_nag = mt_os_now_ns() + NAG_NS;
     for (;;) {
-        tell_all(rt, s, MT_SIG_EXIT, MT_WORD_OF(kill));
+        kill_all(rt);
         if (drain(rt, mt_os_now_ns() + 20000000)) return;
         if (mt_os_now_ns() < next_nag) continue;
         nag(rt);
@@ -295,19 +301,16 @@ static void disown(mote_runtime *rt) {
 }
 
 mote_err mt_runtime_stop(mote_runtime *rt, int64_t drain_ms) {
-    struct mt_sched *s = NULL;
     if (is_inside(rt)) return MOTE_ECONTEXT;
-    while (mt_sched_new(&rt->cluster, rt->stacks, MT_SCHEDS_MAX, true, &s)) mt_os_thread_yield(); /* memory must come back to stop */
     bool drained = drain(rt, mt_deadline(drain_ms));
     atomic_store(&rt->stopped, true);
-    if (!drained || alive(rt)) end_all(rt, s);
-    tell_all(rt, s, MT_SIG_DONE, 0); /* attached threads that wait: look at `stopped` */
+    if (!drained || alive(rt)) end_all(rt);
+    kill_all(rt); /* attached threads that wait */
     mt_pool_free(rt->pool);
     rt->pool = NULL;
     mt_cluster_stop(&rt->cluster);
     mt_segv_stop();
     for (unsigned i = 0; i < rt->cluster.count; i++) mt_table_release_chunk(rt, rt->cluster.scheds[i]);
-    mt_sched_free(s);
     disown(rt);
     return drained ? MOTE_OK : MOTE_TIMEOUT;
 }
