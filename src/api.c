@@ -174,8 +174,6 @@ void mote_exit(mote_self *self, mote_term reason) {
     if (p->flags & MT_PF_ENDING) misuse("called by a clean-up or stop callback of a process that ends already");
     mote_err err = mt_sig_of_term(mt_cache_of(p), MT_SIG_EXIT, reason, p->current, &holder);
     if (err) mt_end(p, err == MOTE_ETERM ? MT_WORD_OF(badarg) : MT_WORD_OF(system_limit), NULL);
-    if (p->arg_sig) mt_sig_free(mt_cache_of(p), p->arg_sig);
-    p->arg_sig = NULL;
     mt_end(p, holder->root, holder);
 }
 
@@ -320,6 +318,7 @@ mote_err mote_forward(mote_self *self, mote_pid to) {
     struct mt_proc *p = mt_self(self);
     struct mt_sig *sig = p->current;
     if (!sig) return MOTE_EARG;
+    sig->flags &= (uint8_t)~MT_SIG_UNSENT; /* it counts as a message of this process now */
     p->current = NULL;
     return mt_send(p, to.word, sig);
 }

@@ -183,7 +183,7 @@ void mt_alarm_expire(struct mt_sched *s, struct mt_sched *whose, uint64_t now_ns
         }
         note_next_locked(whose);
         mt_lock_drop(&whose->wheel_mu);
-        for (size_t i = 0; i < n; i++) mt_deliver(s, pids[i], sigs[i]);
+        for (size_t i = 0; i < n; i++) mt_deliver_timer(s, pids[i], sigs[i]);
     } while (n == BATCH);
 }
 

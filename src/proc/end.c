@@ -69,6 +69,14 @@ static void empty_more(struct mt_proc *p) {
     p->more->owned = NULL;
 }
 
+void mt_free_arg(struct mt_proc *p) {
+    for (struct mt_sig *sig = p->arg_sig, *next; sig; sig = next) {
+        next = sig->next;
+        mt_sig_free(mt_cache_of(p), sig);
+    }
+    p->arg_sig = NULL;
+}
+
 void mt_close(struct mt_proc *p, uint64_t reason) {
     struct mt_cache *cache;
     p->flags |= MT_PF_ENDING;
@@ -83,8 +91,7 @@ void mt_close(struct mt_proc *p, uint64_t reason) {
     p->queue = NULL;
     if (p->flags & MT_PF_ARMED) mt_alarm_cancel(p->task.sched, p->alarm, NULL);
     mt_drop_current(p);
-    if (p->arg_sig) mt_sig_free(cache, p->arg_sig);
-    p->arg_sig = NULL;
+    mt_free_arg(p);
     if (p->state) mt_cache_free(cache, p->state, p->code.handler->state_size);
     p->state = NULL;
 }
@@ -126,7 +133,7 @@ void mt_bury(struct mt_sched *s, struct mt_proc *p) {
 
 void mt_end(struct mt_proc *self, uint64_t reason, struct mt_sig *holder) {
     if (holder) {
-        MT_ASSERT(!self->arg_sig);
+        holder->next = self->arg_sig;
         self->arg_sig = holder;
     }
     mt_close(self, reason);

@@ -112,10 +112,10 @@ struct mt_proc { /* MT_SHARED */
     void *state;                /* owner: a handler's */
     uint64_t arg;               /* owner: what it was started with */
 
-    struct mt_sig *arg_sig;     /* owner: what holds `arg` (or, when it ends, the reason), or NULL */
+    uint64_t reductions;        /* owner: of turns that are over */
     mote_arena *scratch;        /* owner: or NULL */
     _Atomic(struct mt_more *) more; /* atomic: owner stores; NULL or what few have; its name is read by the watchdog, see mt_free_more() */
-    uint64_t reductions;        /* owner: of turns that are over */
+    struct mt_sig *arg_sig;     /* owner: list of what holds `arg` and, when it ends, the reason; or NULL */
     uint64_t due_ns;            /* owner: when its armed alarm fires */
     uint64_t alarm;             /* owner: reference of its alarm */
     uint32_t index;             /* const: of the slot */
@@ -263,6 +263,8 @@ static inline enum mt_push mt_push(struct mt_proc *p, uint64_t serial, struct mt
 
 /* Sends a signal of any kind but messages to bounded mailboxes' limits. Takes it, and frees it when the receiver is dead (false). */
 bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
+/* The same for what a timer sends: a mailbox's limit counts, but nobody stands still. */
+void mt_deliver_timer(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
 /* Sends a message from a process, with its receiver's policy; may switch. Takes it. */
 mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig);
 /* Whether a receiver's policy makes it stand still. */
@@ -291,6 +293,8 @@ static inline void mt_drop_current(struct mt_proc *p) {
 static inline void mt_drop_scratch(struct mt_proc *p) {
     if (mt_unlikely(p->scratch != NULL)) mt_scratch_return(p);
 }
+/* Frees what holds the argument and the reason. */
+void mt_free_arg(struct mt_proc *p);
 uint64_t mt_deadline(int64_t timeout_ms);
 void mt_turn(struct mt_sched *s, struct mt_task *task);
 
@@ -303,6 +307,7 @@ static inline void mt_after(struct mt_sched *s) {
         struct mt_proc *p = mt_task_proc(task);
         uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
         s->left = NULL;
+        p->reductions += (uint64_t)(MT_TURN - p->task.budget);
         if (mt_likely(!(low & ~(uint64_t)MT_IN_BOUNDED) && mt_pair_cas_low(&p->inbox, low, low | MT_IN_WAITING))) return; /* P3 */
         mt_sched_push(s, task);
         return;

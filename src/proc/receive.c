@@ -10,10 +10,10 @@ static void apply_exit(struct mt_proc *self, struct mt_sig *sig) {
         mt_sig_free(mt_cache_of(self), sig);
         return;
     }
-    if (self->arg_sig) mt_sig_free(mt_cache_of(self), self->arg_sig);
     self->flags |= MT_PF_EXITING;
     self->arg = sig->root == MT_WORD_OF(kill) ? MT_WORD_OF(killed) : sig->root;
-    self->arg_sig = sig; /* the reason lives in it */
+    sig->next = self->arg_sig; /* the reason lives in it; the argument may still be used by a blocking call or a clean-up */
+    self->arg_sig = sig;
 }
 
 static void apply_suspend(struct mt_proc *self, struct mt_sig *sig) {
@@ -34,7 +34,10 @@ static struct mt_sig *apply(struct mt_proc *self, struct mt_sig *sig) {
     case MT_SIG_FD: return mt_fd_apply(self, sig);
     case MT_SIG_EXIT: apply_exit(self, sig); return NULL;
     case MT_SIG_SUSPEND: apply_suspend(self, sig); return NULL;
-    case MT_SIG_INFO: mt_info_answer(self->task.sched, self, sig); return NULL;
+    case MT_SIG_INFO:
+        if (self->flags & MT_PF_EXITING) return sig; /* it came after the exit signal: answered when the process has ended */
+        mt_info_answer(self->task.sched, self, sig);
+        return NULL;
     case MT_SIG_RESUME: MT_ASSERT(self->suspensions > 0); self->suspensions--; break;
     case MT_SIG_TIMEOUT: self->flags &= ~(uint32_t)MT_PF_ARMED; break;
     case MT_SIG_DONE: self->flags |= sig->root ? MT_PF_DONE : 0u; break;
@@ -122,7 +125,9 @@ void mt_resume_senders(struct mt_proc *self) {
 }
 
 uint64_t mt_deadline(int64_t timeout_ms) {
-    return timeout_ms < 0 ? MT_NEVER : mt_os_now_ns() + (uint64_t)timeout_ms * 1000000;
+    if (timeout_ms < 0) return MT_NEVER;
+    if (timeout_ms > INT64_MAX / 1000000) return MT_NEVER - 1; /* beyond what the clock counts */
+    return mt_os_now_ns() + (uint64_t)timeout_ms * 1000000;
 }
 
 /* ---------------------------------------------------------------------------------------------------- waiting */
@@ -197,6 +202,7 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
     uint64_t deadline = 0;
     mt_drop_current(self);
     if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
+    if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
     for (;;) {
         if (!self->queue) {
             mt_fetch(self);
@@ -226,8 +232,7 @@ static void first_turn(struct mt_proc *p) {
     p->flags |= MT_PF_INITED | MT_PF_CALLBACK;
     if (h->init) h->init(mt_as_self(p), (mote_term){p->arg}, p->state);
     p->flags &= ~(uint32_t)MT_PF_CALLBACK;
-    if (p->arg_sig) mt_sig_free(mt_cache_of(p), p->arg_sig);
-    p->arg_sig = NULL;
+    mt_free_arg(p);
     mt_drop_scratch(p);
 }
 
@@ -242,16 +247,14 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
     const mote_handler *h = p->code.handler;
     int32_t budget = task->budget;
     if (mt_unlikely(!(p->flags & MT_PF_INITED))) first_turn(p);
+    mt_fetch(p); /* once a turn, so that signals are heard however long the queue is */
     for (;;) {
-        if (mt_unlikely(p->suspensions)) mt_fetch(p);
-        if (!p->queue || mt_unlikely(p->suspensions)) {
-            if (!p->queue) mt_fetch(p);
-            if (mt_unlikely(p->flags & MT_PF_EXITING)) mt_end_if_exiting(p);
-            if (!p->queue || mt_unlikely(mt_suspended(p))) {
-                p->reductions += (uint64_t)(budget > task->budget ? budget - task->budget : 0);
-                if (fall_asleep(p)) return;
-                continue;
-            }
+        if (!p->queue || mt_unlikely(p->suspensions)) mt_fetch(p);
+        if (mt_unlikely(p->flags & MT_PF_EXITING)) mt_end_if_exiting(p);
+        if (!p->queue || mt_unlikely(mt_suspended(p))) {
+            p->reductions += (uint64_t)(budget > task->budget ? budget - task->budget : 0);
+            if (fall_asleep(p)) return;
+            continue;
         }
         mt_take(p, &p->queue);
         p->flags |= MT_PF_CALLBACK;

@@ -46,6 +46,7 @@ static inline __attribute__((always_inline)) mote_err mt_receive_wanted(struct m
     uint64_t deadline = timeout_ms < 0 ? MT_NEVER : 0;
     mt_drop_current(self);
     if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
+    if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
     struct mt_sig **at = mark && mark == self->mark ? self->mark_at : &self->queue;
     for (mote_err err = MOTE_OK;;) {
         for (struct mt_sig *sig; (sig = *at); at = &sig->next) {

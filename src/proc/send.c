@@ -17,15 +17,9 @@ static void bury_letter(struct mt_sched *s, struct mt_sig *sig) {
     }
 }
 
-bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
-    struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
-    enum mt_push pushed = MT_PUSH_DEAD;
-    bool counts = false;
-    if (mt_likely(p != NULL)) {
-        counts = sig->kind == MT_SIG_MESSAGE && (atomic_load_explicit(&p->inbox.low, memory_order_relaxed) & MT_IN_BOUNDED);
-        if (counts) atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed);
-        pushed = mt_push(p, mt_pid_serial(pid), sig);
-    }
+/* `counts`: it has its place in the receiver's `count`, to be given back when that is dead. */
+static bool push_or_bury(struct mt_sched *s, struct mt_proc *p, uint64_t pid, struct mt_sig *sig, bool counts) {
+    enum mt_push pushed = mt_push(p, mt_pid_serial(pid), sig);
     if (mt_likely(pushed != MT_PUSH_DEAD)) {
         if (pushed == MT_PUSH_WOKE) mt_sched_wake(s, &p->task);
         return true;
@@ -33,6 +27,21 @@ bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
     if (counts) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
     bury_letter(s, sig);
     return false;
+}
+
+static inline bool is_bounded(struct mt_proc *p) {
+    return atomic_load_explicit(&p->inbox.low, memory_order_relaxed) & MT_IN_BOUNDED;
+}
+
+bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
+    struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
+    if (mt_unlikely(!p)) {
+        bury_letter(s, sig);
+        return false;
+    }
+    bool counts = sig->kind == MT_SIG_MESSAGE && is_bounded(p);
+    if (counts) atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed);
+    return push_or_bury(s, p, pid, sig, counts);
 }
 
 /* More than half of its own mailbox is full: senders may stand still for it, so it must not stand still itself, or a circle of them would
@@ -76,22 +85,47 @@ static void end_receiver(struct mt_sched *s, uint64_t pid) {
     mt_deliver(s, pid, sig);
 }
 
-/* A message to a mailbox that has a limit. */
-static mote_err send_bounded(struct mt_proc *self, struct mt_proc *p, uint64_t pid, struct mt_sig *sig) {
-    struct mt_sched *s = self->task.sched;
+/* Takes a place in a mailbox, unless it is full. */
+static bool take_place(struct mt_proc *p, uint32_t limit) {
+    uint32_t n = atomic_load_explicit(&p->count, memory_order_relaxed);
+    do
+        if (n >= limit) return false;
+    while (!atomic_compare_exchange_weak_explicit(&p->count, &n, n + 1, memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+/* A message to a mailbox that has a limit; `full`: its sender shall stand still. */
+static mote_err to_bounded(struct mt_sched *s, struct mt_proc *p, uint64_t pid, struct mt_sig *sig, bool *full) {
     uint32_t limit = atomic_load_explicit(&p->count_max, memory_order_relaxed);
     mote_policy policy = (mote_policy)(limit >> 30);
     limit &= MT_COUNT_MAX;
-    bool full = atomic_load_explicit(&p->count, memory_order_relaxed) >= limit;
-    if (full && policy != MOTE_SUSPEND && mt_serial(p) == mt_pid_serial(pid)) {
-        mt_count(&s->dropped, 1);
-        mt_sig_free(&s->cache, sig);
-        if (policy == MOTE_END) end_receiver(s, pid);
-        if (policy == MOTE_DROP) atomic_fetch_add_explicit(&p->refused, 1, memory_order_relaxed);
-        return policy == MOTE_DROP ? MOTE_EFULL : MOTE_OK;
+    if (policy == MOTE_SUSPEND) {
+        uint32_t before = atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed);
+        *full = push_or_bury(s, p, pid, sig, true) && before >= limit;
+        return MOTE_OK;
     }
-    if (mt_deliver(s, pid, sig) && full) suspend(self, pid);
-    return MOTE_OK;
+    if (mt_serial(p) != mt_pid_serial(pid)) {
+        bury_letter(s, sig);
+        return MOTE_OK;
+    }
+    if (take_place(p, limit)) {
+        push_or_bury(s, p, pid, sig, true);
+        return MOTE_OK;
+    }
+    mt_count(&s->dropped, 1);
+    mt_sig_free(&s->cache, sig);
+    if (policy == MOTE_END) end_receiver(s, pid);
+    if (policy == MOTE_DROP) atomic_fetch_add_explicit(&p->refused, 1, memory_order_relaxed);
+    return policy == MOTE_DROP ? MOTE_EFULL : MOTE_OK;
+}
+
+void mt_deliver_timer(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
+    struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
+    bool full;
+    if (p && sig->kind == MT_SIG_MESSAGE && is_bounded(p))
+        (void)to_bounded(s, p, pid, sig, &full);
+    else
+        mt_deliver(s, pid, sig);
 }
 
 mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
@@ -103,8 +137,10 @@ mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
         bury_letter(s, sig);
         return MOTE_OK;
     }
-    if (mt_unlikely(atomic_load_explicit(&p->inbox.low, memory_order_relaxed) & MT_IN_BOUNDED)) {
-        mote_err err = send_bounded(self, p, pid, sig);
+    if (mt_unlikely(is_bounded(p))) {
+        bool full = false;
+        mote_err err = to_bounded(s, p, pid, sig, &full);
+        if (full) suspend(self, pid);
         if ((self->task.budget -= COST_QUEUED) <= 0) mt_turn_over(self);
         return err;
     }
@@ -121,7 +157,7 @@ mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
 
 void mt_turn_over(struct mt_proc *self) {
     if (self->task.kind == MT_HANDLER || (self->flags & MT_PF_ENDING)) return;
-    self->reductions += MT_TURN;
+    self->reductions += (uint64_t)(MT_TURN - self->task.budget);
     if (self->task.kind == MT_THREAD) {
         self->task.budget = MT_TURN;
         mt_os_thread_yield();

@@ -78,8 +78,10 @@ static mote_err add_arg(struct mt_proc *p, mote_term arg) {
     if (!mt_is_pointer(arg.word) && mt_tag(arg.word) != MT_ATOM) return MOTE_OK;
     if (mt_tag(arg.word) == MT_ATOM && !mt_atom_counted(arg.word)) return MOTE_OK;
     mote_err err = mt_sig_of_term(mt_cache_of(p), MT_SIG_MESSAGE, arg, NULL, &p->arg_sig);
-    if (!err) p->arg = p->arg_sig->root;
-    return err;
+    if (err) return err;
+    p->arg = p->arg_sig->root;
+    p->arg_sig->next = NULL;
+    return MOTE_OK;
 }
 
 static mote_err add_state(struct mt_proc *p, const mote_handler *h) {
@@ -92,7 +94,9 @@ static mote_err add_state(struct mt_proc *p, const mote_handler *h) {
 
 static void undo(mote_runtime *rt, struct mt_proc *p) {
     struct mt_cache *cache = mt_cache_of(p);
-    if (p->arg_sig) mt_sig_free(cache, p->arg_sig);
+    mt_free_arg(p);
+    if (p->state) mt_cache_free(cache, p->state, p->code.handler->state_size);
+    p->state = NULL;
     if (p->task.stack) mt_stack_unmap(p->task.stack, p->more->stack_size);
     mt_free_more(rt, cache, p);
     mt_table_give(rt, p);
@@ -101,16 +105,26 @@ static void undo(mote_runtime *rt, struct mt_proc *p) {
 /* From here on it can be found, and runs. A handler without init sleeps until its first message. */
 static void publish(struct mt_sched *s, struct mt_proc *p) {
     uint64_t bounded = p->flags & MT_PF_BOUNDED ? MT_IN_BOUNDED : 0;
-    mt_count(&s->started, 1);
     if (p->task.kind == MT_HANDLER && !p->code.handler->init) {
         p->flags |= MT_PF_INITED;
-        if (p->arg_sig) mt_sig_free(&s->cache, p->arg_sig);
-        p->arg_sig = NULL;
+        mt_free_arg(p);
         mt_pair_set(&p->inbox, bounded | MT_IN_WAITING, mt_serial(p));
         return;
     }
     mt_pair_set(&p->inbox, bounded, mt_serial(p));
     mt_sched_wake(s, &p->task);
+}
+
+/* Counts the process as started: who stops the runtime waits for it from now on. Or the runtime has stopped: then the one who stops it
+ * may be through with waiting for processes. (Only an attached thread can meet that: other starters are waited for themselves.) */
+static bool count_started(mote_runtime *rt, struct mt_proc *self) {
+    struct mt_sched *s = self->task.sched;
+    mt_count(&s->started, 1);
+    if (self->task.kind != MT_THREAD) return true;
+    mt_fence();
+    if (!atomic_load(&rt->stopped)) return true;
+    mt_runtime_ended(rt, s);
+    return false;
 }
 
 mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term arg, mote_pid *pid) {
@@ -120,9 +134,10 @@ mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term a
     mote_err err = check(rt, o, arg);
     if (err || (err = mt_table_take(rt, s, &p))) return err;
     reset(p, s, o);
-    if ((err = add_options(rt, p, o)) || (err = add_arg(p, arg)) || (err = add_state(p, o->handler))) {
-        undo(rt, p);
-        return err;
+    if ((err = add_options(rt, p, o)) || (err = add_arg(p, arg)) || (err = add_state(p, o->handler))) goto fail;
+    if (!count_started(rt, self)) {
+        err = MOTE_ESTOPPED;
+        goto fail;
     }
     if (o->priority != MOTE_NORMAL) atomic_store_explicit(&s->cluster->priorities, true, memory_order_relaxed);
     uint64_t word = mt_proc_pid(p);
@@ -130,4 +145,7 @@ mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term a
     if (pid) pid->word = word;
     if ((self->task.budget -= COST_SPAWN) <= 0) mt_turn_over(self);
     return MOTE_OK;
+fail:
+    undo(rt, p);
+    return err;
 }

@@ -143,11 +143,12 @@ static mote_err reserve_room(mote_runtime *rt, struct mt_sched *s) {
         s->quota--;
         return MOTE_OK;
     }
-    if (atomic_fetch_sub_explicit(&rt->room, rt->quota_batch, memory_order_relaxed) < rt->quota_batch) {
-        atomic_fetch_add_explicit(&rt->room, rt->quota_batch, memory_order_relaxed);
-        return MOTE_ELIMIT;
-    }
-    s->quota = rt->quota_batch - 1;
+    int64_t room = atomic_load_explicit(&rt->room, memory_order_relaxed), taken;
+    do {
+        if (room <= 0) return MOTE_ELIMIT;
+        taken = room < rt->quota_batch ? room : rt->quota_batch;
+    } while (!atomic_compare_exchange_weak_explicit(&rt->room, &room, room - taken, memory_order_relaxed, memory_order_relaxed));
+    s->quota = taken - 1;
     return MOTE_OK;
 }
 
