@@ -657,7 +657,8 @@ MOTE_API MOTE_MUST mote_err mote_timer_read(mote_self *self, mote_ref timer, int
 enum { MOTE_READ = 1, MOTE_WRITE = 2 };
 
 /* Waits until a descriptor can be read or written (`events`, a sum of MOTE_READ and MOTE_WRITE). Try the call first: this
- * is for EAGAIN. `ready` (may be NULL) gets the events; an error or hang-up counts as all of them. May switch.
+ * is for EAGAIN. The descriptor becomes non-blocking. `ready` (may be NULL) gets the events; an error or hang-up counts as
+ * all of them. May switch.
  * MOTE_TIMEOUT, MOTE_ESELF, MOTE_ECONTEXT, MOTE_EARG, MOTE_EBUSY, MOTE_EOS. */
 MOTE_API MOTE_MUST mote_err mote_fd_wait(mote_self *self, int fd, int events, int64_t timeout_ms, int *ready);
 
