@@ -8,8 +8,10 @@
  * When nothing can move any more: every task has run, the timer and the descriptor have been served, nobody is counted as searching,
  * and who does not hold a turn that never ends sleeps.
  *
- * Sizes: W schedulers, K tasks made by tasks, OUT made by an attached thread.
- * Parts: HOG a turn may last for ever; TIMER a timer of an attached thread; POLL a descriptor of one; LEAN no rings, no stealing.
+ * Sizes: W schedulers, K tasks made by tasks, OUT by an attached thread, LOOKS at descriptors by who does not sleep
+ * (the watchdog; with two, the schedulers too).
+ * Parts: HOG a turn may last for ever; TIMER a timer of an attached thread; ALARM one that is set already;
+ * POLL a descriptor of one; LEAN no rings, no stealing.
  */
 #ifndef W
 #define W 2
@@ -19,6 +21,9 @@
 #endif
 #ifndef OUT
 #define OUT 1
+#endif
+#ifndef LOOKS
+#define LOOKS 1
 #endif
 #ifndef RING
 #define RING 2
@@ -34,8 +39,12 @@ byte spare = K, made, done;
 byte hogs;
 
 bool armed, event, polling, poll_wake; /* descriptor, its event, the poller's role, its wake-up */
-byte looks = 1;                        /* how often the busy look at descriptors */
+byte looks = LOOKS;                        /* how often the busy look at descriptors */
+#ifdef ALARM
+bool wheel = true, due;
+#else
 bool wheel, due;                       /* a timer in scheduler 0's wheel; its time has come */
+#endif
 
 /* ------------------------------------------------------------------------------------------------- waking */
 
@@ -113,19 +122,21 @@ inline kick(v, m) {
 
 /* Appends one task to its own ring; of a full one the older half goes to the injector with it. */
 inline ring_add(id, n) {
+#ifdef LEAN
+    injected++
+#else
     if
     :: atomic { ring[id] < RING -> ring[id]++ }
     :: else ->
         atomic { n = ring[id] - ring[id] / 2; ring[id] = ring[id] - n };
         atomic { injected = injected + n + 1; n = 0 }
     fi
+#endif
 }
 
 inline push(id, n, v, m) {
     ring_add(id, n);
-#ifndef BUG_PUSH_SILENT
     notify(v, m)
-#endif
 }
 
 inline wake_task(id, n, v, m) {
@@ -237,7 +248,7 @@ inline anything_to_do(id, mode, n, v) {
     od;
     v = 0;
 #endif
-#ifdef TIMER
+#if defined(TIMER) || defined(ALARM)
     if
     :: id == 0 && due -> n = 1
     :: else
@@ -312,7 +323,7 @@ again:
     :: id == 0 && due -> atomic { due = false; wheel = false; made++ }; wake_task(id, n, v, m)
     :: else
     fi;
-#ifdef POLL
+#if defined(POLL) && LOOKS > 1
     if
     :: atomic { looks > 0 && armed && !polling -> polling = true; looks-- };
         if
@@ -426,13 +437,18 @@ turn:
 
 /* -------------------------------------------------------------------------------------------------- outside */
 
+#if OUT > 0
 proctype pusher() {
     byte v, m, n = OUT;
     do
-    :: n > 0 -> n--; atomic { injected++; made++ }; notify(v, m)
+    :: n > 0 -> n--; atomic { injected++; made++ };
+#ifndef BUG_PUSH_SILENT
+        notify(v, m)
+#endif
     :: else -> break
     od
 }
+#endif
 
 #ifdef TIMER
 proctype timer() {
@@ -442,6 +458,9 @@ proctype timer() {
     kick(v, m)
 #endif
 }
+#endif
+
+#if defined(TIMER) || defined(ALARM)
 proctype clock() {
     wheel -> due = true
 }
@@ -491,7 +510,7 @@ end:
     :: lifo[i] || ring[i] -> stuck[i] = true; notify(v, m)
     :: else
     fi;
-#ifdef TIMER
+#if defined(TIMER) || defined(ALARM)
 end_due:
     i == 0 && due;
     atomic { due = false; wheel = false; injected++; made++ };
@@ -509,12 +528,14 @@ init {
         :: else -> break
         od;
         i = 0;
-        if
-        :: OUT > 0 -> run pusher()
-        :: else
-        fi;
+#if OUT > 0
+        run pusher();
+#endif
 #ifdef TIMER
-        run timer(); run clock();
+        run timer();
+#endif
+#if defined(TIMER) || defined(ALARM)
+        run clock();
 #endif
 #ifdef POLL
         run descriptor();

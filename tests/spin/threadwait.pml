@@ -86,6 +86,7 @@ receive:
     :: late = false
     :: late = true
     fi;
+    l = low;
 #ifdef BUG_WORD_LAST
     if
     :: l == 0 ->
