@@ -161,6 +161,7 @@ static inline struct mt_task *mt_sched_pick(struct mt_sched *s) {
 /* Makes a picked straight-line task ready to be switched to; false: there is no stack for it. */
 static inline bool mt_sched_bind(struct mt_sched *s, struct mt_task *task) {
     if (mt_likely(task->started)) return true;
+    task->sched = s; /* the one it was started from may be gone: a detached thread's */
     if (!task->stack) task->stack = mt_stack_take(&s->stacks);
     if (mt_unlikely(!task->stack)) return false;
     mt_context_prepare(&task->context, task->stack, s->cluster->ops->stack_size(task), s->cluster->ops->entry);
