@@ -200,7 +200,7 @@ static void absurd_options(void) {
 
 static void no_descriptors(void) {
     struct rlimit limit = {3, 3};
-    if (getenv("MOTE_TEST_UNDER")) return; /* they need descriptors of their own */
+    if (under_tool()) return; /* tools need descriptors of their own */
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
     GIVES(start((mote_options){.schedulers = 2}), MOTE_EOS);
 }
