@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proc/receive.h"
+#include "term/pattern.h"
 
 #define TIME_MAX_MS ((int64_t)1 << 47)
 #define MAIN_STACK ((size_t)1 << 20)
@@ -302,14 +303,23 @@ mote_err mote_send_term(mote_self *self, mote_pid to, mote_term message) {
     return mt_send(p, to.word, sig);
 }
 
-mote_err mote_send_site(mote_self *self, mote_pid to, mote_site *site, size_t count, const mote_arg *args) {
+/* The signal that a site builds. */
+static inline mote_err sig_of_site(struct mt_proc *p, mote_site *site, size_t count, const mote_arg *args, struct mt_sig **sig) {
     const struct mt_pattern *pattern;
+    mote_err err = mt_site_pattern_quick(site, &pattern);
+    if (mt_unlikely(err)) return err;
+    if (!pattern->plain_word || count) return mt_sig_of_pattern(mt_cache_of(p), pattern, count, args, sig);
+    *sig = mt_sig_new(mt_cache_of(p), MT_SIG_MESSAGE, 0);
+    if (mt_unlikely(!*sig)) return MOTE_ENOMEM;
+    (*sig)->root = pattern->ops->word;
+    return MOTE_OK;
+}
+
+mote_err mote_send_site(mote_self *self, mote_pid to, mote_site *site, size_t count, const mote_arg *args) {
     struct mt_sig *sig;
     mote_err err = check_self(self);
-    if (mt_unlikely(err || (err = mt_site_pattern(site, &pattern)))) return err;
-    struct mt_proc *p = mt_self(self);
-    if (mt_unlikely((err = mt_sig_of_pattern(mt_cache_of(p), pattern, count, args, &sig)))) return err;
-    return mt_send(p, to.word, sig);
+    if (mt_unlikely(err || (err = sig_of_site(mt_self(self), site, count, args, &sig)))) return err;
+    return mt_send(mt_self(self), to.word, sig);
 }
 
 mote_err mote_forward(mote_self *self, mote_pid to) {
@@ -369,9 +379,9 @@ static inline bool ask_pattern(void *context, mote_term message) {
 mote_err mote_receive_site(mote_self *self, int64_t timeout_ms, mote_site *site, size_t count, const mote_arg *args) {
     struct wanted_by_pattern w = {NULL, args};
     mote_err err = check_waits(self, timeout_ms);
-    if (mt_unlikely(err || (err = mt_site_pattern(site, &w.pattern)) || (err = mt_pattern_check(w.pattern, count, args)))) return err;
+    if (mt_unlikely(err || (err = mt_site_pattern_quick(site, &w.pattern)) || (err = mt_pattern_check(w.pattern, count, args)))) return err;
     struct mt_proc *p = mt_self(self);
-    uint64_t mark = p->mark && mt_pattern_pins(w.pattern, args, (mote_ref){p->mark}) ? p->mark : 0;
+    uint64_t mark = count && p->mark && mt_pattern_pins(w.pattern, args, (mote_ref){p->mark}) ? p->mark : 0;
     return mt_receive_wanted(p, timeout_ms, mark, ask_pattern, &w);
 }
 
@@ -394,13 +404,10 @@ static mote_err check_timer(const mote_self *self, int64_t ms) {
 
 mote_err mote_send_after_site(mote_self *self, int64_t ms, mote_pid to, mote_ref *timer, mote_site *site, size_t count,
                               const mote_arg *args) {
-    const struct mt_pattern *pattern;
     struct mt_sig *sig;
     mote_err err = check_timer(self, ms);
-    if (err || (err = mt_site_pattern(site, &pattern))) return err;
-    struct mt_proc *p = mt_self(self);
-    if ((err = mt_sig_of_pattern(mt_cache_of(p), pattern, count, args, &sig))) return err;
-    return start_timer(p, ms, to, sig, timer);
+    if (err || (err = sig_of_site(mt_self(self), site, count, args, &sig))) return err;
+    return start_timer(mt_self(self), ms, to, sig, timer);
 }
 
 mote_err mote_exit_after(mote_self *self, int64_t ms, mote_pid pid, mote_term reason, mote_ref *timer) {

@@ -156,6 +156,7 @@ void mt_after_slow(struct mt_sched *s) {
     enum mt_how how = s->how;
     s->left = NULL;
     if (how == MT_HOW_YIELD) {
+        s->fresh_turns = MT_FRESH_TURNS;
         mt_sched_push(s, &p->task);
         return;
     }

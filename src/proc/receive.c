@@ -229,6 +229,7 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
 
 static void first_turn(struct mt_proc *p) {
     const mote_handler *h = p->code.handler;
+    p->task.started = 1;
     p->flags |= MT_PF_INITED | MT_PF_CALLBACK;
     if (h->init) h->init(mt_as_self(p), (mote_term){p->arg}, p->state);
     p->flags &= ~(uint32_t)MT_PF_CALLBACK;
@@ -264,5 +265,6 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
         if (mt_unlikely(--task->budget <= 0)) break;
     }
     p->reductions += MT_TURN;
+    s->fresh_turns = MT_FRESH_TURNS;
     mt_sched_push(s, task);
 }

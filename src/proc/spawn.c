@@ -55,8 +55,8 @@ static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_option
 
 /* What only some processes have: a name, a limit, a stack of another size. */
 static mote_err add_options(mote_runtime *rt, struct mt_proc *p, const mote_spawn_options *o) {
-    size_t page = mt_os_page_size(), size = (o->stack_size + page - 1) / page * page;
     if (!o->name && !o->mailbox_max && !o->stack_size) return MOTE_OK;
+    size_t page = mt_os_page_size(), size = (o->stack_size + page - 1) / page * page;
     mote_err err = mt_more(p);
     if (err) return err;
     if (o->name) memcpy(p->more->name, o->name, strlen(o->name) + 1);
@@ -107,6 +107,7 @@ static void publish(struct mt_sched *s, struct mt_proc *p) {
     uint64_t bounded = p->flags & MT_PF_BOUNDED ? MT_IN_BOUNDED : 0;
     if (p->task.kind == MT_HANDLER && !p->code.handler->init) {
         p->flags |= MT_PF_INITED;
+        p->task.started = 1;
         mt_free_arg(p);
         mt_pair_set(&p->inbox, bounded | MT_IN_WAITING, mt_serial(p));
         return;

@@ -86,3 +86,18 @@ uint32_t mt_ring_steal(struct mt_ring *ring, struct mt_task **tasks, uint32_t ma
             return n;
     }
 }
+
+uint32_t mt_fresh_steal(struct mt_fresh *fresh, struct mt_task **tasks, uint32_t max) {
+    uint64_t range = atomic_load_explicit(&fresh->range, memory_order_acquire), next;
+    uint32_t n;
+    do {
+        n = mt_fresh_size(range);
+        n -= n / 2;
+        if (n > max) n = max;
+        if (n == 0) return 0;
+        for (uint32_t i = 0; i < n; i++)
+            tasks[i] = atomic_load_explicit(&fresh->tasks[(mt_fresh_head(range) + i) % MT_RING], memory_order_relaxed);
+        next = mt_fresh_range(range >> 48, range >> 24, (uint64_t)mt_fresh_head(range) + n);
+    } while (!atomic_compare_exchange_weak_explicit(&fresh->range, &range, next, memory_order_acq_rel, memory_order_acquire));
+    return n;
+}

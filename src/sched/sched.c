@@ -7,6 +7,7 @@
 #include "sched/watchdog.h"
 
 #define POLL_EVERY_NS 500000    /* a busy scheduler looks at descriptors this often */
+#define OLDEST_EVERY_NS 20000000 /* so often the oldest task that has not begun is begun */
 #define BATCH 64u               /* tasks or events moved at once */
 
 static _Thread_local struct mt_sched *here;
@@ -78,6 +79,7 @@ static bool anything_to_do(struct mt_sched *s) {
         struct mt_sched *v = c->scheds[i];
         for (int p = 0; p < MT_PRIORITIES; p++)
             if (mt_ring_count(&v->rings[p])) return true;
+        if (mt_fresh_count(&v->fresh)) return true;
         if ((v == s || atomic_load(&v->stuck)) && atomic_load(&v->lifo)) return true;
     }
     return mt_os_now_ns() >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed);
@@ -133,12 +135,20 @@ static void park(struct mt_sched *s) {
 
 /* ------------------------------------------------------------------------------------------------- queues */
 
-/* Half of a full ring goes to the injector, so that others may have it. */
-static void spill(struct mt_sched *s, int priority, struct mt_task *task) {
+/* Half of a full queue goes to the injector, so that others may have it. */
+static __attribute__((noinline)) void spill(struct mt_sched *s, struct mt_task *task) {
     struct mt_task *tasks[MT_RING / 2 + 1];
-    uint32_t n = mt_ring_steal(&s->rings[priority], tasks, MT_RING / 2);
+    uint32_t n = task->started ? mt_ring_steal(&s->rings[task->priority], tasks, MT_RING / 2)
+                               : mt_fresh_steal(&s->fresh, tasks, MT_RING / 2);
     tasks[n++] = task;
-    mt_injector_push(&s->cluster->injector, priority, tasks, n);
+    mt_injector_push(&s->cluster->injector, task->priority, tasks, n);
+}
+
+/* Into the queue where it belongs. */
+static inline void enqueue(struct mt_sched *s, struct mt_task *task) {
+    bool fresh = !task->started && task->priority == MOTE_NORMAL;
+    bool room = fresh ? mt_fresh_push(&s->fresh, task) : mt_ring_push(&s->rings[task->priority], task);
+    if (mt_unlikely(!room)) spill(s, task);
 }
 
 void mt_sched_push(struct mt_sched *s, struct mt_task *task) {
@@ -148,7 +158,7 @@ void mt_sched_push(struct mt_sched *s, struct mt_task *task) {
         mt_cluster_notify(c);
         return;
     }
-    if (mt_unlikely(!mt_ring_push(&s->rings[task->priority], task))) spill(s, task->priority, task);
+    enqueue(s, task);
     if (c->count > 1) mt_cluster_notify(c);
 }
 
@@ -167,7 +177,7 @@ void mt_sched_wake(struct mt_sched *s, struct mt_task *task) {
         mt_sched_push(s, task);
         return;
     }
-    task = atomic_exchange_explicit(&s->lifo, task, memory_order_acq_rel);
+    task = mt_sched_swap_lifo(s, task);
     if (task) mt_sched_push(s, task);
 }
 
@@ -179,7 +189,7 @@ static struct mt_task *take_injected(struct mt_sched *s) {
     size_t n = mt_injector_pop(&s->cluster->injector, &priority, tasks, share < BATCH ? share : BATCH);
     for (size_t i = 1; i < n; i++) {
         __builtin_prefetch(tasks[i], 1);
-        if (!mt_ring_push(&s->rings[priority], tasks[i])) spill(s, priority, tasks[i]);
+        enqueue(s, tasks[i]);
     }
     if (n > 1 && s->cluster->count > 1) mt_cluster_notify(s->cluster);
     return n ? tasks[0] : NULL;
@@ -192,8 +202,13 @@ static struct mt_task *steal_from(struct mt_sched *s, struct mt_sched *victim) {
         uint32_t n = mt_ring_steal(&victim->rings[by_rank[i]], tasks, MT_RING / 2);
         if (n == 0) continue;
         mt_count(&s->steals, n);
-        for (uint32_t k = 1; k < n; k++)
-            if (!mt_ring_push(&s->rings[by_rank[i]], tasks[k])) spill(s, by_rank[i], tasks[k]);
+        for (uint32_t k = 1; k < n; k++) enqueue(s, tasks[k]);
+        return tasks[0];
+    }
+    uint32_t n = mt_fresh_steal(&victim->fresh, tasks, MT_RING / 2);
+    if (n) {
+        mt_count(&s->steals, n);
+        for (uint32_t k = n - 1; k > 0; k--) enqueue(s, tasks[k]); /* the oldest, with the most to come, next */
         return tasks[0];
     }
     if (!atomic_load_explicit(&victim->stuck, memory_order_acquire)) return NULL;
@@ -217,12 +232,34 @@ static struct mt_task *steal(struct mt_sched *s) {
 
 static struct mt_task *pick_lifo(struct mt_sched *s) {
     if (!atomic_load_explicit(&s->lifo, memory_order_relaxed)) return NULL;
-    return atomic_exchange_explicit(&s->lifo, NULL, memory_order_acq_rel);
+    return mt_sched_swap_lifo(s, NULL);
+}
+
+/* Those in the ring have begun: they go first, but for every eighth pick. Of those that have not begun the newest goes first, but for one
+ * every few ms, so that none waits for ever. */
+struct mt_task *mt_sched_pick_fresh(struct mt_sched *s) {
+    struct mt_task *task = NULL;
+    bool ring = mt_ring_count(&s->rings[MOTE_NORMAL]) != 0;
+    bool oldest = s->oldest_due || (ring && s->tick % MT_LOW_EVERY == 0);
+    if (mt_unlikely(oldest) && mt_fresh_steal(&s->fresh, &task, 1)) {
+        s->oldest_due = false;
+        return task;
+    }
+    if (s->fresh_turns > 0 && ring) {
+        s->fresh_turns--;
+        if ((task = mt_fresh_pop(&s->fresh))) return task;
+    }
+    if (ring && (task = mt_ring_pop(&s->rings[MOTE_NORMAL]))) return task;
+    return mt_fresh_pop(&s->fresh);
 }
 
 /* Whether timers or descriptors want the base stack; asked every 64 picks. */
 static bool duty_calls(struct mt_sched *s) {
     uint64_t now = mt_os_now_ns();
+    if (now - s->oldest_ns > OLDEST_EVERY_NS) {
+        s->oldest_ns = now;
+        s->oldest_due = true;
+    }
     if (now >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed)) return true;
     return mt_poll_armed(s->cluster->poll) && now - s->polled_ns > POLL_EVERY_NS;
 }
@@ -238,7 +275,7 @@ struct mt_task *mt_sched_pick_slow(struct mt_sched *s) {
     if (low_first && (task = mt_ring_pop(&s->rings[MOTE_LOW]))) return task;
     bool ring_first = (++s->lifo_runs & 63) == 0 || (s->chaos && random_next(s) % 2);
     if (!ring_first && (task = pick_lifo(s))) return task;
-    if ((task = mt_ring_pop(&s->rings[MOTE_NORMAL]))) return task;
+    if ((task = mt_sched_pick_fresh(s))) return task;
     if ((task = pick_lifo(s))) return task;
     return mt_ring_pop(&s->rings[MOTE_LOW]);
 }
@@ -345,6 +382,7 @@ mote_err mt_sched_new(struct mt_cluster *c, struct mt_stacks *stacks, unsigned i
     memset(s, 0, sizeof *s);
     s->id = id;
     s->outside = outside;
+    s->alone = !outside && c->count == 1;
     s->cluster = c;
     s->random = (mt_os_random() ^ ((uint64_t)id << 32)) | 1;
     atomic_store(&s->wheel_next_ns, MT_NEVER);

@@ -22,6 +22,7 @@
 
 #define MT_SCHEDS_MAX 255u
 #define MT_TURN 2000 /* reductions in a turn */
+#define MT_FRESH_TURNS 128 /* after a turn that was used up so many tasks may begin before the ring has its turn again */
 #define MT_SPIN_NS 20000 /* who may soon have work looks for it so long before it sleeps: about what waking a core costs */
 
 enum mt_task_kind { MT_STRAIGHT, MT_HANDLER, MT_THREAD };
@@ -60,9 +61,12 @@ struct mt_sched { /* MT_SHARED */
     struct mt_task *picked;           /* owner: to be run from the base stack */
     uint32_t tick;                    /* owner: counts picks */
     uint32_t lifo_runs;               /* owner: picks from the slot in a row */
+    uint32_t fresh_turns;             /* owner: tasks that may begin before those in the ring go on */
     uint64_t random;                  /* owner: xorshift state */
     uint64_t chaos;                   /* const: not 0: short turns, mixed queues */
+    bool alone;                       /* const: the only scheduler */
     bool outside;                     /* const: an attached thread's; it has no loop */
+    bool oldest_due;                  /* owner: the oldest task that has not begun is next */
     bool duty;                        /* owner: timers or descriptors want a look */
     unsigned id;                      /* const */
     struct mt_cluster *cluster;       /* const */
@@ -73,6 +77,7 @@ struct mt_sched { /* MT_SHARED */
     uint64_t ref_next, ref_end;       /* owner: the block of references it hands out */
     int64_t quota;                    /* owner: processes it may start before it asks the runtime */
     uint64_t polled_ns;               /* owner: when it last looked at descriptors */
+    uint64_t oldest_ns;               /* owner: when oldest_due was last set */
     jmp_buf restart;                  /* owner: the loop's start, for tasks that end on the base stack */
     pthread_t thread;                 /* const */
 
@@ -94,6 +99,7 @@ struct mt_sched { /* MT_SHARED */
     _Atomic bool searching;                      /* atomic: counted in cluster->searching */
     _Atomic bool stuck;                          /* atomic: the watchdog's: its slot may be stolen */
     struct mt_ring rings[MT_PRIORITIES];         /* atomic: see runq.h */
+    struct mt_fresh fresh;                       /* atomic: see runq.h; normal priority only */
 
     struct mt_lock wheel_mu;
     struct mt_wheel wheel;           /* lock: wheel_mu */
@@ -143,18 +149,29 @@ void mt_sched_kick(struct mt_sched *sched);
 
 /* The next task from the scheduler's own queues; NULL: go to the base stack. */
 struct mt_task *mt_sched_pick_slow(struct mt_sched *sched);
+/* From the ring or from those that have not begun; NULL when both are empty. */
+struct mt_task *mt_sched_pick_fresh(struct mt_sched *sched);
 
 static inline void mt_count(_Atomic uint64_t *counter, uint64_t by) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/* Puts a task (or none) into the slot and gives the one that was there. Where there is one scheduler there is nobody to steal it. */
+static inline struct mt_task *mt_sched_swap_lifo(struct mt_sched *s, struct mt_task *task) {
+    if (!s->alone) return atomic_exchange_explicit(&s->lifo, task, memory_order_acq_rel);
+    struct mt_task *old = atomic_load_explicit(&s->lifo, memory_order_relaxed);
+    atomic_store_explicit(&s->lifo, task, memory_order_relaxed);
+    return old;
 }
 
 static inline struct mt_task *mt_sched_pick(struct mt_sched *s) {
     if (mt_unlikely((++s->tick & 63) == 0 || s->chaos)) return mt_sched_pick_slow(s);
     if (mt_unlikely(atomic_load_explicit(&s->cluster->priorities, memory_order_relaxed))) return mt_sched_pick_slow(s);
     if (atomic_load_explicit(&s->lifo, memory_order_relaxed) && (++s->lifo_runs & 63)) {
-        struct mt_task *task = atomic_exchange_explicit(&s->lifo, NULL, memory_order_acq_rel);
+        struct mt_task *task = mt_sched_swap_lifo(s, NULL);
         if (mt_likely(task != NULL)) return task;
     }
+    if (mt_unlikely(mt_fresh_count(&s->fresh) != 0)) return mt_sched_pick_fresh(s);
     return mt_ring_pop(&s->rings[0]);
 }
 

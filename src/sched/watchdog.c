@@ -28,7 +28,7 @@ static bool has_waiting(struct mt_sched *s) {
     if (atomic_load_explicit(&s->lifo, memory_order_relaxed)) return true;
     for (int p = 0; p < MT_PRIORITIES; p++)
         if (mt_ring_count(&s->rings[p])) return true;
-    return false;
+    return mt_fresh_count(&s->fresh) != 0;
 }
 
 /* Helps those that wait behind a turn that lasts (I2). */

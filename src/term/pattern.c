@@ -480,6 +480,7 @@ static mote_err compile_into(struct compiler *c) {
     if (!match_word(c, root, 0, 0) || !arrange_maps(c)) return MOTE_ENOMEM;
     c->pattern->flat = is_flat(c->pattern);
     c->pattern->word = c->pattern->ops_count == 1 && c->pattern->ops[0].code == MT_OP_WORD;
+    c->pattern->plain_word = c->pattern->word && !(mt_tag(root) == MT_ATOM && mt_atom_counted(root));
     return make_template(c, root);
 }
 

@@ -60,6 +60,7 @@ struct mt_pattern {
     bool plain;              /* the template is copied and holes filled in, nothing else */
     bool flat;               /* the program is one tuple of immediates and holes */
     bool word;               /* the program is one immediate */
+    bool plain_word;         /* and it needs no fragment when it is built */
     bool counted;            /* the template holds counts */
     enum mt_root root;
     uint64_t root_word; /* tag of the object, or the constant */
@@ -87,6 +88,14 @@ __attribute__((cold)) mote_err mt_pattern_report(const struct mt_pattern *patter
 __attribute__((cold)) mote_err mt_pattern_report_hole(const struct mt_pattern *pattern, size_t hole, mote_arg_kind kind, bool matching);
 /* The same of a number of arguments that is not that of holes: MOTE_EPATTERN. */
 __attribute__((cold)) mote_err mt_pattern_report_count(const struct mt_pattern *pattern, size_t count);
+
+/* mt_site_pattern(), inlined for sites that are compiled and good. */
+static inline mote_err mt_site_pattern_quick(mote_site *site, const struct mt_pattern **pattern) {
+    const struct mt_pattern *p = __atomic_load_n((struct mt_pattern *const *)(const void *)&site->code, __ATOMIC_ACQUIRE);
+    if (mt_unlikely(!p || p->bad)) return mt_site_pattern(site, pattern);
+    *pattern = p;
+    return MOTE_OK;
+}
 
 static inline bool mt_arg_is_value(mote_arg_kind kind) { return kind >= MOTE_ARG_INT && kind <= MOTE_ARG_BYTES; }
 static inline bool mt_arg_is_address(mote_arg_kind kind) { return kind >= MOTE_ARG_TO_INT && kind <= MOTE_ARG_TO_BYTES; }
