@@ -14,6 +14,8 @@
 
 #define MT_RING 256u
 #define MT_PRIORITIES 3 /* as mote_priority: normal, high, low */
+#define MT_LANE_FRESH 3 /* of the injector: tasks of normal priority that have not begun and had no room in a scheduler's queue */
+#define MT_LANES 4
 #define MT_LOW_EVERY 8u /* picks: how often low goes before normal, so that it goes on at all */
 
 struct mt_task;
@@ -33,22 +35,26 @@ struct mt_fresh { /* MT_SHARED */
 
 struct mt_injector { /* MT_SHARED */
     struct mt_lock mu;
-    struct mt_task **tasks[MT_PRIORITIES]; /* lock: mu; circular, `room` long */
-    size_t first[MT_PRIORITIES];           /* lock: mu */
-    size_t count[MT_PRIORITIES];           /* lock: mu */
+    struct mt_task **tasks[MT_LANES]; /* lock: mu; circular, `room` long */
+    size_t first[MT_LANES];           /* lock: mu */
+    size_t count[MT_LANES];           /* lock: mu */
     size_t room;                           /* lock: mu; a power of two, or 0 */
     uint32_t pops;                         /* lock: mu */
+    _Atomic size_t fresh;                  /* atomic: relaxed hint: those in the lane MT_LANE_FRESH */
     _Atomic size_t waiting;                /* atomic: relaxed hint, seq_cst when parking */
 };
 
 void mt_injector_init(struct mt_injector *injector);
 void mt_injector_fini(struct mt_injector *injector);
-/* Makes room for `tasks` tasks in each priority. MOTE_ENOMEM. Any thread. */
+/* Makes room for `tasks` tasks in each lane. MOTE_ENOMEM. Any thread. */
 mote_err mt_injector_reserve(struct mt_injector *injector, size_t tasks);
-/* Appends. Cannot fail (I3). Any thread. */
-void mt_injector_push(struct mt_injector *injector, int priority, struct mt_task *const *tasks, size_t count);
-/* Takes up to `max` tasks of the highest priority that has any (every MT_LOW_EVERY-th time of the lowest); gives their number. Any thread. */
-size_t mt_injector_pop(struct mt_injector *injector, int *priority, struct mt_task **tasks, size_t max);
+/* Appends to a lane: a priority, or MT_LANE_FRESH. Cannot fail (I3). Any thread. */
+void mt_injector_push(struct mt_injector *injector, int lane, struct mt_task *const *tasks, size_t count);
+/* Takes up to `max` tasks of one lane, the highest that has any (every MT_LOW_EVERY-th time the lowest), of those in `lanes` (bit i: lane
+ * i); gives their number. Any thread. */
+#define MT_LANES_BEGUN ((1u << MOTE_HIGH) | (1u << MOTE_NORMAL) | (1u << MOTE_LOW))
+#define MT_LANES_ALL (MT_LANES_BEGUN | 1u << MT_LANE_FRESH)
+size_t mt_injector_pop(struct mt_injector *injector, unsigned lanes, struct mt_task **tasks, size_t max);
 
 /* Tasks in the ring, as far as can be told from outside. */
 static inline uint32_t mt_ring_count(struct mt_ring *ring) {

@@ -135,19 +135,23 @@ static void park(struct mt_sched *s) {
 
 /* ------------------------------------------------------------------------------------------------- queues */
 
+static inline bool is_fresh(const struct mt_task *task) { return !task->started && task->priority == MOTE_NORMAL; }
+
 /* Half of a full queue goes to the injector, so that others may have it. */
 static __attribute__((noinline)) void spill(struct mt_sched *s, struct mt_task *task) {
     struct mt_task *tasks[MT_RING / 2 + 1];
-    uint32_t n = task->started ? mt_ring_steal(&s->rings[task->priority], tasks, MT_RING / 2)
-                               : mt_fresh_steal(&s->fresh, tasks, MT_RING / 2);
-    tasks[n++] = task;
-    mt_injector_push(&s->cluster->injector, task->priority, tasks, n);
+    bool fresh = is_fresh(task);
+    uint32_t n = fresh ? mt_fresh_steal(&s->fresh, tasks, MT_RING / 2) : mt_ring_steal(&s->rings[task->priority], tasks, MT_RING / 2);
+    if (fresh && mt_fresh_push(&s->fresh, task))
+        task = NULL; /* the newest stays */
+    else
+        tasks[n++] = task;
+    mt_injector_push(&s->cluster->injector, fresh ? MT_LANE_FRESH : tasks[0]->priority, tasks, n);
 }
 
 /* Into the queue where it belongs. */
 static inline void enqueue(struct mt_sched *s, struct mt_task *task) {
-    bool fresh = !task->started && task->priority == MOTE_NORMAL;
-    bool room = fresh ? mt_fresh_push(&s->fresh, task) : mt_ring_push(&s->rings[task->priority], task);
+    bool room = is_fresh(task) ? mt_fresh_push(&s->fresh, task) : mt_ring_push(&s->rings[task->priority], task);
     if (mt_unlikely(!room)) spill(s, task);
 }
 
@@ -181,16 +185,12 @@ void mt_sched_wake(struct mt_sched *s, struct mt_task *task) {
     if (task) mt_sched_push(s, task);
 }
 
-/* A batch from the injector: the first is given, the rest goes into the own ring. */
-static struct mt_task *take_injected(struct mt_sched *s) {
+/* A batch from the injector: the first is given, the rest goes into the own queues. */
+static struct mt_task *take_injected(struct mt_sched *s, unsigned lanes, size_t max) {
     struct mt_task *tasks[BATCH];
-    int priority = 0;
     size_t share = atomic_load_explicit(&s->cluster->injector.waiting, memory_order_relaxed) / s->cluster->count + 1;
-    size_t n = mt_injector_pop(&s->cluster->injector, &priority, tasks, share < BATCH ? share : BATCH);
-    for (size_t i = 1; i < n; i++) {
-        __builtin_prefetch(tasks[i], 1);
-        enqueue(s, tasks[i]);
-    }
+    size_t n = mt_injector_pop(&s->cluster->injector, lanes, tasks, share < max ? share : max);
+    for (size_t i = 1; i < n; i++) enqueue(s, is_fresh(tasks[0]) ? tasks[n - i] : tasks[i]); /* the oldest goes next */
     if (n > 1 && s->cluster->count > 1) mt_cluster_notify(s->cluster);
     return n ? tasks[0] : NULL;
 }
@@ -235,16 +235,20 @@ static struct mt_task *pick_lifo(struct mt_sched *s) {
     return mt_sched_swap_lifo(s, NULL);
 }
 
+static struct mt_task *take_oldest(struct mt_sched *s) {
+    struct mt_task *task = NULL;
+    s->oldest_due = false;
+    if (atomic_load_explicit(&s->cluster->injector.fresh, memory_order_relaxed) && (task = take_injected(s, 1u << MT_LANE_FRESH, 1)))
+        return task;
+    return mt_fresh_steal(&s->fresh, &task, 1) ? task : NULL;
+}
+
 /* Those in the ring have begun: they go first, but for every eighth pick. Of those that have not begun the newest goes first, but for one
  * every few ms, so that none waits for ever. */
 struct mt_task *mt_sched_pick_fresh(struct mt_sched *s) {
     struct mt_task *task = NULL;
     bool ring = mt_ring_count(&s->rings[MOTE_NORMAL]) != 0;
-    bool oldest = s->oldest_due || (ring && s->tick % MT_LOW_EVERY == 0);
-    if (mt_unlikely(oldest) && mt_fresh_steal(&s->fresh, &task, 1)) {
-        s->oldest_due = false;
-        return task;
-    }
+    if (mt_unlikely(s->oldest_due || (ring && s->tick % MT_LOW_EVERY == 0)) && (task = take_oldest(s))) return task;
     if (s->fresh_turns > 0 && ring) {
         s->fresh_turns--;
         if ((task = mt_fresh_pop(&s->fresh))) return task;
@@ -269,7 +273,7 @@ struct mt_task *mt_sched_pick_slow(struct mt_sched *s) {
     bool low_first = s->tick % MT_LOW_EVERY == 0;
     if ((s->tick & 63) == 0) {
         if ((s->duty = duty_calls(s))) return NULL;
-        if ((task = take_injected(s))) return task;
+        if ((task = take_injected(s, MT_LANES_BEGUN, BATCH))) return task;
     }
     if ((task = mt_ring_pop(&s->rings[MOTE_HIGH]))) return task;
     if (low_first && (task = mt_ring_pop(&s->rings[MOTE_LOW]))) return task;
@@ -308,7 +312,7 @@ static struct mt_task *spin(struct mt_sched *s) {
     }
     uint64_t end = mt_os_now_ns() + MT_SPIN_NS;
     do {
-        if ((task = steal(s)) || (task = take_injected(s))) break;
+        if ((task = steal(s)) || (task = take_injected(s, MT_LANES_ALL, BATCH))) break;
         for (int k = 0; k < 64; k++) mt_cpu_relax();
     } while (mt_os_now_ns() < end && !atomic_load_explicit(&c->stopping, memory_order_relaxed));
     stop_searching(s, task != NULL);
@@ -321,7 +325,7 @@ static struct mt_task *find(struct mt_sched *s) {
     struct mt_task *task;
     for (;;) {
         do_duty(s);
-        if ((task = mt_sched_pick_slow(s)) || (!s->duty && (task = take_injected(s)))) break;
+        if ((task = mt_sched_pick_slow(s)) || (!s->duty && (task = take_injected(s, MT_LANES_ALL, BATCH)))) break;
         if (s->duty) continue;
         if (atomic_load_explicit(&c->stopping, memory_order_acquire)) break;
         if ((task = spin(s))) return task;
