@@ -199,7 +199,7 @@ mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns) {
 }
 
 mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message) {
-    uint64_t deadline = 0;
+    uint64_t deadline = timeout_ms < 0 ? MT_NEVER : 0;
     mt_drop_current(self);
     if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
     if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
@@ -213,14 +213,10 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
             message->word = self->current->root;
             return MOTE_OK;
         }
-        if (mt_likely(timeout_ms < 0 && self->task.kind == MT_STRAIGHT)) {
-            mt_sched_leave(self->task.sched, &self->task, MT_HOW_WAIT);
-            mt_after(self->task.sched);
-            continue;
-        }
         if (timeout_ms == 0) return MOTE_TIMEOUT;
-        if (!deadline) deadline = mt_deadline(timeout_ms);
-        mote_err err = mt_wait(self, deadline);
+        bool first = !deadline;
+        if (first) deadline = mt_deadline(timeout_ms);
+        mote_err err = mt_wait_inline(self, deadline, first);
         if (mt_unlikely(err && !mt_fetch(self))) return err;
     }
 }

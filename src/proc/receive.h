@@ -26,11 +26,11 @@ static inline void mt_take(struct mt_proc *self, struct mt_sig **at) {
     if (mt_unlikely(self->flags & MT_PF_BOUNDED)) mt_resume_senders(self);
 }
 
-/* As mt_wait(), inlined for straight-line processes. */
-static inline __attribute__((always_inline)) mote_err mt_wait_inline(struct mt_proc *self, uint64_t deadline_ns) {
+/* As mt_wait(), inlined for straight-line processes. `ahead`: the deadline is known to lie ahead. */
+static inline __attribute__((always_inline)) mote_err mt_wait_inline(struct mt_proc *self, uint64_t deadline_ns, bool ahead) {
     if (mt_unlikely(self->task.kind != MT_STRAIGHT)) return mt_wait(self, deadline_ns);
     if (deadline_ns != MT_NEVER) {
-        if (mt_os_now_ns() >= deadline_ns) return MOTE_TIMEOUT;
+        if (!ahead && mt_os_now_ns() >= deadline_ns) return MOTE_TIMEOUT;
         mote_err err = mt_ensure_alarm(self, deadline_ns);
         if (mt_unlikely(err)) return err;
     }
@@ -58,8 +58,9 @@ static inline __attribute__((always_inline)) mote_err mt_receive_wanted(struct m
         if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
         if (fetched) continue;
         if (mt_unlikely(err || timeout_ms == 0)) return err ? err : MOTE_TIMEOUT;
-        if (!deadline) deadline = mt_deadline(timeout_ms);
-        err = mt_wait_inline(self, deadline);
+        bool first = !deadline;
+        if (first) deadline = mt_deadline(timeout_ms);
+        err = mt_wait_inline(self, deadline, first);
     }
 }
 
