@@ -99,9 +99,9 @@ void mt_close(struct mt_proc *p, uint64_t reason) {
 /* The watchdog says `inspecting`, then looks whether the process is still open; we have closed it and then look whether it inspects. */
 void mt_free_more(mote_runtime *rt, struct mt_cache *cache, struct mt_proc *p) {
     struct mt_more *more = p->more;
+    while (mt_unlikely(atomic_load(&rt->inspecting))) mt_cpu_relax(); /* also for the slot's other fields, which are reused next */
     if (!more) return;
     p->more = NULL;
-    while (atomic_load(&rt->inspecting)) mt_cpu_relax();
     mt_cache_free(cache, more, sizeof *more);
 }
 

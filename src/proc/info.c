@@ -39,7 +39,7 @@ static void fill(struct mt_proc *p, mote_process_info *info, mote_state state) {
     info->handler = p->task.kind == MT_HANDLER;
     info->priority = (mote_priority)p->task.priority;
     info->mailbox = p->queued;
-    if (p->flags & MT_PF_BOUNDED) info->mailbox_max = atomic_load(&p->count_max) & MT_COUNT_MAX;
+    if (p->flags & MT_PF_BOUNDED) info->mailbox_max = (size_t)mt_mailbox_max(p);
     if (p->more) info->dropped = atomic_load(&p->refused) - p->more->refused_before;
     info->reductions = p->reductions + (uint64_t)(p->task.budget < MT_TURN ? MT_TURN - p->task.budget : 0);
     info->memory = sizeof *p + stack + queue_bytes(p) + (p->more ? sizeof *p->more + p->more->owned_bytes : 0) +

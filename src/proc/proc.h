@@ -121,7 +121,7 @@ struct mt_proc { /* MT_SHARED */
     uint32_t index;             /* const: of the slot */
     uint32_t suspensions;       /* owner: receivers it waits for, by their policy */
     _Atomic uint64_t refused;   /* atomic: relaxed: messages dropped by policy, since the slot exists */
-    _Atomic uint32_t count;     /* atomic: relaxed: messages accepted and not yet taken, when bounded; never reset, see send.c */
+    _Atomic int32_t count;      /* atomic: relaxed: messages accepted and not yet taken, when bounded; never reset, see send.c */
     _Atomic uint32_t count_max; /* atomic: relaxed: the limit, and the policy in its top two bits, when bounded */
 };
 
@@ -194,6 +194,9 @@ static inline struct mt_proc *mt_task_proc(struct mt_task *t) {
 }
 static inline mote_runtime *mt_runtime_of_sched(struct mt_sched *s) { return (mote_runtime *)(void *)s->cluster; }
 static inline mote_runtime *mt_runtime(struct mt_proc *p) { return mt_runtime_of_sched(p->task.sched); }
+static inline int32_t mt_mailbox_max(struct mt_proc *p) {
+    return (int32_t)(atomic_load_explicit(&p->count_max, memory_order_relaxed) & MT_COUNT_MAX);
+}
 static inline uint64_t mt_serial(struct mt_proc *p) { return atomic_load_explicit(&p->inbox.high, memory_order_relaxed); }
 static inline uint64_t mt_proc_pid(struct mt_proc *p) { return mt_pid_word(p->index, 0, mt_serial(p)); }
 static inline struct mt_cache *mt_cache_of(struct mt_proc *p) { return &p->task.sched->cache; }
@@ -209,11 +212,12 @@ void mt_table_give(mote_runtime *rt, struct mt_proc *p);
 /* Gives up the chunk a scheduler takes slots from. */
 void mt_table_release_chunk(mote_runtime *rt, struct mt_sched *s);
 
-/* The slot of a pid: maybe another process's by now (a push tells). NULL: no such slot. Any thread. */
+/* The slot of a pid: maybe another process's by now (a push tells). NULL: no such slot, or serial 0, which no process has and untouched slots
+ * show. Any thread. */
 static inline struct mt_proc *mt_table_find(mote_runtime *rt, uint64_t pid) {
     uint64_t index = mt_pid_index(pid);
     uint32_t chunk = (uint32_t)(index / MT_CHUNK_SLOTS);
-    if (mt_unlikely(mt_tag(pid) != MT_PID || chunk >= atomic_load_explicit(&rt->table.chunk_count, memory_order_acquire))) return NULL;
+    if (mt_unlikely(mt_tag(pid) != MT_PID || mt_pid_serial(pid) == 0 || chunk >= atomic_load_explicit(&rt->table.chunk_count, memory_order_acquire))) return NULL;
     return &rt->table.chunks[chunk]->slots[index % MT_CHUNK_SLOTS];
 }
 

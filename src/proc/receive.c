@@ -17,8 +17,7 @@ static void apply_exit(struct mt_proc *self, struct mt_sig *sig) {
 }
 
 static void apply_suspend(struct mt_proc *self, struct mt_sig *sig) {
-    uint32_t limit = atomic_load_explicit(&self->count_max, memory_order_relaxed) & MT_COUNT_MAX;
-    if (atomic_load_explicit(&self->count, memory_order_relaxed) > limit / 2) {
+    if (atomic_load_explicit(&self->count, memory_order_relaxed) > mt_mailbox_max(self) / 2) {
         sig->next = self->more->suspended;
         self->more->suspended = sig;
         return;
@@ -113,9 +112,8 @@ void mt_scratch_return(struct mt_proc *p) {
 
 /* Half of a full mailbox has been read: those who waited for room may go on. */
 void mt_resume_senders(struct mt_proc *self) {
-    uint32_t limit = atomic_load_explicit(&self->count_max, memory_order_relaxed) & MT_COUNT_MAX;
-    uint32_t count = atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed) - 1;
-    if (count > limit / 2) return;
+    int32_t count = atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed) - 1;
+    if (count > mt_mailbox_max(self) / 2) return;
     while (self->more->suspended) {
         struct mt_sig *sig = self->more->suspended;
         self->more->suspended = sig->next;

@@ -13,6 +13,7 @@
 #define BLOCKING_DEFAULT 64u
 #define BLOCKING_IDLE_NS ((uint64_t)1000000000)
 #define REF_BLOCK ((uint64_t)1 << 16)
+#define LOOK_EVERY_NS ((uint64_t)5000000)
 #define NAG_NS ((uint64_t)5000000000) /* the stopper says every so often whom it waits for */
 
 /* ----------------------------------------------------------------------------------------------- reports */
@@ -110,8 +111,7 @@ void mt_runtime_figures(mote_runtime *rt, mote_runtime_info *info) {
 }
 
 void mt_runtime_ended(mote_runtime *rt, struct mt_sched *s) {
-    mt_count(&s->ended, 1);
-    mt_fence();
+    mt_count_release(&s->ended);
     if (!atomic_load_explicit(&rt->draining, memory_order_relaxed)) return;
     atomic_store(&rt->drained, 1);
     mt_os_futex_wake(&rt->drained, 1);
@@ -246,7 +246,8 @@ static bool is_inside(mote_runtime *rt) {
 
 /* --------------------------------------------------------------------------------------------------- stop */
 
-/* Waits until no process but attached threads lives, or the time is up. */
+/* Waits until no process but attached threads lives, or the time is up. A process that ends just now may not have seen `draining` (it looks
+ * without a barrier, because every process ends): so it also looks by itself now and then. */
 static bool drain(mote_runtime *rt, uint64_t deadline_ns) {
     atomic_store(&rt->draining, true);
     for (;;) {
@@ -254,7 +255,7 @@ static bool drain(mote_runtime *rt, uint64_t deadline_ns) {
         if (alive(rt) == 0) return true;
         uint64_t now = mt_os_now_ns();
         if (now >= deadline_ns) return false;
-        mt_os_futex_wait(&rt->drained, 0, deadline_ns == MT_NEVER ? MT_NEVER : deadline_ns - now);
+        mt_os_futex_wait(&rt->drained, 0, deadline_ns - now < LOOK_EVERY_NS ? deadline_ns - now : LOOK_EVERY_NS);
     }
 }
 
@@ -356,6 +357,7 @@ mote_err mt_attach(mote_runtime *rt, struct mt_proc **self) {
     add_attached(rt, a);
     atomic_fetch_add(&rt->owners, 1);
     mt_pair_set(&p->inbox, 0, mt_serial(p));
+    mt_fence(); /* the stopper finds it in the table, or it finds `stopped` */
     *self = p;
     return MOTE_OK;
 fail:
@@ -382,8 +384,6 @@ mote_err mt_detach(struct mt_proc *p) {
     struct mt_sched *s = p->task.sched;
     struct mt_attached **at;
     mt_close(p, MT_WORD_OF(normal));
-    mt_free_more(rt, &s->cache, p);
-    mt_table_give(rt, p);
     mt_lock_take(&rt->mu);
     struct mt_attached *a = find_locked(rt, &at);
     MT_ASSERT(a && a->proc == p);
@@ -391,6 +391,8 @@ mote_err mt_detach(struct mt_proc *p) {
     keep_figures(rt, s);
     mt_lock_drop(&rt->mu);
     mt_os_free(a);
+    mt_free_more(rt, &s->cache, p);
+    mt_table_give(rt, p); /* now nobody looks at its slot for this thread's figures */
     if (s->quota) atomic_fetch_add(&rt->room, s->quota);
     mt_table_release_chunk(rt, s);
     if (s->spare_arena) mote_arena_free(s->spare_arena);

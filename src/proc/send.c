@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Delivery. A bounded mailbox's `count` goes up before a message is pushed and down when the push finds the receiver dead, when the
- * message is taken, or dropped at the end: it is conserved, never reset, so that late senders to a reused slot do no harm. */
+ * message is taken, or dropped at the end: it is conserved, never reset, so that late senders to a reused slot do no harm. (When a
+ * chunk's memory is given back it is 0 anew, and a sender late by that much leaves it one too low: hence signed.) */
 #include "proc/proc.h"
 
 #define COST_QUEUED 32 /* reductions for a message that lands behind others: senders that outrun a receiver yield */
@@ -48,8 +49,7 @@ bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
  * stand for ever. The same half decides when they go on, see resume_senders(). */
 static bool is_awaited(struct mt_proc *p) {
     if (!(p->flags & MT_PF_BOUNDED)) return false;
-    uint32_t limit = atomic_load_explicit(&p->count_max, memory_order_relaxed) & MT_COUNT_MAX;
-    return atomic_load_explicit(&p->count, memory_order_relaxed) > limit / 2;
+    return atomic_load_explicit(&p->count, memory_order_relaxed) > mt_mailbox_max(p) / 2;
 }
 
 bool mt_suspended(struct mt_proc *p) {
@@ -86,8 +86,8 @@ static void end_receiver(struct mt_sched *s, uint64_t pid) {
 }
 
 /* Takes a place in a mailbox, unless it is full. */
-static bool take_place(struct mt_proc *p, uint32_t limit) {
-    uint32_t n = atomic_load_explicit(&p->count, memory_order_relaxed);
+static bool take_place(struct mt_proc *p, int32_t limit) {
+    int32_t n = atomic_load_explicit(&p->count, memory_order_relaxed);
     do
         if (n >= limit) return false;
     while (!atomic_compare_exchange_weak_explicit(&p->count, &n, n + 1, memory_order_relaxed, memory_order_relaxed));
@@ -96,11 +96,10 @@ static bool take_place(struct mt_proc *p, uint32_t limit) {
 
 /* A message to a mailbox that has a limit; `full`: its sender shall stand still. */
 static mote_err to_bounded(struct mt_sched *s, struct mt_proc *p, uint64_t pid, struct mt_sig *sig, bool *full) {
-    uint32_t limit = atomic_load_explicit(&p->count_max, memory_order_relaxed);
-    mote_policy policy = (mote_policy)(limit >> 30);
-    limit &= MT_COUNT_MAX;
+    mote_policy policy = (mote_policy)(atomic_load_explicit(&p->count_max, memory_order_relaxed) >> 30);
+    int32_t limit = mt_mailbox_max(p);
     if (policy == MOTE_SUSPEND) {
-        uint32_t before = atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed);
+        int32_t before = atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed);
         *full = push_or_bury(s, p, pid, sig, true) && before >= limit;
         return MOTE_OK;
     }

@@ -120,7 +120,7 @@ static void publish(struct mt_sched *s, struct mt_proc *p) {
  * may be through with waiting for processes. (Only an attached thread can meet that: other starters are waited for themselves.) */
 static bool count_started(mote_runtime *rt, struct mt_proc *self) {
     struct mt_sched *s = self->task.sched;
-    mt_count(&s->started, 1);
+    mt_count_release(&s->started);
     if (self->task.kind != MT_THREAD) return true;
     mt_fence();
     if (!atomic_load(&rt->stopped)) return true;

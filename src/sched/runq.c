@@ -104,7 +104,7 @@ uint32_t mt_fresh_steal(struct mt_fresh *fresh, struct mt_task **tasks, uint32_t
         if (n == 0) return 0;
         for (uint32_t i = 0; i < n; i++)
             tasks[i] = atomic_load_explicit(&fresh->tasks[(mt_fresh_head(range) + i) % MT_RING], memory_order_relaxed);
-        next = mt_fresh_range(range >> 48, range >> 24, (uint64_t)mt_fresh_head(range) + n);
+        next = mt_fresh_range(range >> 25, mt_fresh_size(range) - n, mt_fresh_head(range) + n);
     } while (!atomic_compare_exchange_weak_explicit(&fresh->range, &range, next, memory_order_acq_rel, memory_order_acquire));
     return n;
 }

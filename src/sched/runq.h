@@ -29,7 +29,7 @@ struct mt_ring { /* MT_SHARED */
 /* Tasks that have not begun: the owner takes the newest, thieves the oldest. So what has begun is finished before more is begun (few stacks
  * are in use, and hot ones), and who steals gets large pieces of work. */
 struct mt_fresh { /* MT_SHARED */
-    _Alignas(64) _Atomic uint64_t range;      /* atomic: acq_rel: version << 48 | tail << 24 | head; who changes it owns what it took */
+    _Alignas(64) _Atomic uint64_t range;      /* atomic: acq_rel: version, size, head; who changes it owns what it took */
     _Atomic(struct mt_task *) tasks[MT_RING]; /* atomic: relaxed, ordered by range; written by the owner */
 };
 
@@ -87,38 +87,39 @@ static inline struct mt_task *mt_ring_pop(struct mt_ring *ring) {
     return NULL;
 }
 
-#define MT_FRESH_MASK ((uint64_t)0xffffff)
-static inline uint32_t mt_fresh_head(uint64_t range) { return (uint32_t)(range & MT_FRESH_MASK); }
-static inline uint32_t mt_fresh_size(uint64_t range) { return (uint32_t)(((range >> 24) - range) & MT_FRESH_MASK); }
-static inline uint64_t mt_fresh_range(uint64_t version, uint64_t tail, uint64_t head) {
-    return version << 48 | (tail & MT_FRESH_MASK) << 24 | (head & MT_FRESH_MASK);
+static inline uint32_t mt_fresh_head(uint64_t range) { return (uint32_t)(range & 0xffff); }
+static inline uint32_t mt_fresh_size(uint64_t range) { return (uint32_t)(range >> 16 & 0x1ff); }
+static inline uint64_t mt_fresh_range(uint64_t version, uint32_t size, uint32_t head) {
+    return version << 25 | (uint64_t)size << 16 | (head & 0xffff);
 }
 static inline uint32_t mt_fresh_count(struct mt_fresh *fresh) {
     return mt_fresh_size(atomic_load_explicit(&fresh->range, memory_order_acquire));
 }
 
-/* Adds the newest; false when full. Owner. Each push has a version of its own: a thief that has read a slot cannot mistake a later
- * range for the one it read. */
+/* Adds the newest; false when full. Owner. Each push has a version of its own (39 bits): a thief that has read a slot cannot mistake a
+ * later range for the one it read. */
 static inline bool mt_fresh_push(struct mt_fresh *fresh, struct mt_task *task) {
     uint64_t range = atomic_load_explicit(&fresh->range, memory_order_relaxed), next;
     do {
-        uint64_t tail = range >> 24 & MT_FRESH_MASK;
-        if (mt_unlikely(mt_fresh_size(range) >= MT_RING)) return false;
-        atomic_store_explicit(&fresh->tasks[tail % MT_RING], task, memory_order_relaxed);
-        next = mt_fresh_range((range >> 48) + 1, tail + 1, range);
+        uint32_t size = mt_fresh_size(range), head = mt_fresh_head(range);
+        if (mt_unlikely(size >= MT_RING)) return false;
+        atomic_store_explicit(&fresh->tasks[(head + size) % MT_RING], task, memory_order_relaxed);
+        next = mt_fresh_range((range >> 25) + 1, size + 1, head);
     } while (!atomic_compare_exchange_weak_explicit(&fresh->range, &range, next, memory_order_acq_rel, memory_order_relaxed));
     return true;
 }
 
 /* Takes the newest; NULL when empty. Owner. */
 static inline struct mt_task *mt_fresh_pop(struct mt_fresh *fresh) {
-    uint64_t range = atomic_load_explicit(&fresh->range, memory_order_relaxed), tail;
+    uint64_t range = atomic_load_explicit(&fresh->range, memory_order_relaxed), next;
+    uint32_t last;
     do {
-        if (mt_fresh_size(range) == 0) return NULL;
-        tail = (range >> 24) - 1;
-    } while (!atomic_compare_exchange_weak_explicit(&fresh->range, &range, mt_fresh_range(range >> 48, tail, range), memory_order_acq_rel,
-                                                    memory_order_relaxed));
-    return atomic_load_explicit(&fresh->tasks[(tail & MT_FRESH_MASK) % MT_RING], memory_order_relaxed);
+        uint32_t size = mt_fresh_size(range), head = mt_fresh_head(range);
+        if (size == 0) return NULL;
+        last = (head + size - 1) % MT_RING;
+        next = mt_fresh_range(range >> 25, size - 1, head);
+    } while (!atomic_compare_exchange_weak_explicit(&fresh->range, &range, next, memory_order_acq_rel, memory_order_relaxed));
+    return atomic_load_explicit(&fresh->tasks[last], memory_order_relaxed);
 }
 
 /* Takes the older half, at most `max`, into `tasks`; gives how many. The owner too. */

@@ -8,6 +8,7 @@
 
 #define POLL_EVERY_NS 500000    /* a busy scheduler looks at descriptors this often */
 #define OLDEST_EVERY_NS 20000000 /* so often the oldest task that has not begun is begun */
+#define WOKEN 3u                /* `park`: woken, counted as searching, not yet noticed */
 #define BATCH 64u               /* tasks or events moved at once */
 
 static _Thread_local struct mt_sched *here;
@@ -27,52 +28,42 @@ static uint64_t random_next(struct mt_sched *s) {
 
 /* ------------------------------------------------------------------------------------------ sleeping and waking */
 
-/* Takes one sleeper out of its sleep; false when nobody sleeps. It wakes up counted as searching (L4). */
+/* Takes a sleeper out of its sleep, if it sleeps; it finds WOKEN and knows that it is counted as searching (L4). */
+static bool wake(struct mt_sched *s) {
+    struct mt_cluster *c = s->cluster;
+    uint32_t mode = atomic_load_explicit(&s->park, memory_order_relaxed);
+    if ((mode != 1 && mode != 2) || !atomic_compare_exchange_strong(&s->park, &mode, WOKEN)) return false;
+    atomic_fetch_add(&c->searching, 1);
+    if (mode == 1)
+        mt_os_futex_wake(&s->park, 1);
+    else
+        mt_poll_wake(c->poll);
+    return true;
+}
+
 static bool wake_one(struct mt_cluster *c) {
-    for (unsigned i = 0; i < c->count; i++) {
-        struct mt_sched *s = c->scheds[i];
-        uint32_t mode = atomic_load_explicit(&s->park, memory_order_relaxed);
-        if (mode == 0 || !atomic_compare_exchange_strong(&s->park, &mode, 0)) continue;
-        atomic_fetch_sub(&c->parked, 1);
-        atomic_fetch_add(&c->searching, 1);
-        atomic_store(&s->searching, true);
-        if (mode == 1)
-            mt_os_futex_wake(&s->park, 1);
-        else
-            mt_poll_wake(c->poll);
-        return true;
-    }
+    for (unsigned i = 0; i < c->count; i++)
+        if (wake(c->scheds[i])) return true;
     return false;
 }
 
 void mt_cluster_notify(struct mt_cluster *c) {
     mt_fence();
-    if (atomic_load_explicit(&c->searching, memory_order_relaxed) == 0 && atomic_load_explicit(&c->parked, memory_order_relaxed))
+    if (atomic_load_explicit(&c->searching, memory_order_relaxed) <= 0 && atomic_load_explicit(&c->parked, memory_order_relaxed))
         wake_one(c);
 }
 
-void mt_sched_kick(struct mt_sched *s) {
-    struct mt_cluster *c = s->cluster;
-    uint32_t mode = atomic_load(&s->park);
-    if (mode == 0 || !atomic_compare_exchange_strong(&s->park, &mode, 0)) return;
-    atomic_fetch_sub(&c->parked, 1);
-    atomic_fetch_add(&c->searching, 1);
-    atomic_store(&s->searching, true);
-    if (mode == 1)
-        mt_os_futex_wake(&s->park, 1);
-    else
-        mt_poll_wake(c->poll);
-}
+void mt_sched_kick(struct mt_sched *s) { wake(s); }
 
 /* Ends a search. When it was the last and found something, the next sleeper may find more (L4). */
 static void stop_searching(struct mt_sched *s, bool found) {
     if (!atomic_load_explicit(&s->searching, memory_order_relaxed)) return;
     atomic_store(&s->searching, false);
-    if (atomic_fetch_sub(&s->cluster->searching, 1) == 1 && found) mt_cluster_notify(s->cluster);
+    if (atomic_fetch_sub(&s->cluster->searching, 1) <= 1 && found) mt_cluster_notify(s->cluster);
 }
 
 /* Every source of work, looked at after sleep has been announced (L3). */
-static bool anything_to_do(struct mt_sched *s) {
+static bool anything_to_do(struct mt_sched *s, uint32_t mode) {
     struct mt_cluster *c = s->cluster;
     if (atomic_load(&c->injector.waiting) || atomic_load(&c->stopping)) return true;
     for (unsigned i = 0; i < c->count; i++) {
@@ -82,7 +73,25 @@ static bool anything_to_do(struct mt_sched *s) {
         if (mt_fresh_count(&v->fresh)) return true;
         if ((v == s || atomic_load(&v->stuck)) && atomic_load(&v->lifo)) return true;
     }
+    if (mode == 1 && mt_poll_armed(c->poll) && mt_poll_enter(c->poll)) { /* somebody must be in the poller: come back as mode 2 */
+        mt_poll_leave(c->poll);
+        return true;
+    }
     return mt_os_now_ns() >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed);
+}
+
+/* Leaves the announced state: by itself, or taking over what its waker has counted. The watchdog may sleep no longer. */
+static void wake_up(struct mt_sched *s, uint32_t mode) {
+    struct mt_cluster *c = s->cluster;
+    uint32_t announced = mode, unlimited = 2;
+    if (!atomic_compare_exchange_strong(&s->park, &announced, 0)) {
+        MT_ASSERT(announced == WOKEN);
+        atomic_store(&s->searching, true);
+        atomic_store(&s->park, 0);
+    }
+    atomic_fetch_sub(&c->parked, 1);
+    if (mode == 2) mt_poll_leave(c->poll);
+    if (atomic_compare_exchange_strong(&c->watch_word, &unlimited, 0)) mt_os_futex_wake(&c->watch_word, 1);
 }
 
 static uint64_t until(uint64_t deadline, uint64_t now) {
@@ -106,14 +115,10 @@ static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
             count = mt_poll_run(c->poll, left, events, BATCH);
         now = mt_os_now_ns();
     }
-    uint32_t announced = mode;
-    if (atomic_compare_exchange_strong(&s->park, &announced, 0)) atomic_fetch_sub(&c->parked, 1);
+    wake_up(s, mode);
     atomic_store_explicit(&s->asleep_since_ns, 0, memory_order_relaxed);
     mt_count(&s->idle_ns, now - before);
     mt_count(&s->parks, 1);
-    if (mode == 2) mt_poll_leave(c->poll);
-    uint32_t unlimited = 2;
-    if (atomic_compare_exchange_strong(&c->watch_word, &unlimited, 0)) mt_os_futex_wake(&c->watch_word, 1);
     s->polled_ns = now;
     if (count) c->ops->ready(s, events, count);
 }
@@ -124,13 +129,11 @@ static void park(struct mt_sched *s) {
     atomic_store(&s->park, mode);
     atomic_fetch_add(&c->parked, 1);
     mt_fence();
-    if (!anything_to_do(s)) {
+    if (!anything_to_do(s, mode)) {
         sleep_until_woken(s, mode);
         return;
     }
-    uint32_t announced = mode;
-    if (atomic_compare_exchange_strong(&s->park, &announced, 0)) atomic_fetch_sub(&c->parked, 1);
-    if (mode == 2) mt_poll_leave(c->poll);
+    wake_up(s, mode);
 }
 
 /* ------------------------------------------------------------------------------------------------- queues */
@@ -306,7 +309,7 @@ static struct mt_task *spin(struct mt_sched *s) {
     struct mt_cluster *c = s->cluster;
     struct mt_task *task = NULL;
     if (!atomic_load_explicit(&s->searching, memory_order_relaxed)) {
-        if (2 * atomic_load(&c->searching) >= c->count) return NULL;
+        if (2 * atomic_load(&c->searching) >= (int32_t)c->count) return NULL;
         atomic_store(&s->searching, true);
         atomic_fetch_add(&c->searching, 1);
     }

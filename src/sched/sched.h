@@ -95,7 +95,7 @@ struct mt_sched { /* MT_SHARED */
     _Atomic uint64_t ended;              /* atomic: release, processes ended here */
 
     _Alignas(64) _Atomic(struct mt_task *) lifo; /* atomic: acq_rel: the newest woken task, stealable */
-    _Atomic uint32_t park;                       /* atomic: seq_cst: 0 awake, 1 asleep on this word, 2 asleep in the poller */
+    _Atomic uint32_t park;                       /* atomic: seq_cst: 0 awake, 1 asleep on this word, 2 in the poller, 3 woken */
     _Atomic bool searching;                      /* atomic: counted in cluster->searching */
     _Atomic bool stuck;                          /* atomic: the watchdog's: its slot may be stolen */
     struct mt_ring rings[MT_PRIORITIES];         /* atomic: see runq.h */
@@ -118,7 +118,7 @@ struct mt_cluster { /* MT_SHARED */
     bool spare_cores;                 /* const: there is more than one core: spinning makes sense */
     struct mt_injector injector;      /* lock: its own */
     _Alignas(64) _Atomic uint32_t parked;    /* atomic: seq_cst: schedulers asleep */
-    _Atomic uint32_t searching;              /* atomic: seq_cst: schedulers that look for work */
+    _Atomic int32_t searching;              /* atomic: seq_cst: schedulers that look for work */
     _Atomic bool stopping;                   /* atomic: seq_cst: schedulers shall end */
     _Atomic bool priorities;                 /* atomic: relaxed: there is or was a task whose priority is not normal */
     _Atomic uint32_t watch_word;             /* atomic: seq_cst: the watchdog sleeps on it: 1 for a tick, 2 without limit */
@@ -154,6 +154,11 @@ struct mt_task *mt_sched_pick_fresh(struct mt_sched *sched);
 
 static inline void mt_count(_Atomic uint64_t *counter, uint64_t by) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/* Counts one, after what was done before. */
+static inline void mt_count_release(_Atomic uint64_t *counter) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_release);
 }
 
 /* Puts a task (or none) into the slot and gives the one that was there. Where there is one scheduler there is nobody to steal it. */

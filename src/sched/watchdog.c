@@ -88,6 +88,7 @@ static void look_at_descriptors(struct watchdog *w) {
     if (!mt_poll_armed(poll) || !mt_poll_enter(poll)) return;
     size_t n = mt_poll_run(poll, 0, events, EVENTS);
     mt_poll_leave(poll);
+    mt_cluster_notify(w->cluster); /* who fell asleep meanwhile found the role taken */
     if (n) w->cluster->ops->ready(w->own, events, n);
 }
 
