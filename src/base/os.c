@@ -49,6 +49,8 @@ static struct {
     _Atomic uint64_t fault_nth;     /* atomic: release in mt_os_fault_arm(), acquire in mt_os_fault() */
     _Atomic uint64_t fault_calls;   /* atomic: relaxed */
     _Atomic bool fault_sticky;      /* atomic: relaxed, published by fault_nth */
+    _Atomic size_t live_blocks;     /* atomic: relaxed, counted with MT_FAULTS only, as the next */
+    _Atomic size_t live_mapped;     /* atomic: relaxed */
 } os;
 
 /* ------------------------------------------------------------------------------------------------ faults */
@@ -66,6 +68,19 @@ uint64_t mt_os_fault_count(void) {
     return atomic_load_explicit(&os.fault_calls, memory_order_relaxed);
 }
 
+void mt_os_fault_live(size_t *blocks, size_t *mapped) {
+    *blocks = atomic_load_explicit(&os.live_blocks, memory_order_relaxed);
+    *mapped = atomic_load_explicit(&os.live_mapped, memory_order_relaxed);
+}
+
+static void count_blocks(size_t more, size_t fewer) {
+    atomic_fetch_add_explicit(&os.live_blocks, more - fewer, memory_order_relaxed);
+}
+
+static void count_mapped(size_t more, size_t fewer) {
+    atomic_fetch_add_explicit(&os.live_mapped, more - fewer, memory_order_relaxed);
+}
+
 static bool faulty(void) {
     uint64_t nth = atomic_load_explicit(&os.fault_nth, memory_order_acquire);
     if (!nth) return false;
@@ -79,6 +94,18 @@ void mt_os_fault_arm(uint64_t nth, bool sticky) {
 
 uint64_t mt_os_fault_count(void) {
     return 0;
+}
+
+void mt_os_fault_live(size_t *blocks, size_t *mapped) {
+    *blocks = *mapped = 0;
+}
+
+static inline void count_blocks(size_t more, size_t fewer) {
+    (void)more, (void)fewer;
+}
+
+static inline void count_mapped(size_t more, size_t fewer) {
+    (void)more, (void)fewer;
 }
 
 static inline bool faulty(void) {
@@ -165,14 +192,19 @@ void mt_os_assert_failed(const char *cond, const char *file, int line) {
 
 /* ------------------------------------------------------------------------------------------------ memory */
 
+static void *counted(void *p) {
+    if (p) count_blocks(1, 0);
+    return p;
+}
+
 void *mt_os_alloc(size_t size) {
     MT_ASSERT(size);
-    return fails_with(ENOMEM) ? NULL : malloc(size);
+    return fails_with(ENOMEM) ? NULL : counted(malloc(size));
 }
 
 void *mt_os_alloc_zero(size_t size) {
     MT_ASSERT(size);
-    return fails_with(ENOMEM) ? NULL : calloc(1, size);
+    return fails_with(ENOMEM) ? NULL : counted(calloc(1, size));
 }
 
 void *mt_os_alloc_aligned(size_t align, size_t size) {
@@ -181,15 +213,18 @@ void *mt_os_alloc_aligned(size_t align, size_t size) {
     MT_ASSERT(align && (align & (align - 1)) == 0);
     if (align < sizeof(void *)) align = sizeof(void *);
     if (fails_with(ENOMEM)) return NULL;
-    return posix_memalign(&p, align, size) ? NULL : p;
+    return posix_memalign(&p, align, size) ? NULL : counted(p);
 }
 
 void *mt_os_realloc(void *old, size_t size) {
     MT_ASSERT(size);
-    return fails_with(ENOMEM) ? NULL : realloc(old, size);
+    if (fails_with(ENOMEM)) return NULL;
+    void *p = realloc(old, size);
+    return old ? p : counted(p);
 }
 
 void mt_os_free(void *p) {
+    if (p) count_blocks(0, 1);
     free(p);
 }
 
@@ -209,12 +244,14 @@ void *mt_os_map(size_t size) {
     if (fails_with(ENOMEM)) return NULL;
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return NULL;
+    count_mapped(size, 0);
     madvise(p, size, MADV_NOHUGEPAGE); /* refused by kernels that have no huge pages: as well */
     return p;
 }
 
 void mt_os_unmap(void *p, size_t size) {
     MT_ASSERT(is_pages(p, size));
+    count_mapped(0, size);
     if (munmap(p, size) == 0) return;
     MT_ASSERT(errno == ENOMEM); /* a hole would exceed the map limit: keep the addresses, give the memory back */
     mt_os_decommit(p, size);

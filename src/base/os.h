@@ -87,6 +87,8 @@ void mt_os_log(const char *text);
 void mt_os_fault_arm(uint64_t nth, bool sticky);
 /* Calls counted since arming. */
 uint64_t mt_os_fault_count(void);
+/* Blocks that are allocated and bytes that are mapped by the functions above now, for tests that look for leaks (MT_FAULTS; else 0). */
+void mt_os_fault_live(size_t *blocks, size_t *mapped);
 /* Whether this call shall fail; used by os.c and slab.h alone. */
 bool mt_os_fault(void);
 
