@@ -398,12 +398,10 @@ static void calls(mote_self *self, mote_term arg) {
 }
 static int exit_in_call(mote_self *self, void *context) {
     mote_pid pid;
-    mote_process_info info;
     (void)context;
     CHECK_OK(mote_spawn(self, calls, MOTE_TERM_NIL, &pid));
     WAIT_UNTIL(self, atomic_load(&long_call.began));
-    CHECK_OK(mote_process_info_get(self, pid, PATIENCE_MS, &info)); /* it answers meanwhile */
-    CHECK_INT(info.state, MOTE_STATE_WAITING);
+    wait_idle(self, pid); /* it answers meanwhile */
     CHECK_OK(mote_exit_send(self, pid, atom("kill")));
     CHECK_INT(mote_receive_match(self, 10, "nothing"), MOTE_TIMEOUT);
     CHECK_INT(atomic_load(&cleaned), 0);
