@@ -307,8 +307,7 @@ mote_err mt_runtime_stop(mote_runtime *rt, int64_t drain_ms) {
     atomic_store(&rt->stopped, true);
     if (!drained || alive(rt)) end_all(rt);
     kill_all(rt); /* attached threads that wait */
-    mt_pool_free(rt->pool);
-    rt->pool = NULL;
+    mt_pool_stop(rt->pool); /* freed later: a thread may be about to start a call */
     mt_cluster_stop(&rt->cluster);
     mt_segv_stop();
     for (unsigned i = 0; i < rt->cluster.count; i++) mt_table_release_chunk(rt, rt->cluster.scheds[i]);

@@ -2,7 +2,7 @@
  * Threads for calls that block: see pool.h.
  *
  * P1 a job waits in the queue only while no thread is idle. P2 who takes a worker off the idle list sets its word, and the worker goes on
- * only when it has seen that: until then the worker exists. P3 a thread that ends joins the one that ended before it; mt_pool_free() joins
+ * only when it has seen that: until then the worker exists. P3 a thread that ends joins the one that ended before it; mt_pool_stop() joins
  * the last: every thread is joined, and only by one that has nothing to do. */
 #include "sched/pool.h"
 
@@ -25,7 +25,7 @@ struct mt_pool { /* MT_SHARED */
     unsigned threads;        /* lock: mu: running or being started */
     size_t busy;             /* lock: mu */
     bool closing;            /* lock: mu */
-    _Atomic uint32_t empty;  /* atomic: release in leave(), acquire in mt_pool_free(): closing, and no thread is left */
+    _Atomic uint32_t empty;  /* atomic: release in leave(), acquire in mt_pool_stop(): closing, and no thread is left */
 };
 
 static void enqueue_locked(struct mt_pool *pool, struct mt_job *job) {
@@ -165,7 +165,7 @@ struct mt_pool *mt_pool_new(unsigned threads_max, uint64_t idle_ns) {
     return pool;
 }
 
-void mt_pool_free(struct mt_pool *pool) {
+void mt_pool_stop(struct mt_pool *pool) {
     mt_lock_take(&pool->mu);
     MT_ASSERT(!pool->closing);
     pool->closing = true;
@@ -181,9 +181,14 @@ void mt_pool_free(struct mt_pool *pool) {
     mt_lock_take(&pool->mu); /* after the last one has dropped it */
     MT_ASSERT(pool->busy == 0 && pool->threads == 0 && !pool->queue);
     struct worker *last = pool->ended;
+    pool->ended = NULL;
     mt_lock_drop(&pool->mu);
     if (last) mt_os_thread_join(last->thread);
     mt_os_free(last);
+}
+
+void mt_pool_free(struct mt_pool *pool) {
+    if (!pool->closing) mt_pool_stop(pool);
     mt_lock_fini(&pool->mu);
     mt_os_free(pool);
 }
@@ -191,7 +196,10 @@ void mt_pool_free(struct mt_pool *pool) {
 mote_err mt_pool_run(struct mt_pool *pool, struct mt_job *job) {
     MT_ASSERT(job->run && job->done);
     mt_lock_take(&pool->mu);
-    MT_ASSERT(!pool->closing);
+    if (pool->closing) {
+        mt_lock_drop(&pool->mu);
+        return MOTE_ESTOPPED;
+    }
     struct worker *worker = take_idle_locked(pool, job);
     bool more = !worker && pool->threads < pool->threads_max;
     pool->busy++;
