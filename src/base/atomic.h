@@ -127,7 +127,7 @@ static inline bool mt_pair_cas_low(struct mt_pair *pair, uint64_t low, uint64_t 
 
 /* Between the stores the pair is {closed, new high}: no CAS by others expects it. */
 static inline void mt_pair_set(struct mt_pair *pair, uint64_t low, uint64_t high) {
-    atomic_store_explicit(&pair->high, high, memory_order_relaxed);
+    atomic_store_explicit(&pair->high, high, memory_order_release);
     atomic_store_explicit(&pair->low, low, memory_order_release);
 }
 #endif

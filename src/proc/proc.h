@@ -251,12 +251,19 @@ mote_err mt_sig_of_pattern(struct mt_cache *cache, const struct mt_pattern *patt
 
 enum mt_push { MT_PUSH_DEAD, MT_PUSH_QUEUED, MT_PUSH_FIRST, MT_PUSH_WOKE };
 
+/* Who learns that a process has ended sees all that it did before. */
+static inline enum mt_push mt_push_dead(struct mt_proc *p) {
+    (void)atomic_load_explicit(&p->inbox.high, memory_order_acquire);
+    (void)atomic_load_explicit(&p->inbox.low, memory_order_acquire);
+    return MT_PUSH_DEAD;
+}
+
 /* Pushes a signal (P1). Takes it unless DEAD. FIRST: the inbox was empty, WOKE: the caller must make the process runnable. */
 static inline enum mt_push mt_push(struct mt_proc *p, uint64_t serial, struct mt_sig *sig) {
     for (;;) {
         uint64_t high = atomic_load_explicit(&p->inbox.high, memory_order_relaxed);
         uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
-        if (mt_unlikely(high != serial || (low & MT_IN_CLOSED))) return MT_PUSH_DEAD;
+        if (mt_unlikely(high != serial || (low & MT_IN_CLOSED))) return mt_push_dead(p);
         sig->next = (struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE);
         if (mt_likely(mt_pair_cas(&p->inbox, low, serial, (uint64_t)(uintptr_t)sig | (low & (MT_IN_BOUNDED | MT_IN_KILLED))))) {
             if (low & MT_IN_WAITING) return MT_PUSH_WOKE;
