@@ -189,6 +189,7 @@ static void *visits(void *context) {
     struct visitors *v = context;
     mote_self *self;
     mote_pid pid;
+    mote_ref ref;
     CHECK_OK(mote_attach(v->rt, &self));
     CHECK_OK(mote_spawn(self, waits, MOTE_TERM_NIL, &pid));
     atomic_fetch_add(&v->ready, 1);
@@ -196,6 +197,7 @@ static void *visits(void *context) {
         if ((err = mote_spawn(self, waits, self_term(self), &pid))) break;
         if ((err = mote_send(self, pid, "stop"))) break;
         if ((err = mote_send_after(self, 1, pid, NULL, "late"))) break;
+        if ((err = mote_blocking_start(self, nothing, NULL, &ref))) break;
         if ((err = mote_yield(self))) break;
         atomic_fetch_add(&v->visits, 1);
     }
