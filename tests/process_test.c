@@ -797,7 +797,7 @@ static void fairness(void) { RUN(1, share_fairly); }
 static int up_to_100(mote_self *self, void *context) {
     mote_pid pids[99], pid;
     (void)context;
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < scaled(20); round++) {
         for (int i = 0; i < 99; i++) { /* a slot may come back a little after its process has gone */
             mote_err err = MOTE_OK;
             WAIT_UNTIL(self, (err = mote_spawn(self, waits_for_stop, MOTE_TERM_NIL, &pids[i])) != MOTE_ELIMIT || round == 0);
@@ -817,7 +817,7 @@ static void limit_100_2(void) { run_with((mote_options){.schedulers = 2, .proces
 static int up_to_1000(mote_self *self, void *context) {
     int n = 0;
     (void)context;
-    while (mote_spawn(self, waits_for_stop, MOTE_TERM_NIL, NULL) == MOTE_OK) n++;
+    while (mote_spawn_handler(self, &passer, MOTE_TERM_NIL, NULL) == MOTE_OK) n++;
     CHECK_INT(n, 999);
     return 0;
 }
