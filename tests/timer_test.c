@@ -184,7 +184,7 @@ static int races(mote_self *self, void *context) {
         CHECK_INT(mote_receive_match(self, 0, "_"), MOTE_TIMEOUT);
     }
     CHECK_INT(mote_receive_match(self, 10, "_"), MOTE_TIMEOUT);
-    CHECK(fired > 0 && cancelled > 0);
+    CHECK(under_tool() || (fired > 0 && cancelled > 0));
     return 0;
 }
 ONE_AND_TWO(race, races)
