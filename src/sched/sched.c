@@ -276,7 +276,8 @@ struct mt_task *mt_sched_pick_slow(struct mt_sched *s) {
     bool low_first = s->tick % MT_LOW_EVERY == 0;
     if ((s->tick & 63) == 0) {
         if ((s->duty = duty_calls(s))) return NULL;
-        if ((task = take_injected(s, MT_LANES_BEGUN, BATCH))) return task;
+        unsigned lanes = mt_fresh_count(&s->fresh) ? MT_LANES_BEGUN : MT_LANES_ALL; /* spilled ones come back when there is room */
+        if ((task = take_injected(s, lanes, BATCH))) return task;
     }
     if ((task = mt_ring_pop(&s->rings[MOTE_HIGH]))) return task;
     if (low_first && (task = mt_ring_pop(&s->rings[MOTE_LOW]))) return task;
