@@ -251,7 +251,8 @@ static struct mt_task *take_oldest(struct mt_sched *s) {
 struct mt_task *mt_sched_pick_fresh(struct mt_sched *s) {
     struct mt_task *task = NULL;
     bool ring = mt_ring_count(&s->rings[MOTE_NORMAL]) != 0;
-    if (mt_unlikely(s->oldest_due || (ring && s->tick % MT_LOW_EVERY == 0)) && (task = take_oldest(s))) return task;
+    bool eighth = ++s->fresh_picks % MT_LOW_EVERY == 0; /* not of s->tick: runs of the slot keep step with it */
+    if (mt_unlikely(s->oldest_due || (ring && eighth)) && (task = take_oldest(s))) return task;
     if (s->fresh_turns > 0 && ring) {
         s->fresh_turns--;
         if ((task = mt_fresh_pop(&s->fresh))) return task;

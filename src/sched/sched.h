@@ -61,6 +61,7 @@ struct mt_sched { /* MT_SHARED */
     struct mt_task *picked;           /* owner: to be run from the base stack */
     uint32_t tick;                    /* owner: counts picks */
     uint32_t lifo_runs;               /* owner: picks from the slot in a row */
+    uint32_t fresh_picks;             /* owner: counts mt_sched_pick_fresh() */
     uint32_t fresh_turns;             /* owner: tasks that may begin before those in the ring go on */
     uint64_t random;                  /* owner: xorshift state */
     uint64_t chaos;                   /* const: not 0: short turns, mixed queues */
