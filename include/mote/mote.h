@@ -465,7 +465,7 @@ typedef enum mote_log_level { MOTE_LOG_ERROR, MOTE_LOG_WARNING, MOTE_LOG_INFO } 
 typedef struct mote_options {
     unsigned schedulers;    /* threads that run processes; 0: MOTE_SCHEDULERS of the environment, else one per core */
     size_t stack_size;      /* bytes of a straight-line process's stack; 0: 64 KiB; 16 KiB to 1 GiB */
-    size_t processes_max;   /* alive at once; 0: 2^25 */
+    size_t processes_max;   /* alive at once; 0: 2^25. Above 64 per scheduler a few places may be held back by idle schedulers */
     unsigned blocking_max;  /* threads for mote_blocking(); 0: 64 */
     bool overflow_ends_process; /* a stack overflow ends the process that did it, not the program. Locks and memory that it
                                    held inside libraries are lost; meant for code that holds none. */
@@ -493,7 +493,7 @@ MOTE_API int mote_run(const mote_options *options, int (*main)(mote_self *self, 
  * Its waits block the thread; exit signals are ignored, because nobody can end a thread. MOTE_EBUSY (already attached to it), MOTE_ESTOPPED, MOTE_ELIMIT, MOTE_ENOMEM. */
 MOTE_API MOTE_MUST mote_err mote_attach(mote_runtime *runtime, mote_self **self);
 
-/* Ends the calling thread's process with reason normal. Takes `self`. */
+/* Ends the calling thread's process with reason normal. Takes `self`. MOTE_ESELF, MOTE_ECONTEXT (in a process). */
 MOTE_API mote_err mote_detach(mote_self *self);
 
 /* The runtime of a process. */
@@ -512,12 +512,13 @@ typedef struct mote_handler {
     size_t state_size; /* bytes, at most 2^30 */
     void (*init)(mote_self *self, mote_term arg, void *state);       /* first turn; may be NULL; `arg` borrowed for the call */
     void (*handle)(mote_self *self, mote_term message, void *state); /* `message` borrowed for the call */
-    void (*stop)(mote_self *self, mote_term reason, void *state);    /* however it ends; may be NULL; may send, not spawn */
+    void (*stop)(mote_self *self, mote_term reason, void *state);    /* however it ends, after the clean-ups; may be NULL; may send */
 } mote_handler;
 
 typedef enum mote_priority { MOTE_NORMAL, MOTE_HIGH, MOTE_LOW } mote_priority;
 
-/* What happens to a message that finds `mailbox_max` messages waiting. Control signals are never refused. */
+/* What happens to a message that finds `mailbox_max` messages waiting. Control signals, and what a process has asked for itself ({mote_fd, ...}
+ * and {mote_done, ...}), are never refused. */
 typedef enum mote_policy {
     MOTE_SUSPEND, /* it is delivered, and the sender stands still until half of them are gone (not while more than half of the
                      sender's own mailbox is full: mutual floods do not lock up). Threads and timers are not suspended. */
@@ -557,7 +558,7 @@ MOTE_API mote_ref mote_ref_make(mote_self *self);
 MOTE_API MOTE_NORETURN void mote_exit(mote_self *self, mote_term reason);
 
 /* Sends an exit signal, as Erlang's exit/2: the receiver ends with `reason` (killed if it is the atom kill) when it next
- * waits, yields or handles a message; normal is ignored. MOTE_ESELF, MOTE_ETERM, MOTE_ENOMEM. A dead pid is no error. */
+ * waits or yields, a handler at the latest when its turn ends; normal is ignored, and so is any reason by attached threads. MOTE_ESELF, MOTE_ETERM, MOTE_ENOMEM. A dead pid is no error. */
 MOTE_API mote_err mote_exit_send(mote_self *self, mote_pid pid, mote_term reason);
 
 /* Lets other processes run. A no-op in handlers. May switch. MOTE_ESELF. */
@@ -578,7 +579,7 @@ MOTE_API void *mote_alloc(mote_self *self, size_t size);
 MOTE_API void mote_dealloc(mote_self *self, void *memory);
 
 /* Registers `cleanup(context)` to run when the process ends, however it does; last registered first. It must not wait.
- * MOTE_ESELF, MOTE_EARG, MOTE_ENOMEM. */
+ * MOTE_ESELF, MOTE_EARG, MOTE_ENOMEM, MOTE_ECONTEXT (the process is ending). */
 MOTE_API MOTE_MUST mote_err mote_cleanup_add(mote_self *self, void (*cleanup)(void *context), void *context);
 
 /* Takes back the newest registration of this pair without running it. MOTE_NOMATCH: there is none. */
@@ -603,7 +604,8 @@ MOTE_API MOTE_MUST mote_err mote_blocking_start(mote_self *self, void (*call)(vo
  * MOTE_ELIMIT. Signals from one process to another arrive in the order sent. */
 MOTE_API mote_err mote_send_term(mote_self *self, mote_pid to, mote_term message);
 
-/* Sends the current message on, whole, without copying it; it is then no longer valid here. MOTE_EARG: there is none.
+/* Sends the current message on, whole, without copying it; it is then no longer valid here, also when
+ * the receiver refuses it. MOTE_EARG: there is none.
  * Otherwise as mote_send_term(). */
 MOTE_API mote_err mote_forward(mote_self *self, mote_pid to);
 
@@ -676,14 +678,14 @@ typedef enum mote_state { MOTE_STATE_RUNNABLE, MOTE_STATE_RUNNING, MOTE_STATE_WA
 typedef struct mote_process_info {
     mote_pid pid;
     char name[64];         /* of the options or the handler; "" when there is none */
-    mote_state state;      /* when the question arrived */
+    mote_state state;      /* when the question arrived; RUNNING is the asker itself */
     bool handler;          /* no stack */
     mote_priority priority;
     size_t mailbox;        /* messages waiting */
     size_t mailbox_max;    /* 0: no limit */
-    uint64_t dropped;      /* messages refused by policy */
+    uint64_t dropped;      /* messages refused by MOTE_DROP */
     uint64_t reductions;   /* since it started */
-    size_t memory;         /* bytes: control block, stack in use, state, messages, arena, mote_alloc() */
+    size_t memory;         /* bytes: control block, stack in use, state, messages, arena, mote_alloc(); without what is shared */
     const void *function;  /* the address of its body, or of its handler's handle() */
 } mote_process_info;
 
