@@ -28,8 +28,8 @@ build/build.ninja: | packages
 	@meson setup build --prefix $(abspath $(PREFIX))
 
 run: build
-	@echo "make: running build/examples/census"
-	@build/examples/census
+	@echo "make: running build/examples/census --compare (one core, then all of them)"
+	@build/examples/census --compare
 
 test:
 	@scripts/install-packages build test
