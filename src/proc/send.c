@@ -111,7 +111,7 @@ static mote_err to_bounded(struct mt_sched *s, struct mt_proc *p, uint64_t pid, 
         push_or_bury(s, p, pid, sig, true);
         return MOTE_OK;
     }
-    mt_count(&s->dropped, 1);
+    if (!(sig->flags & MT_SIG_UNSENT)) mt_count(&s->dropped, 1);
     mt_sig_free(&s->cache, sig);
     if (policy == MOTE_END) end_receiver(s, pid);
     if (policy == MOTE_DROP) atomic_fetch_add_explicit(&p->refused, 1, memory_order_relaxed);
