@@ -38,7 +38,7 @@ static unsigned threads(void) {
 }
 /* Whether memory can be made scarce: sanitizers and emulators do not bear it. */
 static bool can_limit(void) {
-    return !MT_ASAN && !MT_TSAN && !getenv("MT_TEST_EMULATED");
+    return !MT_ASAN && !MT_TSAN && !getenv("MT_TEST_EMULATED") && !getenv("MOTE_TEST_UNDER");
 }
 static void run(void *context) {
     struct work *w = context;

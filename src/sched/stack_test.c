@@ -13,7 +13,8 @@ static size_t page;
 
 /* MT_TEST_EMULATED: under qemu-user limits and resident memory are those of the emulator. */
 static bool emulated(void) {
-    return getenv("MT_TEST_EMULATED") != NULL;
+    const char *under = getenv("MOTE_TEST_UNDER");
+    return getenv("MT_TEST_EMULATED") != NULL || (under && strcmp(under, "qemu") == 0);
 }
 
 static uint64_t random_next(uint64_t *x) {

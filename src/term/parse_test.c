@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <pthread.h>
 
 #include "check.h"
+
+/* Small, as a process has it; the system may want more (PTHREAD_STACK_MIN is 128 KiB on aarch64). */
+#define SMALL_STACK ((size_t)65536 > (size_t)PTHREAD_STACK_MIN ? (size_t)65536 : (size_t)PTHREAD_STACK_MIN)
 #include "term/term.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -227,7 +231,7 @@ static void *deep(void *context) {
 static void on_small_stack(void *(*run)(void *)) {
     pthread_attr_t attr;
     pthread_t thread;
-    CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, MT_ASAN || MT_TSAN ? 1 << 20 : 65536) == 0);
+    CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, MT_ASAN || MT_TSAN ? 1 << 20 : SMALL_STACK) == 0);
     CHECK(pthread_create(&thread, &attr, run, NULL) == 0);
     pthread_join(thread, NULL);
 }

@@ -5,6 +5,9 @@
 #include <pthread.h>
 
 #include "check.h"
+
+/* Small, as a process has it; the system may want more (PTHREAD_STACK_MIN is 128 KiB on aarch64). */
+#define SMALL_STACK ((size_t)32768 > (size_t)PTHREAD_STACK_MIN ? (size_t)32768 : (size_t)PTHREAD_STACK_MIN)
 #include "term/term.h"
 
 /* Runs `call` with stderr caught; what it said is in `said`. */
@@ -294,7 +297,7 @@ static void *nested(void *context) {
 static void depth(void) {
     pthread_attr_t attr;
     pthread_t thread;
-    CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, MT_ASAN || MT_TSAN ? 1 << 20 : 32768) == 0);
+    CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, MT_ASAN || MT_TSAN ? 1 << 20 : SMALL_STACK) == 0);
     CHECK(pthread_create(&thread, &attr, nested, NULL) == 0);
     pthread_join(thread, NULL);
 }
