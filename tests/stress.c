@@ -186,7 +186,7 @@ static void spawn_into(mote_self *self, struct mine *m, uint32_t slot) {
         o.handler = &handler;
     else
         o.body = straight;
-    if ((seed >> 9 & 15) == 0) o.mailbox_max = 20, o.policy = MOTE_DROP;
+    if ((seed >> 9 & 15) == 0) o.mailbox_max = 20, o.policy = o.body ? MOTE_DROP : MOTE_SUSPEND; /* a handler needs its tick */
     if ((seed >> 9 & 15) == 1) o.mailbox_max = 20, o.policy = MOTE_SUSPEND;
     if ((seed >> 9 & 15) == 2) o.priority = MOTE_HIGH;
     if ((seed >> 9 & 15) == 3) o.priority = MOTE_LOW;
@@ -198,11 +198,10 @@ static void spawn_into(mote_self *self, struct mine *m, uint32_t slot) {
  * It looks into the control blocks of all processes from outside, also at what belongs to their owners: a value that is torn or old is
  * looked at again LOOK_MS later. */
 
-/* Whether a process ought to run: it has unexamined signals, or sleeps on messages without standing still for somebody's policy. */
+/* Whether a process ought to run: it does not sleep (P2), or sleeps on messages without standing still for somebody's policy. */
 __attribute__((no_sanitize("thread"))) static bool ought_to_run(struct mt_proc *p, uint64_t low) {
     if (p->task.kind == MT_THREAD || (low & MT_IN_CLOSED)) return false;
-    if (low & ~(uint64_t)MT_IN_STATE) return true;
-    return (low & MT_IN_WAITING) && p->queued && !p->suspensions;
+    return !(low & MT_IN_WAITING) || (p->queued && !p->suspensions);
 }
 
 /* Something that changes whenever the process has run. */
