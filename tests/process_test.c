@@ -589,7 +589,7 @@ static void arg_in_call(mote_self *self, mote_term arg) {
     mote_term copy = arg;
     CHECK_OK(mote_cleanup_add(self, print_arg, memcpy(mote_alloc(self, sizeof copy), &copy, sizeof copy)));
     CHECK_OK(mote_blocking(self, print_arg, &copy));
-    CHECK(!"not reached");
+    CHECK(false); /* not reached */
 }
 static int arg_stays(mote_self *self, void *context) {
     static const char text[] = "{<0.1.2>,[long,list,1.5,<<\"and some bytes\">>],#{map => true}}";
