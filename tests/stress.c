@@ -81,10 +81,10 @@ static bool may_send(struct mine *m) {
     return true;
 }
 
-/* A little less than one message for each that came: one, none, or a burst. Time-outs make up for it, so neither backlog nor silence grows. */
+/* One message for each that came, on the average: one, none, or a burst. Time-outs make up for what dies, so neither backlog nor silence grows. */
 static void send_some(mote_self *self, struct mine *m, bool came) {
     uint64_t dice = next(m) % 64;
-    int n = !came ? 1 : dice == 0 ? 8 : dice <= 54 ? 1 : 0;
+    int n = !came ? 1 : dice == 0 ? 8 : dice <= 56 ? 1 : 0;
     for (int i = 0; i < n && may_send(m); i++) {
         mote_pid to = {atomic_load_explicit(&g.slots[next(m) % (uint64_t)g.processes], memory_order_relaxed)};
         long now = now_ms();
@@ -137,8 +137,8 @@ static void straight(mote_self *self, mote_term arg) {
     mote_term message;
     if (!m) fail("no memory", 0, 0);
     init_mine(self, m, arg, false);
-    for (int idle = 0; idle < 40;) {
-        int64_t timeout = next(m) % 128 == 0 ? (int64_t)(next(m) % 3) : 25;
+    for (int idle = 0; idle < 20;) {
+        int64_t timeout = next(m) % 128 == 0 ? (int64_t)(next(m) % 3) : 50;
         mote_err err = mote_receive(self, timeout, &message);
         if (err == MOTE_TIMEOUT) {
             atomic_fetch_add_explicit(&g.timeouts, 1, memory_order_relaxed);
