@@ -568,7 +568,8 @@ MOTE_API mote_err mote_yield(mote_self *self);
  * handler's turn ends when it returns). May switch. */
 MOTE_API mote_err mote_reductions(mote_self *self, uint32_t reductions);
 
-/* Waits for `ms` milliseconds; never less. May switch. MOTE_ESELF, MOTE_ECONTEXT, MOTE_EARG. */
+/* Waits for `ms` milliseconds; never less. May switch. MOTE_ESELF, MOTE_ECONTEXT, MOTE_EARG,
+ * MOTE_ENOMEM, MOTE_ESTOPPED. */
 MOTE_API mote_err mote_sleep(mote_self *self, int64_t ms);
 
 /* Memory that is released when the process ends, however it does: `size` zeroed bytes, 16-aligned. NULL when out of memory.
@@ -613,7 +614,8 @@ MOTE_API mote_err mote_forward(mote_self *self, mote_pid to);
 MOTE_API mote_term mote_message(mote_self *self);
 
 /* Takes the next message. `timeout_ms`: -1 waits for ever, 0 does not wait. Gives `message`, borrowed until the next
- * receive (of any kind). May switch. MOTE_TIMEOUT, MOTE_ESELF, MOTE_ECONTEXT (in a handler), MOTE_EARG, MOTE_ESTOPPED. */
+ * receive (of any kind). May switch. MOTE_TIMEOUT, MOTE_ESELF, MOTE_ECONTEXT (in a handler), MOTE_EARG, MOTE_ESTOPPED,
+ * MOTE_ENOMEM (for the time limit). */
 MOTE_API MOTE_MUST mote_err mote_receive(mote_self *self, int64_t timeout_ms, mote_term *message);
 
 /* Takes the first message for which `wanted` is true, and leaves the others in their order. `wanted` must not call mote
@@ -661,10 +663,11 @@ enum { MOTE_READ = 1, MOTE_WRITE = 2 };
 /* Waits until a descriptor can be read or written (`events`, a sum of MOTE_READ and MOTE_WRITE). Try the call first: this
  * is for EAGAIN. The descriptor becomes non-blocking. `ready` (may be NULL) gets the events; an error or hang-up counts as
  * all of them. May switch.
- * MOTE_TIMEOUT, MOTE_ESELF, MOTE_ECONTEXT, MOTE_EARG, MOTE_EBUSY, MOTE_EOS. */
+ * MOTE_TIMEOUT, MOTE_ESELF, MOTE_ECONTEXT, MOTE_EARG, MOTE_EBUSY, MOTE_EOS, MOTE_ENOMEM, MOTE_ESTOPPED. */
 MOTE_API MOTE_MUST mote_err mote_fd_wait(mote_self *self, int fd, int events, int64_t timeout_ms, int *ready);
 
-/* The same for handlers: never waits; {mote_fd, Ref, Events} comes once as a message. Gives `ref`. */
+/* The same for handlers: never waits; {mote_fd, Ref, Events} comes once as a message. Gives `ref`.
+ * MOTE_ESELF, MOTE_ECONTEXT (in a clean-up), MOTE_EARG, MOTE_EBUSY, MOTE_EOS, MOTE_ENOMEM. */
 MOTE_API MOTE_MUST mote_err mote_fd_arm(mote_self *self, int fd, int events, mote_ref *ref);
 
 /* Takes back mote_fd_arm(): no message comes after this, except one that is already in the mailbox. Call it before closing the
@@ -691,7 +694,7 @@ typedef struct mote_process_info {
 
 /* What is known of a process. The question is a signal: it is answered after everything this process has sent before, and
  * only when the other process waits, yields or handles a message. May switch. MOTE_ENOPROC, MOTE_ESELF, MOTE_ECONTEXT (a
- * handler asking of another process), MOTE_TIMEOUT. As erlang:process_info. */
+ * handler asking of another process), MOTE_TIMEOUT, MOTE_ENOMEM, MOTE_ESTOPPED. As erlang:process_info. */
 MOTE_API MOTE_MUST mote_err mote_process_info_get(mote_self *self, mote_pid pid, int64_t timeout_ms, mote_process_info *info);
 
 /* The processes alive: up to `capacity` pids into `pids`, their number into `count` (may exceed capacity). Those that start
