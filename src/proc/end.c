@@ -15,27 +15,15 @@ static void run_cleanups(struct mt_proc *p, uint64_t reason) {
         mt_cache_free(cache, c, sizeof *c);
     }
     const mote_handler *h = p->task.kind == MT_HANDLER ? p->code.handler : NULL;
-    if (h && h->stop && (p->flags & MT_PF_INITED)) h->stop(mt_as_self(p), (mote_term){reason}, p->state);
+    if (h && h->stop && p->task.started) h->stop(mt_as_self(p), (mote_term){reason}, p->state);
 }
 
-/* Frees a message nobody will read, or answers a control signal. */
+/* A signal the process will not see: what it had of it is undone, then it is as with one that never reached it. */
 static void discard(struct mt_proc *p, struct mt_sig *sig) {
-    struct mt_sched *s = p->task.sched;
-    if (sig->kind == MT_SIG_MESSAGE) {
-        if (!(sig->flags & MT_SIG_UNSENT)) mt_count(&s->dead, 1);
-        if (p->flags & MT_PF_BOUNDED) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
-        mt_sig_free(&s->cache, sig);
-    } else if (sig->kind == MT_SIG_SUSPEND) {
-        sig->kind = MT_SIG_RESUME;
-        mt_deliver(s, sig->heap[0], sig);
-    } else if (sig->kind == MT_SIG_INFO) {
-        mt_info_answer(s, NULL, sig);
-    } else if (sig->kind == MT_SIG_FD) {
-        mt_sig_free(&s->cache, mt_fd_forget(p, sig));
-    } else {
-        if (sig->kind == MT_SIG_TIMEOUT) p->flags &= ~(uint32_t)MT_PF_ARMED;
-        mt_sig_free(&s->cache, sig);
-    }
+    if (sig->kind == MT_SIG_MESSAGE && (p->flags & MT_PF_BOUNDED)) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
+    if (sig->kind == MT_SIG_FD) mt_fd_forget(p, sig);
+    if (sig->kind == MT_SIG_TIMEOUT) p->flags &= ~(uint32_t)MT_PF_ARMED;
+    mt_bury_letter(p->task.sched, sig);
 }
 
 static void discard_all(struct mt_proc *p, struct mt_sig *oldest) {

@@ -17,7 +17,7 @@
 
 #define MT_IN_WAITING 1u /* it sleeps: who pushes clears this and wakes it */
 #define MT_IN_CLOSED 2u  /* it has ended, or the slot is free */
-#define MT_IN_BOUNDED 4u /* its mailbox has a limit: messages go through mt_deliver_bounded() */
+#define MT_IN_BOUNDED 4u /* its mailbox has a limit: messages go through to_bounded() in send.c */
 #define MT_IN_KILLED 8u  /* the runtime stops: it shall end; takes no memory, as a signal would */
 #define MT_IN_STATE 15u
 #define MT_COUNT_MAX 0x3fffffffu /* the largest mailbox limit */
@@ -60,8 +60,6 @@ struct mt_frag {
 enum mt_proc_flags {
     MT_PF_EXITING = 1,  /* an exit signal was applied: it ends at once */
     MT_PF_ENDING = 4,   /* clean-ups run: it must not wait or receive */
-    MT_PF_INITED = 8,   /* the handler's init has run */
-    MT_PF_CALLBACK = 16, /* a handler's callback runs */
     MT_PF_DONE = 32,     /* a blocking call has returned */
     MT_PF_ARMED = 64,    /* its alarm is in a wheel */
     MT_PF_BOUNDED = 128  /* as MT_IN_BOUNDED */
@@ -276,6 +274,10 @@ static inline enum mt_push mt_push(struct mt_proc *p, uint64_t serial, struct mt
 bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
 /* The same for what a timer sends: a mailbox's limit counts, but nobody stands still. */
 void mt_deliver_timer(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
+/* Lets the sender of a SUSPEND go on. Takes the signal, which goes back to it. */
+void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend);
+/* A signal that nobody will receive: counted, or answered, or freed. Takes. */
+void mt_bury_letter(struct mt_sched *s, struct mt_sig *sig);
 /* Sends a message from a process, with its receiver's policy; may switch. Takes it. */
 mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig);
 /* Whether a receiver's policy makes it stand still. */
@@ -330,6 +332,10 @@ static inline void mt_after(struct mt_sched *s) {
 
 mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *options, mote_term arg, mote_pid *pid);
 mote_err mt_more(struct mt_proc *p);
+#define MT_STACK_MIN ((size_t)16 << 10) /* bytes, of what users may ask for */
+#define MT_STACK_MAX ((size_t)1 << 30)
+/* The fields of a slot just taken as those of a new process that has nothing yet; `code` is not set. */
+void mt_reset(struct mt_proc *p, struct mt_sched *s, enum mt_task_kind kind);
 void mt_entry(void);
 void mt_no_stack(struct mt_sched *s, struct mt_task *task);
 size_t mt_task_stack_size(struct mt_task *task);

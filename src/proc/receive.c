@@ -22,8 +22,7 @@ static void apply_suspend(struct mt_proc *self, struct mt_sig *sig) {
         self->more->suspended = sig;
         return;
     }
-    sig->kind = MT_SIG_RESUME;
-    mt_deliver(self->task.sched, sig->heap[0], sig);
+    mt_resume_sender(self->task.sched, sig);
 }
 
 /* Applies one control signal (P4); gives the message it became, if it did. Takes. */
@@ -117,8 +116,7 @@ void mt_resume_senders(struct mt_proc *self) {
     while (self->more->suspended) {
         struct mt_sig *sig = self->more->suspended;
         self->more->suspended = sig->next;
-        sig->kind = MT_SIG_RESUME;
-        mt_deliver(self->task.sched, sig->heap[0], sig);
+        mt_resume_sender(self->task.sched, sig);
     }
 }
 
@@ -189,11 +187,7 @@ mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns) {
         return wait_thread(self, deadline_ns);
     }
     MT_ASSERT(self->task.kind == MT_STRAIGHT && !(self->flags & MT_PF_ENDING));
-    mote_err err = deadline_ns == MT_NEVER ? MOTE_OK : mt_ensure_alarm(self, deadline_ns);
-    if (err) return err;
-    mt_sched_leave(self->task.sched, &self->task, MT_HOW_WAIT);
-    mt_after(self->task.sched);
-    return MOTE_OK;
+    return mt_wait_inline(self, deadline_ns, true);
 }
 
 mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message) {
@@ -224,9 +218,7 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
 static void first_turn(struct mt_proc *p) {
     const mote_handler *h = p->code.handler;
     p->task.started = 1;
-    p->flags |= MT_PF_INITED | MT_PF_CALLBACK;
     if (h->init) h->init(mt_as_self(p), (mote_term){p->arg}, p->state);
-    p->flags &= ~(uint32_t)MT_PF_CALLBACK;
     mt_free_arg(p);
     mt_drop_scratch(p);
 }
@@ -241,7 +233,7 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
     struct mt_proc *p = mt_task_proc(task);
     const mote_handler *h = p->code.handler;
     int32_t budget = task->budget;
-    if (mt_unlikely(!(p->flags & MT_PF_INITED))) first_turn(p);
+    if (mt_unlikely(!task->started)) first_turn(p);
     mt_fetch(p); /* once a turn, so that signals are heard however long the queue is */
     for (;;) {
         if (!p->queue || mt_unlikely(p->suspensions)) mt_fetch(p);
@@ -252,9 +244,7 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
             continue;
         }
         mt_take(p, &p->queue);
-        p->flags |= MT_PF_CALLBACK;
         h->handle(mt_as_self(p), (mote_term){p->current->root}, p->state);
-        p->flags &= ~(uint32_t)MT_PF_CALLBACK;
         mt_drop_current(p);
         if (mt_unlikely(--task->budget <= 0)) break;
     }

@@ -147,7 +147,7 @@ static mote_err set_options(mote_runtime *rt, const mote_options *options) {
     if (!o->processes_max) o->processes_max = PROCESSES_MAX;
     if (!o->blocking_max) o->blocking_max = BLOCKING_DEFAULT;
     if (o->schedulers >= MT_SCHEDS_MAX || o->processes_max > PROCESSES_MAX || o->blocking_max > 4096) return MOTE_ELIMIT;
-    if (o->stack_size < ((size_t)16 << 10) || o->stack_size > ((size_t)1 << 30)) return MOTE_ELIMIT;
+    if (o->stack_size < MT_STACK_MIN || o->stack_size > MT_STACK_MAX) return MOTE_ELIMIT;
     o->stack_size = (o->stack_size + page - 1) / page * page;
     int64_t batch = (int64_t)(o->processes_max / (32u * o->schedulers));
     rt->quota_batch = batch < 1 ? 1 : batch > 64 ? 64 : batch;
@@ -324,22 +324,6 @@ static void add_attached(mote_runtime *rt, struct mt_attached *a) {
     mt_lock_drop(&rt->mu);
 }
 
-static void reset_thread(struct mt_proc *p, struct mt_sched *s) {
-    memset(&p->task, 0, sizeof p->task);
-    p->task.sched = s;
-    p->task.kind = MT_THREAD;
-    p->task.budget = MT_TURN;
-    p->code.body = NULL;
-    p->current = p->queue = p->arg_sig = NULL;
-    p->queue_end = p->mark_at = &p->queue;
-    p->mark = 0;
-    p->flags = p->queued = p->suspensions = 0;
-    p->state = NULL;
-    p->scratch = NULL;
-    p->more = NULL;
-    p->reductions = 0;
-}
-
 mote_err mt_attach(mote_runtime *rt, struct mt_proc **self) {
     struct mt_sched *s = NULL;
     struct mt_proc *p = NULL;
@@ -350,7 +334,9 @@ mote_err mt_attach(mote_runtime *rt, struct mt_proc **self) {
     if (!a) return err;
     if ((err = mt_sched_new(&rt->cluster, rt->stacks, MT_SCHEDS_MAX, true, &s))) goto fail;
     if ((err = mt_table_take(rt, s, &p))) goto fail;
-    reset_thread(p, s);
+    mt_reset(p, s, MT_THREAD);
+    p->task.budget = MT_TURN;
+    p->code.body = NULL;
     a->proc = p;
     a->thread = pthread_self();
     add_attached(rt, a);

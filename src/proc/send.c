@@ -6,16 +6,19 @@
 
 #define COST_QUEUED 32 /* reductions for a message that lands behind others: senders that outrun a receiver yield */
 
-static void bury_letter(struct mt_sched *s, struct mt_sig *sig) {
+void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend) {
+    suspend->kind = MT_SIG_RESUME;
+    mt_deliver(s, suspend->heap[0], suspend);
+}
+
+void mt_bury_letter(struct mt_sched *s, struct mt_sig *sig) {
     if (sig->kind == MT_SIG_MESSAGE && !(sig->flags & MT_SIG_UNSENT)) mt_count(&s->dead, 1);
-    if (sig->kind == MT_SIG_INFO) {
+    if (sig->kind == MT_SIG_INFO)
         mt_info_answer(s, NULL, sig);
-    } else if (sig->kind == MT_SIG_SUSPEND) {
-        sig->kind = MT_SIG_RESUME;
-        mt_deliver(s, sig->heap[0], sig);
-    } else {
+    else if (sig->kind == MT_SIG_SUSPEND)
+        mt_resume_sender(s, sig);
+    else
         mt_sig_free(&s->cache, sig);
-    }
 }
 
 /* `counts`: it has its place in the receiver's `count`, to be given back when that is dead. */
@@ -26,7 +29,7 @@ static bool push_or_bury(struct mt_sched *s, struct mt_proc *p, uint64_t pid, st
         return true;
     }
     if (counts) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
-    bury_letter(s, sig);
+    mt_bury_letter(s, sig);
     return false;
 }
 
@@ -37,7 +40,7 @@ static inline bool is_bounded(struct mt_proc *p) {
 bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
     if (mt_unlikely(!p)) {
-        bury_letter(s, sig);
+        mt_bury_letter(s, sig);
         return false;
     }
     bool counts = sig->kind == MT_SIG_MESSAGE && is_bounded(p);
@@ -46,7 +49,7 @@ bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
 }
 
 /* More than half of its own mailbox is full: senders may stand still for it, so it must not stand still itself, or a circle of them would
- * stand for ever. The same half decides when they go on, see resume_senders(). */
+ * stand for ever. The same half decides when they go on, see mt_resume_senders(). */
 static bool is_awaited(struct mt_proc *p) {
     if (!(p->flags & MT_PF_BOUNDED)) return false;
     return atomic_load_explicit(&p->count, memory_order_relaxed) > mt_mailbox_max(p) / 2;
@@ -104,7 +107,7 @@ static mote_err to_bounded(struct mt_sched *s, struct mt_proc *p, uint64_t pid, 
         return MOTE_OK;
     }
     if (mt_serial(p) != mt_pid_serial(pid)) {
-        bury_letter(s, sig);
+        mt_bury_letter(s, sig);
         return MOTE_OK;
     }
     if (take_place(p, limit)) {
@@ -133,7 +136,7 @@ mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     int32_t cost = 1;
     mt_count(&s->sent, 1);
     if (mt_unlikely(!p)) {
-        bury_letter(s, sig);
+        mt_bury_letter(s, sig);
         return MOTE_OK;
     }
     if (mt_unlikely(is_bounded(p))) {
@@ -149,7 +152,7 @@ mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     else if (pushed == MT_PUSH_QUEUED)
         cost = COST_QUEUED;
     else if (mt_unlikely(pushed == MT_PUSH_DEAD))
-        bury_letter(s, sig);
+        mt_bury_letter(s, sig);
     if (mt_unlikely((self->task.budget -= cost) <= 0)) mt_turn_over(self);
     return MOTE_OK;
 }

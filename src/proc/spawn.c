@@ -4,8 +4,6 @@
 #include "proc/proc.h"
 
 #define COST_SPAWN 20 /* reductions */
-#define STACK_MIN ((size_t)16 << 10)
-#define STACK_MAX ((size_t)1 << 30)
 #define STATE_MAX ((size_t)1 << 30)
 
 mote_err mt_more(struct mt_proc *p) {
@@ -27,22 +25,17 @@ static mote_err check(mote_runtime *rt, const mote_spawn_options *o, mote_term a
     if (!o->body == !o->handler || arg.word == 0) return arg.word == 0 ? MOTE_ETERM : MOTE_EARG;
     if (o->handler && (!o->handler->handle || o->stack_size)) return MOTE_EARG;
     if (o->handler && o->handler->state_size > STATE_MAX) return MOTE_ELIMIT;
-    if (o->stack_size && (o->stack_size < STACK_MIN || o->stack_size > STACK_MAX)) return MOTE_ELIMIT;
+    if (o->stack_size && (o->stack_size < MT_STACK_MIN || o->stack_size > MT_STACK_MAX)) return MOTE_ELIMIT;
     if (o->mailbox_max > MT_COUNT_MAX) return MOTE_ELIMIT;
     if (o->name && strlen(o->name) >= sizeof ((struct mt_more *)0)->name) return MOTE_ELIMIT;
     if (o->policy > MOTE_END || o->priority > MOTE_LOW) return MOTE_EARG;
     return atomic_load_explicit(&rt->stopped, memory_order_relaxed) ? MOTE_ESTOPPED : MOTE_OK;
 }
 
-static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_options *o) {
+void mt_reset(struct mt_proc *p, struct mt_sched *s, enum mt_task_kind kind) {
     memset(&p->task, 0, sizeof p->task);
     p->task.sched = s;
-    p->task.kind = o->handler ? MT_HANDLER : MT_STRAIGHT;
-    p->task.priority = (uint8_t)o->priority;
-    if (o->handler)
-        p->code.handler = o->handler;
-    else
-        p->code.body = o->body;
+    p->task.kind = (uint8_t)kind;
     p->current = p->queue = p->arg_sig = NULL;
     p->queue_end = p->mark_at = &p->queue;
     p->mark = 0;
@@ -51,6 +44,15 @@ static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_option
     p->scratch = NULL;
     p->more = NULL;
     p->reductions = 0;
+}
+
+static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_options *o) {
+    mt_reset(p, s, o->handler ? MT_HANDLER : MT_STRAIGHT);
+    p->task.priority = (uint8_t)o->priority;
+    if (o->handler)
+        p->code.handler = o->handler;
+    else
+        p->code.body = o->body;
 }
 
 /* What only some processes have: a name, a limit, a stack of another size. */
@@ -106,7 +108,6 @@ static void undo(mote_runtime *rt, struct mt_proc *p) {
 static void publish(struct mt_sched *s, struct mt_proc *p) {
     uint64_t bounded = p->flags & MT_PF_BOUNDED ? MT_IN_BOUNDED : 0;
     if (p->task.kind == MT_HANDLER && !p->code.handler->init) {
-        p->flags |= MT_PF_INITED;
         p->task.started = 1;
         mt_free_arg(p);
         mt_pair_set(&p->inbox, bounded | MT_IN_WAITING, mt_serial(p));

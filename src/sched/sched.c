@@ -289,13 +289,13 @@ struct mt_task *mt_sched_pick_slow(struct mt_sched *s) {
     return mt_ring_pop(&s->rings[MOTE_LOW]);
 }
 
-static void look_at_descriptors(struct mt_sched *s, uint64_t now) {
+void mt_sched_look_at_descriptors(struct mt_sched *s) {
     struct mt_poll_event events[BATCH];
     struct mt_poll *poll = s->cluster->poll;
-    s->polled_ns = now;
     if (!mt_poll_armed(poll) || !mt_poll_enter(poll)) return;
     size_t n = mt_poll_run(poll, 0, events, BATCH);
     mt_poll_leave(poll);
+    if (s->outside) mt_cluster_notify(s->cluster); /* the watchdog's: who fell asleep meanwhile found the role taken */
     if (n) s->cluster->ops->ready(s, events, n);
 }
 
@@ -303,7 +303,9 @@ static void do_duty(struct mt_sched *s) {
     uint64_t now = mt_os_now_ns();
     s->duty = false;
     if (now >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed)) s->cluster->ops->expire(s, s, now);
-    if (now - s->polled_ns > POLL_EVERY_NS) look_at_descriptors(s, now);
+    if (now - s->polled_ns <= POLL_EVERY_NS) return;
+    s->polled_ns = now;
+    mt_sched_look_at_descriptors(s);
 }
 
 /* Looks everywhere for a while before sleeping is worth it. */

@@ -36,7 +36,7 @@ struct mt_task {
     uint8_t kind;              /* const: enum mt_task_kind */
     uint8_t priority;          /* const: enum mote_priority */
     uint8_t own_stack;         /* const: its stack is not of the standard size */
-    uint8_t started;           /* owner */
+    uint8_t started;           /* owner: it has a context, or its init has been called (or it has none) */
     int32_t budget;            /* owner: reductions left in this turn */
 };
 
@@ -145,6 +145,8 @@ void mt_sched_wake(struct mt_sched *sched, struct mt_task *task);
 void mt_sched_push(struct mt_sched *sched, struct mt_task *task);
 /* Wakes an idle scheduler if there is one and none is searching. */
 void mt_cluster_notify(struct mt_cluster *cluster);
+/* Hands ready descriptors to the process layer, if there are any and nobody else looks at them. */
+void mt_sched_look_at_descriptors(struct mt_sched *sched);
 /* Wakes one scheduler if it sleeps (it shall look at its wheel or at descriptors). */
 void mt_sched_kick(struct mt_sched *sched);
 

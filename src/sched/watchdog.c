@@ -6,7 +6,6 @@
 #define TRIM_NS ((uint64_t)1000000000)
 #define TRIM_KEEP ((size_t)4 << 20)
 #define QUIET_NS ((uint64_t)2000000000) /* after so long without a turn anywhere the watchdog sleeps without limit */
-#define EVENTS 64u
 #define STUCK_NS ((uint64_t)MT_STUCK_MS * 1000000)
 
 /* What it remembers of a scheduler between ticks. */
@@ -81,17 +80,6 @@ static bool look_at(struct watchdog *w, unsigned i, uint64_t now) {
     return true;
 }
 
-/* Descriptors when every scheduler is busy with one turn. */
-static void look_at_descriptors(struct watchdog *w) {
-    struct mt_poll_event events[EVENTS];
-    struct mt_poll *poll = w->cluster->poll;
-    if (!mt_poll_armed(poll) || !mt_poll_enter(poll)) return;
-    size_t n = mt_poll_run(poll, 0, events, EVENTS);
-    mt_poll_leave(poll);
-    mt_cluster_notify(w->cluster); /* who fell asleep meanwhile found the role taken */
-    if (n) w->cluster->ops->ready(w->own, events, n);
-}
-
 /* Sleeps a tick; longer when nothing happens; without limit (watch_word 2: a scheduler that leaves its sleep ends ours) after a quiet
  * while in which memory was given back. */
 static void rest(struct watchdog *w, uint64_t now) {
@@ -115,7 +103,7 @@ static void *watch(void *arg) {
         bool changed = false;
         for (unsigned i = 0; i < c->count; i++) changed |= look_at(w, i, now);
         if (changed) w->changed_ns = now;
-        if (changed) look_at_descriptors(w);
+        if (changed) mt_sched_look_at_descriptors(w->own); /* when every scheduler is busy with one turn */
         if (now - w->trimmed_ns > TRIM_NS) {
             w->trimmed_ns = now;
             if (mt_depot_free_bytes(c->depot) > TRIM_KEEP) mt_depot_trim(c->depot, TRIM_KEEP);
