@@ -28,6 +28,9 @@
 #ifndef MT_GUARD_ADVICE /* a test sets it to an advice that no kernel knows */
 #define MT_GUARD_ADVICE 102 /* MADV_GUARD_INSTALL, Linux 6.13 */
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
@@ -255,6 +258,11 @@ void mt_os_unmap(void *p, size_t size) {
     if (munmap(p, size) == 0) return;
     MT_ASSERT(errno == ENOMEM); /* a hole would exceed the map limit: keep the addresses, give the memory back */
     mt_os_decommit(p, size);
+}
+
+void mt_os_populate(void *p, size_t size) {
+    size_t head = (uintptr_t)p & (mt_os_page_size() - 1);
+    madvise((char *)p - head, size + head, MADV_POPULATE_WRITE); /* refused before Linux 5.14: the pages come when they are touched */
 }
 
 void mt_os_decommit(void *p, size_t size) {

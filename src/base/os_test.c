@@ -49,6 +49,18 @@ static void maps(void) {
     mt_os_unmap(p, size);
 }
 
+static void populates(void) {
+    size_t size = 8 * MIB, page = mt_os_page_size();
+    char *p = mt_os_map(size);
+    CHECK(p);
+    mt_os_populate(p + 100, size - 100 - page); /* on any kernel: the bytes are as they were */
+    for (size_t i = 0; i < size; i += page) CHECK(p[i] == 0);
+    p[7] = 1;
+    mt_os_populate(p, page);
+    CHECK(p[7] == 1);
+    mt_os_unmap(p, size);
+}
+
 static void maps_more_than_there_is(void) {
     char *p = mt_os_map(TOOLS ? MIB : (size_t)1 << 40); /* not counted against limits */
     CHECK(p);
@@ -361,7 +373,7 @@ static void one_thread_sees_it(void) {}
 int main(int argc, char **argv) {
     return check_main(
         argc, argv,
-        (struct check_test[]){TEST(blocks), TEST(maps), TEST(maps_more_than_there_is), TEST(guards), TEST(a_guard_faults),
+        (struct check_test[]){TEST(blocks), TEST(maps), TEST(populates), TEST(maps_more_than_there_is), TEST(guards), TEST(a_guard_faults),
                               TEST(clocks_and_random), TEST(cores_follow_affinity), TEST(futex_waits_as_long_as_said),
                               TEST(futex_wakes), TEST(threads_block_signals), TEST(log_escapes), TEST(log_cuts),
                               TEST(log_never_waits), TEST(log_survives_a_closed_pipe), TEST(a_failed_assert_says_where),

@@ -271,11 +271,13 @@ static uint32_t fetch(struct class_depot *d, uint32_t class, struct mt_block **l
     char *first = NULL;
     mt_lock_take(&d->lock);
     uint32_t count = take_locked(d, list), cut = count ? 0 : cut_locked(d, &first);
+    bool grows = d->spans;
     mt_lock_drop(&d->lock);
     if (count) return count;
     if (!cut) {
         struct span *span = span_new(class);
         if (!span) return 0;
+        if (grows) mt_os_populate(span, MT_SPAN); /* the first one is touched as it is needed, for small programs */
         mt_lock_take(&d->lock);
         span_link_locked(d, span);
         cut = cut_locked(d, &first);

@@ -6,8 +6,8 @@
 
 #include "proc/proc.h"
 
-#define CHUNK 256u
-#define CHUNKS_MAX 65536u
+#define CHUNK 1024u
+#define CHUNKS_MAX 16384u
 #define SLOT_BITS 24
 #define GENERATION_BITS 28
 #define GENERATION_MAX (((uint64_t)1 << GENERATION_BITS) - 1)
@@ -25,6 +25,7 @@ struct alarm {
 struct alarms {
     struct alarm **chunks;
     uint32_t chunk_count;
+    uint32_t cut; /* slots from here on were never used */
     uint32_t oldest_free, newest_free; /* index + 1: first in, first out, so that generations last */
 };
 
@@ -51,25 +52,31 @@ static void free_slot(struct alarms *as, struct alarm *a) {
     as->newest_free = a->index + 1;
 }
 
+static size_t chunk_bytes(void) {
+    size_t page = mt_os_page_size();
+    return (CHUNK * sizeof(struct alarm) + page - 1) / page * page;
+}
+
 static mote_err grow(struct alarms *as) {
     if (as->chunk_count == CHUNKS_MAX) return MOTE_ELIMIT;
-    struct alarm *chunk = mt_os_alloc_zero(CHUNK * sizeof *chunk);
-    if (!chunk) return MOTE_ENOMEM;
     if ((as->chunk_count & (as->chunk_count - 1)) == 0) {
         struct alarm **bigger = mt_os_realloc(as->chunks, (as->chunk_count ? 2 * as->chunk_count : 1) * sizeof(struct alarm *));
-        if (!bigger) {
-            mt_os_free(chunk);
-            return MOTE_ENOMEM;
-        }
+        if (!bigger) return MOTE_ENOMEM;
         as->chunks = bigger;
     }
-    as->chunks[as->chunk_count] = chunk;
-    for (uint32_t i = 0; i < CHUNK; i++) {
-        chunk[i].index = as->chunk_count * CHUNK + i;
-        chunk[i].generation = 0;
-    }
-    as->chunk_count++;
-    for (uint32_t i = 0; i < CHUNK; i++) free_slot(as, &chunk[i]);
+    struct alarm *chunk = mt_os_map(chunk_bytes());
+    if (!chunk) return MOTE_ENOMEM;
+    if (as->chunk_count) mt_os_populate(chunk, chunk_bytes()); /* the first one is touched as it is needed, for small programs */
+    as->chunks[as->chunk_count++] = chunk;
+    return MOTE_OK;
+}
+
+/* A slot that was never used. */
+static mote_err cut_slot(struct alarms *as, struct alarm **alarm) {
+    mote_err err = as->cut < as->chunk_count * CHUNK ? MOTE_OK : grow(as);
+    if (err) return err;
+    *alarm = at(as, as->cut);
+    (*alarm)->index = as->cut++;
     return MOTE_OK;
 }
 
@@ -79,8 +86,7 @@ static mote_err take_slot_locked(struct mt_sched *s, struct alarm **alarm) {
         if (!(as = mt_os_alloc_zero(sizeof *as))) return MOTE_ENOMEM;
         s->alarms = as;
     }
-    mote_err err = as->oldest_free ? MOTE_OK : grow(as);
-    if (err) return err;
+    if (!as->oldest_free) return cut_slot(as, alarm);
     struct alarm *a = at(as, as->oldest_free - 1);
     as->oldest_free = a->next_free;
     if (!as->oldest_free) as->newest_free = 0;
@@ -190,11 +196,9 @@ void mt_alarm_expire(struct mt_sched *s, struct mt_sched *whose, uint64_t now_ns
 void mt_alarms_free(struct mt_sched *whose, struct mt_cache *cache) {
     struct alarms *as = whose->alarms;
     if (!as) return;
-    for (uint32_t i = 0; i < as->chunk_count; i++) {
-        for (uint32_t k = 0; k < CHUNK; k++)
-            if (as->chunks[i][k].sig) mt_sig_free(cache, as->chunks[i][k].sig);
-        mt_os_free(as->chunks[i]);
-    }
+    for (uint32_t i = 0; i < as->cut; i++)
+        if (at(as, i)->sig) mt_sig_free(cache, at(as, i)->sig);
+    for (uint32_t i = 0; i < as->chunk_count; i++) mt_os_unmap(as->chunks[i], chunk_bytes());
     mt_os_free(as->chunks);
     mt_os_free(as);
     whose->alarms = NULL;

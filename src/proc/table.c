@@ -10,6 +10,7 @@ enum { FULL, OWNED, LISTED };
 #define LIST_AT (MT_CHUNK_SLOTS / 4)
 #define WHOLE_KEEP 4u /* chunks without a process that keep their memory */
 #define SERIAL_MAX (((uint64_t)1 << MT_PID_SERIAL_BITS) - 1)
+#define POPULATE 256u /* slots whose memory is fetched together, but for a runtime's first ones */
 #define SLOTS_BYTES (MT_CHUNK_SLOTS * sizeof(struct mt_proc))
 
 static size_t directory_bytes(const struct mt_table *t) {
@@ -129,6 +130,7 @@ static struct mt_proc *pop(struct mt_chunk *c) {
         c->local = p->queued;
     } else if (c->touched < MT_CHUNK_SLOTS) {
         p = &c->slots[c->touched];
+        if (c->touched % POPULATE == 0 && (c->first || c->touched)) mt_os_populate(p, POPULATE * sizeof *p);
         p->index = c->first + c->touched++;
         mt_pair_set(&p->inbox, MT_IN_CLOSED, c->serial_base);
     } else {
