@@ -100,6 +100,10 @@ void run_selrecv(mote_self *self, const struct bench *bench);
 void run_bigbin(mote_self *self, const struct bench *bench);
 void run_pairs(mote_self *self, const struct bench *bench);
 
+/* failures.c */
+void run_monitor(mote_self *self, const struct bench *bench);
+void run_linkfan(mote_self *self, const struct bench *bench);
+
 /* processes.c */
 void run_boot(mote_self *self, const struct bench *bench);
 void run_spawn(mote_self *self, const struct bench *bench);

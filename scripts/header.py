@@ -107,7 +107,7 @@ def items(path=HEADER):
             pass
         else:
             item, i = read_item(lines, i)
-            if item:
+            if item and item.name not in [one.name for one in found]: # a macro may wrap the function of its name
                 item.comment, item.section, item.preamble = pending or "", section, preamble
                 leader = leader or item
                 item.leader = leader

@@ -11,6 +11,7 @@
 #define MAIN_STACK ((size_t)1 << 20)
 #define EX_SOFTWARE 70
 #define COST_TIMER 5 /* reductions */
+#define COST_SIGNAL 4
 
 /* NULL, or a thread whose runtime has stopped. */
 static inline mote_err check_self(const mote_self *self) {
@@ -53,7 +54,7 @@ struct first {
 
 static void first_ended(void *context) {
     struct first *f = context;
-    if (!f->returned) {
+    if (!f->returned && mt_is_planned(f->process->arg)) { /* others have a death certificate */
         char reason[300];
         mote_term_print((mote_term){f->process->arg}, reason, sizeof reason);
         mt_log(mt_runtime(f->process), MOTE_LOG_ERROR, "the first process ended before its function returned: %s", reason);
@@ -68,6 +69,7 @@ static void first_process(mote_self *self, mote_term arg) {
     if (mote_uint_get(arg, &address)) return;
     f = (struct first *)(uintptr_t)address;
     f->process = mt_self(self);
+    atomic_store(&mt_runtime(f->process)->leader, mt_proc_pid(f->process));
     f->code = 1;
     while (!atomic_load(&f->alone)) mt_os_futex_wait(&f->alone, 0, MT_NEVER);
     if (mote_cleanup_add(self, first_ended, f)) {
@@ -169,22 +171,67 @@ static __attribute__((noreturn)) void misuse(const char *what) {
 
 void mote_exit(mote_self *self, mote_term reason) {
     struct mt_proc *p = mt_self(self);
-    struct mt_sig *holder = NULL;
+    struct mt_reason why = {MT_WORD_OF(system_limit), NULL};
     if (!p) misuse("called outside a process (self is NULL)");
     if (p->task.kind == MT_THREAD) misuse("called in an attached thread; use mote_detach()");
     if (p->flags & MT_PF_ENDING) misuse("called by a clean-up or stop callback of a process that ends already");
-    mote_err err = mt_sig_of_term(mt_cache_of(p), MT_SIG_EXIT, reason, p->current, &holder);
-    if (err) mt_end(p, err == MOTE_ETERM ? MT_WORD_OF(badarg) : MT_WORD_OF(system_limit), NULL);
-    mt_end(p, holder->root, holder);
+    if (mt_reason_of(reason, p->current, &why) == MOTE_ETERM) why.word = MT_WORD_OF(badarg);
+    mt_end(p, why);
 }
 
-mote_err mote_exit_send(mote_self *self, mote_pid pid, mote_term reason) {
+void mote_error_at(mote_self *self, const char *file, int line, mote_term what) {
+    mote_term reason = MOTE_TERM_NONE;
+    mote_arena *arena = mote_scratch(self);
+    if (arena && mote_build(arena, &reason, "{error, ?, {?, ?}}", what, file ? file : "?", line)) reason = mote_atom_term((mote_atom){MT_WORD_OF(error)});
+    mote_exit(self, reason.word ? reason : (mote_term){MT_WORD_OF(error)});
+}
+
+void mote_assertion_failed(mote_self *self, const char *file, int line, const char *condition) {
+    mote_term what = {MT_WORD_OF(assertion_failed)};
+    mote_arena *arena = mote_scratch(self);
+    if (arena && mote_build(arena, &what, "{assertion_failed, ?}", condition ? condition : "?")) what.word = MT_WORD_OF(assertion_failed);
+    mote_error_at(self, file, line, what);
+}
+
+void mote_check_at(mote_self *self, const char *file, int line, mote_err err) {
+    mote_term what = {MT_WORD_OF(mote_error)};
+    mote_arena *arena;
+    if (!err) return;
+    arena = mote_scratch(self);
+    if (arena && mote_build(arena, &what, "{mote_error, ?, ?}", mote_err_name(err), mote_err_text(err))) what.word = MT_WORD_OF(mote_error);
+    mote_error_at(self, file, line, what);
+}
+
+/* A pid, or a name's; anything else is no process. */
+static mote_err process_of(struct mt_proc *p, mote_term to, uint64_t *pid) {
+    uint64_t alias;
+    if (mt_tag(to.word) == MT_REF) return MOTE_ETERM;
+    return mt_resolve(mt_runtime(p), to.word, pid, &alias);
+}
+
+static mote_err exit_signal(struct mt_proc *p, mote_term reason, struct mt_sig **sig) {
+    struct mt_reason why;
+    mote_err err = mt_reason_of(reason, p->current, &why);
+    if (err) return err;
+    err = mt_exit_new(mt_cache_of(p), mt_proc_pid(p), &why, sig);
+    mt_reason_drop(&why);
+    return err;
+}
+
+mote_err (mote_exit_send)(mote_self *self, mote_term to, mote_term reason) {
     struct mt_sig *sig;
+    uint64_t pid;
     mote_err err = check_self(self);
     if (err) return err;
     struct mt_proc *p = mt_self(self);
-    if ((err = mt_sig_of_term(mt_cache_of(p), MT_SIG_EXIT, reason, p->current, &sig))) return err;
-    mt_deliver(p->task.sched, pid.word, sig);
+    if ((err = process_of(p, to, &pid)) || (err = exit_signal(p, reason, &sig))) return err;
+    mt_deliver(p->task.sched, pid, sig);
+    p->task.budget -= COST_SIGNAL;
+    mt_pay(p);
+    if (pid == mt_proc_pid(p) && !(p->flags & MT_PF_ENDING)) {
+        while (mt_fetch(p)) continue;
+        mt_end_if_exiting(p);
+    }
     return MOTE_OK;
 }
 
@@ -294,43 +341,79 @@ mote_err mote_blocking_start(mote_self *self, void (*call)(void *context), void 
 
 /* ------------------------------------------------------------------------------------------------- messages */
 
-mote_err mote_send_term(mote_self *self, mote_pid to, mote_term message) {
+/* Sends to what is no pid, a message that has a word of heap more if it goes through an alias. Takes the message. */
+static mote_err send_resolved(struct mt_proc *p, uint64_t pid, uint64_t alias, struct mt_sig *sig) {
+    if (alias) {
+        sig->kind = MT_SIG_ALIASED;
+        sig->heap[sig->words - 1] = alias;
+    }
+    return mt_send(p, pid, sig);
+}
+
+static mote_err send_term(mote_self *self, mote_term to, mote_term message, uint8_t flags) {
     struct mt_sig *sig;
+    uint64_t pid = to.word, alias = 0;
     mote_err err = check_self(self);
     if (mt_unlikely(err)) return err;
     struct mt_proc *p = mt_self(self);
-    if (mt_unlikely((err = mt_sig_of_term(mt_cache_of(p), MT_SIG_MESSAGE, message, p->current, &sig)))) return err;
-    return mt_send(p, to.word, sig);
+    if (mt_unlikely(mt_tag(to.word) != MT_PID) && (err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return err;
+    if (mt_unlikely((err = mt_sig_of_term(mt_cache_of(p), message, alias != 0, p->current, &sig)))) return err;
+    if (alias) sig->flags |= flags;
+    return send_resolved(p, pid, alias, sig);
+}
+
+mote_err (mote_send_term)(mote_self *self, mote_term to, mote_term message) { return send_term(self, to, message, 0); }
+mote_err (mote_send_priority)(mote_self *self, mote_term to, mote_term message) {
+    return send_term(self, to, message, MT_SIG_PRIORITY);
 }
 
 /* The signal that a site builds. */
-static inline mote_err sig_of_site(struct mt_proc *p, mote_site *site, size_t count, const mote_arg *args, struct mt_sig **sig) {
+static inline mote_err sig_of_site(struct mt_proc *p, mote_site *site, size_t count, const mote_arg *args, size_t extra,
+                                    struct mt_sig **sig) {
     const struct mt_pattern *pattern;
     mote_err err = mt_site_pattern_quick(site, &pattern);
     if (mt_unlikely(err)) return err;
-    if (!pattern->plain_word || count) return mt_sig_of_pattern(mt_cache_of(p), pattern, count, args, sig);
-    *sig = mt_sig_new(mt_cache_of(p), MT_SIG_MESSAGE, 0);
+    if (!pattern->plain_word || count) return mt_sig_of_pattern(mt_cache_of(p), pattern, count, args, extra, sig);
+    *sig = mt_sig_new(mt_cache_of(p), MT_SIG_MESSAGE, extra);
     if (mt_unlikely(!*sig)) return MOTE_ENOMEM;
     (*sig)->root = pattern->ops->word;
     return MOTE_OK;
 }
 
-mote_err mote_send_site(mote_self *self, mote_pid to, mote_site *site, size_t count, const mote_arg *args) {
+static __attribute__((noinline)) mote_err send_site_resolved(struct mt_proc *p, mote_term to, mote_site *site, size_t count,
+                                                             const mote_arg *args) {
+    struct mt_sig *sig;
+    uint64_t pid, alias;
+    mote_err err = mt_resolve(mt_runtime(p), to.word, &pid, &alias);
+    if (err || (err = sig_of_site(p, site, count, args, alias != 0, &sig))) return err;
+    return send_resolved(p, pid, alias, sig);
+}
+
+mote_err mote_send_site(mote_self *self, mote_term to, mote_site *site, size_t count, const mote_arg *args) {
     struct mt_sig *sig;
     mote_err err = check_self(self);
-    if (mt_unlikely(err || (err = sig_of_site(mt_self(self), site, count, args, &sig)))) return err;
+    if (mt_unlikely(err)) return err;
+    if (mt_unlikely(mt_tag(to.word) != MT_PID)) return send_site_resolved(mt_self(self), to, site, count, args);
+    if (mt_unlikely((err = sig_of_site(mt_self(self), site, count, args, 0, &sig)))) return err;
     return mt_send(mt_self(self), to.word, sig);
 }
 
-mote_err mote_forward(mote_self *self, mote_pid to) {
+mote_err (mote_forward)(mote_self *self, mote_term to) {
+    uint64_t pid, alias;
     mote_err err = check_self(self);
     if (err) return err;
     struct mt_proc *p = mt_self(self);
     struct mt_sig *sig = p->current;
     if (!sig) return MOTE_EARG;
-    sig->flags &= (uint8_t)~MT_SIG_UNSENT; /* it counts as a message of this process now */
+    if ((err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return err;
+    if (alias) { /* there is no room for the alias's word in it */
+        err = send_term(self, to, (mote_term){sig->root}, 0);
+        if (!err || err == MOTE_EFULL) mt_drop_current(p);
+        return err;
+    }
+    sig->flags &= (uint8_t)~(MT_SIG_UNSENT | MT_SIG_PRIORITY); /* it counts as a message of this process now */
     p->current = NULL;
-    return mt_send(p, to.word, sig);
+    return mt_send(p, pid, sig);
 }
 
 mote_term mote_message(mote_self *self) {
@@ -366,6 +449,26 @@ mote_err mote_receive_if(mote_self *self, int64_t timeout_ms, bool (*wanted)(mot
     return err;
 }
 
+/* What mote_receive_ref() takes. */
+static inline bool is_about(void *context, mote_term message) {
+    uint64_t ref = *(const uint64_t *)context;
+    const uint64_t *t = message.word && mt_tag(message.word) == MT_BOXED ? mt_ptr(message.word) : NULL;
+    if (!t || mt_header_kind(t[0]) != MT_TUPLE || !mt_header_words(t[0])) return false;
+    if (t[1] == ref || (mt_header_words(t[0]) > 1 && t[2] == ref)) return true;
+    return mt_tag(t[1]) == MT_CONS && mt_ptr(t[1])[0] == MT_WORD_OF(alias) && mt_ptr(t[1])[1] == ref;
+}
+
+mote_err mote_receive_ref(mote_self *self, int64_t timeout_ms, mote_ref ref, mote_term *message) {
+    mote_err err = check_waits(self, timeout_ms);
+    if (!err && !message) err = MOTE_EARG;
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    uint64_t mark = p->mark == ref.word ? ref.word : 0;
+    err = mt_receive_wanted(p, timeout_ms, mark, is_about, &ref.word);
+    if (!err) message->word = p->current->root;
+    return err;
+}
+
 struct wanted_by_pattern {
     const struct mt_pattern *pattern;
     const mote_arg *args;
@@ -387,11 +490,29 @@ mote_err mote_receive_site(mote_self *self, int64_t timeout_ms, mote_site *site,
 
 /* --------------------------------------------------------------------------------------- timers, descriptors */
 
-static mote_err start_timer(struct mt_proc *p, int64_t ms, mote_pid to, struct mt_sig *sig, mote_ref *timer) {
+/* Where a timer goes: a name is kept, to be looked up when it fires. */
+static mote_err timer_target(struct mt_proc *p, mote_term to, uint64_t *pid, uint64_t *alias, uint8_t *flags) {
+    *alias = 0;
+    *flags = MT_SIG_UNSENT;
+    *pid = to.word;
+    if (mt_likely(mt_tag(to.word) == MT_PID)) return MOTE_OK;
+    if (mt_tag(to.word) != MT_ATOM) return mt_resolve(mt_runtime(p), to.word, pid, alias);
+    if (mt_atom_counted(to.word)) mt_atom_hold(to.word);
+    *flags |= MT_SIG_NAMED;
+    return MOTE_OK;
+}
+
+static void drop_target(mote_term to) {
+    if (mt_tag(to.word) == MT_ATOM && mt_atom_counted(to.word)) mt_atom_drop(to.word);
+}
+
+static mote_err start_timer(struct mt_proc *p, int64_t ms, mote_term to, uint64_t pid, struct mt_sig *sig, mote_ref *timer) {
     uint64_t ref;
-    sig->flags |= MT_SIG_UNSENT;
-    mote_err err = mt_alarm_start(p->task.sched, mt_deadline(ms), to.word, sig, &ref);
-    if (err) mt_sig_free(mt_cache_of(p), sig);
+    mote_err err = mt_alarm_start(p->task.sched, mt_deadline(ms), pid, sig, &ref);
+    if (err) {
+        mt_sig_free(mt_cache_of(p), sig);
+        drop_target(to);
+    }
     if (!err && timer) timer->word = ref;
     if ((p->task.budget -= COST_TIMER) <= 0) mt_turn_over(p);
     return err;
@@ -402,21 +523,41 @@ static mote_err check_timer(const mote_self *self, int64_t ms) {
     return !err && (ms < 0 || ms > TIME_MAX_MS) ? MOTE_EARG : err;
 }
 
-mote_err mote_send_after_site(mote_self *self, int64_t ms, mote_pid to, mote_ref *timer, mote_site *site, size_t count,
+mote_err mote_send_after_site(mote_self *self, int64_t ms, mote_term to, mote_ref *timer, mote_site *site, size_t count,
                               const mote_arg *args) {
     struct mt_sig *sig;
-    mote_err err = check_timer(self, ms);
-    if (err || (err = sig_of_site(mt_self(self), site, count, args, &sig))) return err;
-    return start_timer(mt_self(self), ms, to, sig, timer);
-}
-
-mote_err mote_exit_after(mote_self *self, int64_t ms, mote_pid pid, mote_term reason, mote_ref *timer) {
-    struct mt_sig *sig;
+    uint64_t pid, alias;
+    uint8_t flags;
     mote_err err = check_timer(self, ms);
     if (err) return err;
     struct mt_proc *p = mt_self(self);
-    if ((err = mt_sig_of_term(mt_cache_of(p), MT_SIG_EXIT, reason, p->current, &sig))) return err;
-    return start_timer(p, ms, pid, sig, timer);
+    if ((err = timer_target(p, to, &pid, &alias, &flags))) return err;
+    if ((err = sig_of_site(p, site, count, args, alias != 0, &sig))) {
+        drop_target(to);
+        return err;
+    }
+    sig->flags |= flags;
+    if (alias) {
+        sig->kind = MT_SIG_ALIASED;
+        sig->heap[sig->words - 1] = alias;
+    }
+    return start_timer(p, ms, to, pid, sig, timer);
+}
+
+mote_err (mote_exit_after)(mote_self *self, int64_t ms, mote_term to, mote_term reason, mote_ref *timer) {
+    struct mt_sig *sig;
+    uint64_t pid, alias;
+    uint8_t flags;
+    mote_err err = check_timer(self, ms);
+    if (err || mt_tag(to.word) == MT_REF) return err ? err : MOTE_ETERM;
+    struct mt_proc *p = mt_self(self);
+    if ((err = timer_target(p, to, &pid, &alias, &flags))) return err;
+    if ((err = exit_signal(p, reason, &sig))) {
+        drop_target(to);
+        return err;
+    }
+    sig->flags |= flags;
+    return start_timer(p, ms, to, pid, sig, timer);
 }
 
 static int64_t to_ms(uint64_t ns) { return (int64_t)((ns + 999999) / 1000000); }
@@ -492,4 +633,188 @@ mote_err mote_scheduler_info_get(mote_self *self, unsigned index, mote_scheduler
     info->steals = atomic_load_explicit(&s->steals, memory_order_relaxed);
     info->parks = atomic_load_explicit(&s->parks, memory_order_relaxed);
     return MOTE_OK;
+}
+
+/* ---------------------------------------------------------------------------- links, monitors, names, aliases */
+
+mote_err mote_flag_set(mote_self *self, mote_flag flag, int64_t value, int64_t *old) {
+    mote_err err = check_self(self);
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    if (flag == MOTE_TRAP_EXIT && (value == 0 || value == 1)) {
+        if (old) *old = (p->flags & MT_PF_TRAPS) != 0;
+        p->flags = value ? p->flags | MT_PF_TRAPS : p->flags & ~(uint32_t)MT_PF_TRAPS;
+        return MOTE_OK;
+    }
+    if (flag == MOTE_PRIORITY && value >= MOTE_NORMAL && value <= MOTE_LOW) {
+        if (old) *old = p->task.priority;
+        p->task.priority = (uint8_t)value;
+        if (value != MOTE_NORMAL) atomic_store_explicit(&p->task.sched->cluster->priorities, true, memory_order_relaxed);
+        return MOTE_OK;
+    }
+    return MOTE_EARG;
+}
+
+/* After a call that sends signals: the turn may be over. */
+static mote_err paid(mote_self *self, mote_err err) {
+    if (!err) mt_pay(mt_self(self));
+    return err;
+}
+
+static mote_err check_pid(mote_self *self, mote_pid pid) {
+    mote_err err = check_self(self);
+    return !err && mt_tag(pid.word) != MT_PID ? MOTE_ETERM : err;
+}
+
+mote_err mote_link(mote_self *self, mote_pid pid) {
+    mote_err err = check_pid(self, pid);
+    if (!err) err = mt_link(mt_self(self), pid.word);
+    return paid(self, err);
+}
+
+mote_err mote_unlink(mote_self *self, mote_pid pid) {
+    mote_err err = check_pid(self, pid);
+    if (!err) err = mt_unlink(mt_self(self), pid.word);
+    return paid(self, err);
+}
+
+mote_err mote_spawn_link(mote_self *self, mote_body body, mote_term arg, mote_pid *pid) {
+    mote_spawn_options options = {.body = body, .link = true};
+    mote_err err = check_self(self);
+    return err ? err : mt_spawn(mt_self(self), &options, arg, pid);
+}
+
+mote_err mote_spawn_monitor(mote_self *self, mote_body body, mote_term arg, mote_pid *pid, mote_ref *ref) {
+    mote_spawn_options options = {.body = body, .monitor = ref};
+    mote_err err = check_self(self);
+    if (!err && !ref) err = MOTE_EARG;
+    return err ? err : mt_spawn(mt_self(self), &options, arg, pid);
+}
+
+mote_err (mote_monitor_opt)(mote_self *self, mote_term process, const mote_monitor_options *options, mote_ref *ref) {
+    static const mote_monitor_options none;
+    uint64_t pid = 0, name = 0;
+    mote_err err = check_self(self);
+    if (!err && (!ref || (options && options->alias > MOTE_ALIAS_REPLY_DEMONITOR))) err = MOTE_EARG;
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    err = process_of(p, process, &pid);
+    if (err == MOTE_ENAME) pid = 0; /* the DOWN says so */
+    else if (err) return err;
+    if (mt_tag(process.word) == MT_ATOM) name = process.word;
+    if (mt_tag(process.word) == MT_BOXED) name = mt_ptr(process.word)[1];
+    return paid(self, mt_monitor(p, pid, name, options ? options : &none, &ref->word));
+}
+
+mote_err (mote_monitor)(mote_self *self, mote_term process, mote_ref *ref) { return (mote_monitor_opt)(self, process, NULL, ref); }
+
+mote_err mote_demonitor(mote_self *self, mote_ref ref, bool flush, bool *active) {
+    bool was;
+    mote_err err = check_self(self);
+    if (!err && !(err = mt_demonitor(mt_self(self), ref.word, flush, &was)) && active) *active = was;
+    return paid(self, err);
+}
+
+mote_err mote_alias(mote_self *self, unsigned flags, mote_ref *alias) {
+    mote_err err = check_self(self);
+    if (!err && (!alias || flags > (MOTE_ALIAS_REPLY | MOTE_ALIAS_PRIORITY))) err = MOTE_EARG;
+    return err ? err : mt_alias(mt_self(self), flags, &alias->word);
+}
+
+mote_err mote_unalias(mote_self *self, mote_ref alias) {
+    mote_err err = check_self(self);
+    return err ? err : mt_unalias(mt_self(self), alias.word);
+}
+
+mote_err mote_is_alive(mote_self *self, mote_pid pid, bool *alive) {
+    mote_process_info info;
+    mote_err err = check_self(self);
+    if (!err && !alive) err = MOTE_EARG;
+    if (err) return err;
+    if (pid.word == mt_proc_pid(mt_self(self))) {
+        *alive = true;
+        return MOTE_OK;
+    }
+    struct mt_proc *p = mt_table_find(mt_runtime(mt_self(self)), pid.word);
+    uint64_t low = p ? atomic_load_explicit(&p->inbox.low, memory_order_acquire) : 0;
+    bool same = p && atomic_load_explicit(&p->inbox.high, memory_order_acquire) == mt_pid_serial(pid.word);
+    /* Gone; or it sleeps with nothing to look at: then it has seen all that was sent to it. */
+    if (!same || (low & MT_IN_CLOSED) || (low & ~(uint64_t)MT_IN_BOUNDED) == MT_IN_WAITING) {
+        *alive = same && !(low & MT_IN_CLOSED);
+        return MOTE_OK;
+    }
+    err = mote_process_info_get(self, pid, -1, &info);
+    if (err && err != MOTE_ENOPROC) return err;
+    *alive = !err;
+    return MOTE_OK;
+}
+
+mote_err mote_hibernate(mote_self *self, mote_body body, mote_term arg) {
+    struct mt_sig *sig;
+    mote_err err = check_self(self);
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    if (p->task.kind != MT_STRAIGHT || (p->flags & MT_PF_ENDING)) return MOTE_ECONTEXT;
+    if (!body) return MOTE_EARG;
+    if ((err = mt_sig_of_term(mt_cache_of(p), arg, 0, p->current, &sig))) return err;
+    mt_drop_current(p);
+    mt_free_arg(p);
+    sig->next = NULL;
+    p->arg_sig = sig;
+    p->arg = sig->root;
+    p->code.body = body;
+    mt_hibernate(p);
+}
+
+mote_err (mote_register)(mote_self *self, mote_term name, mote_pid pid) {
+    mote_err err = check_self(self);
+    return err ? err : mt_register(mt_runtime(mt_self(self)), name.word, pid.word);
+}
+
+mote_err (mote_unregister)(mote_self *self, mote_term name) {
+    mote_err err = check_self(self);
+    return err ? err : mt_unregister(mt_runtime(mt_self(self)), name.word);
+}
+
+mote_err (mote_whereis)(mote_self *self, mote_term name, mote_pid *pid) {
+    mote_err err = check_self(self);
+    if (!err && !pid) err = MOTE_EARG;
+    if (err) return err;
+    uint64_t found = mt_whereis(mt_runtime(mt_self(self)), name.word);
+    if (!found) return MOTE_ENAME;
+    pid->word = found;
+    return MOTE_OK;
+}
+
+mote_err mote_registered(mote_self *self, mote_atom *names, size_t capacity, size_t *count) {
+    mote_err err = check_self(self);
+    if (!err && (!count || (capacity && !names))) err = MOTE_EARG;
+    return err ? err : mt_registered(mt_runtime(mt_self(self)), names, capacity, count);
+}
+
+mote_err mote_group_leader(mote_self *self, mote_pid *leader) {
+    mote_err err = check_self(self);
+    if (!err && !leader) err = MOTE_EARG;
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    leader->word = p->flags & MT_PF_LED ? p->more->leader : atomic_load_explicit(&mt_runtime(p)->leader, memory_order_relaxed);
+    return MOTE_OK;
+}
+
+mote_err mote_group_leader_set(mote_self *self, mote_pid leader, mote_pid pid) {
+    mote_err err = check_pid(self, pid);
+    if (!err && mt_tag(leader.word) != MT_PID) err = MOTE_ETERM;
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    struct mt_sig *sig = mt_sig_new(mt_cache_of(p), MT_SIG_GROUP_LEADER, 0);
+    if (!sig) return MOTE_ENOMEM;
+    sig->root = leader.word;
+    mt_deliver(p->task.sched, pid.word, sig);
+    return MOTE_OK;
+}
+
+mote_err mote_deaths_to(mote_self *self, mote_pid subscriber) {
+    mote_err err = check_pid(self, subscriber);
+    if (!err) atomic_store_explicit(&mt_runtime(mt_self(self))->deaths_to, subscriber.word, memory_order_relaxed);
+    return err;
 }

@@ -26,13 +26,14 @@ static bool any(mote_term message, void *context) { return (void)message, (void)
 static void names(void) {
     static const char *const all[] = {"MOTE_OK",       "MOTE_TIMEOUT", "MOTE_NOMATCH", "MOTE_ENOMEM",   "MOTE_ETERM",  "MOTE_ERANGE",
                                       "MOTE_EPATTERN", "MOTE_EHOLE",   "MOTE_ESYNTAX", "MOTE_ESELF",    "MOTE_ECONTEXT", "MOTE_ENOPROC",
-                                      "MOTE_ESTOPPED", "MOTE_EFULL",   "MOTE_ELIMIT",  "MOTE_EARG",     "MOTE_EBUSY",  "MOTE_EOS"};
+                                      "MOTE_ESTOPPED", "MOTE_EFULL",   "MOTE_ELIMIT",  "MOTE_EARG",     "MOTE_EBUSY",  "MOTE_EOS",
+                                      "MOTE_ENAME"};
     for (int i = 0; i < (int)(sizeof all / sizeof *all); i++) {
         CHECK_STR(mote_err_name((mote_err)i), all[i]);
         CHECK(strlen(mote_err_text((mote_err)i)) > 5);
     }
-    CHECK_INT(MOTE_EOS, sizeof all / sizeof *all - 1);
-    CHECK_STR(mote_err_name((mote_err)(MOTE_EOS + 1)), "MOTE_?");
+    CHECK_INT(MOTE_ENAME, sizeof all / sizeof *all - 1);
+    CHECK_STR(mote_err_name((mote_err)(MOTE_ENAME + 1)), "MOTE_?");
     CHECK_STR(mote_err_name((mote_err)1000000), "MOTE_?");
     CHECK(mote_err_text((mote_err)1000000)[0]);
     CHECK_STR(mote_version(), MOTE_VERSION);
@@ -360,8 +361,8 @@ static int bad_messages(mote_self *self, void *context) {
     CHECK_TERM(t, "untouched");
     CHECK_INT(mote_term_type(mote_message(self)), MOTE_NONE);
     CHECK_OK(mote_send_term(self, nobody, t)); /* whom nobody hears */
-    CHECK_OK(mote_send(self, (mote_pid){0}, "x"));
-    CHECK_OK(mote_send(self, (mote_pid){UINT64_MAX}, "x"));
+    GIVES(mote_send(self, (mote_pid){0}, "x"), MOTE_ETERM);
+    GIVES(mote_send(self, (mote_pid){UINT64_MAX}, "x"), MOTE_ETERM);
     CHECK_OK(mote_exit_send(self, nobody, t));
     return 0;
 }

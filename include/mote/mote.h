@@ -53,7 +53,8 @@ typedef enum mote_err {
     MOTE_ELIMIT,
     MOTE_EARG,
     MOTE_EBUSY,
-    MOTE_EOS
+    MOTE_EOS,
+    MOTE_ENAME
 } mote_err;
 
 /* The code's name, "MOTE_ENOMEM" for MOTE_ENOMEM; "MOTE_?" for a number that is no code. Static text. */
@@ -526,6 +527,20 @@ typedef enum mote_policy {
     MOTE_END      /* the receiver ends with reason mailbox_full */
 } mote_policy;
 
+/* How long the alias of a monitor lives. */
+typedef enum mote_alias_mode {
+    MOTE_ALIAS_NONE,             /* the reference is no alias */
+    MOTE_ALIAS_EXPLICIT_UNALIAS, /* until mote_unalias() */
+    MOTE_ALIAS_DEMONITOR,        /* until the monitor is removed: by mote_demonitor() or by its DOWN */
+    MOTE_ALIAS_REPLY_DEMONITOR   /* as that, and the first message through it removes alias and monitor */
+} mote_alias_mode;
+
+typedef struct mote_monitor_options {
+    mote_alias_mode alias;
+    mote_term tag;  /* instead of 'DOWN'; MOTE_TERM_NONE: 'DOWN'. Copied */
+    bool priority;  /* the alias lets priority messages in */
+} mote_monitor_options;
+
 /* How a process is made: set `body` or `handler`; zero elsewhere is the default. */
 typedef struct mote_spawn_options {
     mote_body body;
@@ -535,6 +550,9 @@ typedef struct mote_spawn_options {
     size_t mailbox_max;          /* messages; 0: no limit */
     mote_policy policy;          /* when mailbox_max is reached */
     mote_priority priority;
+    bool link;                   /* linked with the caller from its first moment */
+    mote_ref *monitor;           /* not NULL: monitored from its first moment; gives the reference */
+    mote_monitor_options monitoring; /* of that monitor */
 } mote_spawn_options;
 
 /* Starts a straight-line process. Copies `arg`. Gives `pid` (may be NULL). Never waits.
@@ -557,9 +575,11 @@ MOTE_API mote_ref mote_ref_make(mote_self *self);
  * In an attached thread it is an error to call it: it aborts the program with a message. */
 MOTE_API MOTE_NORETURN void mote_exit(mote_self *self, mote_term reason);
 
-/* Sends an exit signal, as Erlang's exit/2: the receiver ends with `reason` (killed if it is the atom kill) when it next
- * waits or yields, a handler at the latest when its turn ends; normal is ignored, and so is any reason by attached threads. MOTE_ESELF, MOTE_ETERM, MOTE_ENOMEM. A dead pid is no error. */
-MOTE_API mote_err mote_exit_send(mote_self *self, mote_pid pid, mote_term reason);
+/* Sends an exit signal to a pid or a name, as Erlang's exit/2: the receiver ends with `reason` (killed if it is the atom kill) when it next
+ * waits or yields, a handler at the latest when its turn ends; a process that traps exits gets {'EXIT', Self, Reason} instead (not for kill); normal
+ * is ignored by others than oneself. Sent to oneself it is applied before the call returns. Attached threads are not ended.
+ * MOTE_ESELF, MOTE_ETERM (neither pid nor name), MOTE_ENAME, MOTE_ENOMEM. A dead pid is no error. */
+MOTE_API mote_err mote_exit_send(mote_self *self, mote_term to, mote_term reason);
 
 /* Lets other processes run. A no-op in handlers. May switch. MOTE_ESELF. */
 MOTE_API mote_err mote_yield(mote_self *self);
@@ -598,17 +618,34 @@ MOTE_API MOTE_MUST mote_err mote_blocking(mote_self *self, void (*call)(void *co
  * until then: the process may have ended. Gives `ref`. MOTE_ESELF, MOTE_EARG, MOTE_ENOMEM, MOTE_EOS. */
 MOTE_API MOTE_MUST mote_err mote_blocking_start(mote_self *self, void (*call)(void *context), void *context, mote_ref *ref);
 
+/* ------------------------------------------------------------------------------------------ destinations */
+
+/* Where a message may go, as a term: a pid, an alias (a reference), a name (an atom), or {Name, Node}. In C the macros take a
+ * mote_pid, mote_ref, mote_atom, mote_term, or a string that is a name; in C++ convert with mote_pid_term() and the like. */
+static inline mote_term mote_to_term(mote_term to) { return to; }
+static inline mote_term mote_to_name(const char *name) { return mote_atom_term(mote_atom_make(name)); }
+#ifndef __cplusplus
+#define MOTE_TO(to)                                                                                                   \
+    _Generic((to), mote_pid: mote_pid_term, mote_ref: mote_ref_term, mote_atom: mote_atom_term, mote_term: mote_to_term, \
+        char *: mote_to_name, const char *: mote_to_name)(to)
+#endif
+
 /* ----------------------------------------------------------------------------------------------- messages */
 
-/* Sends a copy of `message`. Never waits for the receiver, but may switch when the turn is used up or when the receiver's
- * policy is to suspend. A dead pid is no error: MOTE_OK, as in Erlang. MOTE_ESELF, MOTE_ETERM, MOTE_ENOMEM, MOTE_EFULL,
- * MOTE_ELIMIT. Signals from one process to another arrive in the order sent. */
-MOTE_API mote_err mote_send_term(mote_self *self, mote_pid to, mote_term message);
+/* Sends a copy of `message` to a pid, an alias or a name. Never waits for the receiver, but may switch when the turn is used up or when the receiver's
+ * policy is to suspend. A dead pid, a closed alias and {Name, Node} without a holder are no error: MOTE_OK, as in Erlang.
+ * MOTE_ENAME: nobody has the name. MOTE_ESELF, MOTE_ETERM, MOTE_ENOMEM, MOTE_EFULL, MOTE_ELIMIT. Signals from one process to another
+ * arrive in the order sent, by whatever address. */
+MOTE_API mote_err mote_send_term(mote_self *self, mote_term to, mote_term message);
+
+/* The same, ahead of the ordinary messages in the mailbox (behind earlier priority messages) if `to` is an alias that was made with
+ * MOTE_ALIAS_PRIORITY, so that the receiver has agreed to it; else as mote_send_term(). As the option priority of Erlang's send/3. */
+MOTE_API mote_err mote_send_priority(mote_self *self, mote_term to, mote_term message);
 
 /* Sends the current message on, whole, without copying it; it is then no longer valid here, also when
  * the receiver refuses it. MOTE_EARG: there is none.
  * Otherwise as mote_send_term(). */
-MOTE_API mote_err mote_forward(mote_self *self, mote_pid to);
+MOTE_API mote_err mote_forward(mote_self *self, mote_term to);
 
 /* The message last received: borrowed until the next receive. MOTE_TERM_NONE when there is none. */
 MOTE_API mote_term mote_message(mote_self *self);
@@ -623,9 +660,14 @@ MOTE_API MOTE_MUST mote_err mote_receive(mote_self *self, int64_t timeout_ms, mo
 MOTE_API MOTE_MUST mote_err mote_receive_if(mote_self *self, int64_t timeout_ms, bool (*wanted)(mote_term message, void *context),
                                             void *context, mote_term *message);
 
+/* Takes the first message that is about a reference: a tuple whose first or second element is `ref`, or whose first is [alias|ref]. So it is the
+ * reply to a request or the DOWN of the monitor, whichever comes first. Messages older than the process's newest reference are not
+ * looked at when that is `ref`: the cost does not depend on the backlog. Otherwise as mote_receive(). */
+MOTE_API MOTE_MUST mote_err mote_receive_ref(mote_self *self, int64_t timeout_ms, mote_ref ref, mote_term *message);
+
 #ifndef __cplusplus
 /* Builds a message and sends it: mote_send(self, to, "{total, ?}", total). As mote_build() and mote_send_term(). */
-#define mote_send(self, to, text, ...) mote_send_site(self, to, MOTE_SITE(text), MOTE_ARGS(__VA_ARGS__))
+#define mote_send(self, to, text, ...) mote_send_site(self, MOTE_TO(to), MOTE_SITE(text), MOTE_ARGS(__VA_ARGS__))
 
 /* Takes the first message that fits the pattern: mote_receive_match(self, 5000, "{reply, ^, ?}", ref, &value). As
  * mote_match() and mote_receive(); a pattern with ^ of this process's newest reference does not look at older messages. */
@@ -633,23 +675,143 @@ MOTE_API MOTE_MUST mote_err mote_receive_if(mote_self *self, int64_t timeout_ms,
     mote_receive_site(self, timeout_ms, MOTE_SITE(text), MOTE_ARGS(__VA_ARGS__))
 
 /* Sends a message after `ms` milliseconds: mote_send_after(self, 1000, to, &timer, "{tick, ?}", n). Gives `timer` (may be
- * NULL). Never early. The timer lives on when this process ends, and is cancelled when the receiver has ended.
+ * NULL). Never early. A name is looked up when the time has come. The timer lives on when this process ends, and is cancelled when
+ * the receiver has ended. A mailbox that is full and drops (MOTE_DROP) refuses it too, which nobody is told.
  * MOTE_ESELF, MOTE_EARG (ms < 0 or over 2^47), and as mote_build(). */
 #define mote_send_after(self, ms, to, timer, text, ...) \
-    mote_send_after_site(self, ms, to, timer, MOTE_SITE(text), MOTE_ARGS(__VA_ARGS__))
+    mote_send_after_site(self, ms, MOTE_TO(to), timer, MOTE_SITE(text), MOTE_ARGS(__VA_ARGS__))
 #endif
 
 /* What the macros call, as mote_build_site(). */
-MOTE_API mote_err mote_send_site(mote_self *self, mote_pid to, mote_site *site, size_t count, const mote_arg *args);
+MOTE_API mote_err mote_send_site(mote_self *self, mote_term to, mote_site *site, size_t count, const mote_arg *args);
 MOTE_API MOTE_MUST mote_err mote_receive_site(mote_self *self, int64_t timeout_ms, mote_site *site, size_t count,
                                               const mote_arg *args);
-MOTE_API MOTE_MUST mote_err mote_send_after_site(mote_self *self, int64_t ms, mote_pid to, mote_ref *timer, mote_site *site,
+MOTE_API MOTE_MUST mote_err mote_send_after_site(mote_self *self, int64_t ms, mote_term to, mote_ref *timer, mote_site *site,
                                                  size_t count, const mote_arg *args);
+
+/* ------------------------------------------------------------------------------- links, monitors, exit signals */
+
+/* Exit signals and what becomes of them are Erlang's: a process that ends tells those linked to it and those who monitor it, with its reason.
+ * Who gets an exit signal ends with the same reason, unless the reason is normal, or it traps exits: then {'EXIT', From, Reason} is a
+ * message. kill sent with mote_exit_send() cannot be trapped and becomes killed; kill over a link is a reason like others.
+ * Attached threads are not ended by exit signals; they see them when they trap. */
+
+/* What a process may set of itself. */
+typedef enum mote_flag {
+    MOTE_TRAP_EXIT, /* 0 or 1; default 0 */
+    MOTE_PRIORITY   /* enum mote_priority */
+} mote_flag;
+
+/* Sets a flag; gives what it was (`old` may be NULL). MOTE_ESELF, MOTE_EARG. As erlang:process_flag/2. */
+MOTE_API mote_err mote_flag_set(mote_self *self, mote_flag flag, int64_t value, int64_t *old);
+
+/* Links this process with another: when one ends, the other is told. A second link, and one with oneself, change nothing. When the other
+ * has ended: MOTE_ENOPROC, or, in a process that traps exits, MOTE_OK and {'EXIT', Pid, noproc} in its mailbox.
+ * MOTE_ESELF, MOTE_ETERM (no pid), MOTE_ENOMEM. As erlang:link/1. */
+MOTE_API mote_err mote_link(mote_self *self, mote_pid pid);
+
+/* Takes a link back: nothing about it arrives after this, except an {'EXIT', ...} that is in the mailbox already. No link is no error.
+ * MOTE_ESELF, MOTE_ETERM, MOTE_ENOMEM. As erlang:unlink/1. */
+MOTE_API mote_err mote_unlink(mote_self *self, mote_pid pid);
+
+/* Starts a straight-line process that is linked from its first moment. As mote_spawn() and mote_link(). */
+MOTE_API MOTE_MUST mote_err mote_spawn_link(mote_self *self, mote_body body, mote_term arg, mote_pid *pid);
+
+/* Starts a straight-line process that is monitored from its first moment: its reason is never noproc. Gives `ref`. As mote_spawn() and
+ * mote_monitor(). */
+MOTE_API MOTE_MUST mote_err mote_spawn_monitor(mote_self *self, mote_body body, mote_term arg, mote_pid *pid, mote_ref *ref);
+
+/* Monitors a process by pid or by name: when it ends, {'DOWN', Ref, process, Pid, Reason} arrives once, with {Name, Node} instead of Pid
+ * if it was named. Reason noproc: it had ended, or nobody has the name. Gives `ref`. Monitors stack; one of oneself never fires.
+ * MOTE_ESELF, MOTE_ETERM (neither pid nor name), MOTE_ENOMEM. As erlang:monitor/2. */
+MOTE_API MOTE_MUST mote_err mote_monitor(mote_self *self, mote_term process, mote_ref *ref);
+
+/* The same with options (copied; NULL: none). As erlang:monitor/3. */
+MOTE_API MOTE_MUST mote_err mote_monitor_opt(mote_self *self, mote_term process, const mote_monitor_options *options, mote_ref *ref);
+
+/* Removes a monitor of this process: no DOWN arrives after this; one that is in the mailbox stays unless `flush`. Gives whether the
+ * monitor was there (`active`, may be NULL): false when its DOWN had come, or for any other reference. MOTE_ESELF, MOTE_ENOMEM.
+ * As erlang:demonitor/2. */
+MOTE_API mote_err mote_demonitor(mote_self *self, mote_ref ref, bool flush, bool *active);
+
+/* An alias: a reference through which messages reach this process until mote_unalias(). `flags`: a sum of those below.
+ * Gives `alias`. MOTE_ESELF, MOTE_EARG, MOTE_ENOMEM. As erlang:alias/1. */
+enum {
+    MOTE_ALIAS_REPLY = 1,   /* the first message through it closes it */
+    MOTE_ALIAS_PRIORITY = 2 /* messages of mote_send_priority() go ahead of others */
+};
+MOTE_API MOTE_MUST mote_err mote_alias(mote_self *self, unsigned flags, mote_ref *alias);
+
+/* Closes an alias of this process: what is sent to it from now on is dropped. MOTE_NOMATCH: it is none, or closed. MOTE_ESELF.
+ * As erlang:unalias/1. */
+MOTE_API mote_err mote_unalias(mote_self *self, mote_ref alias);
+
+/* Whether a process has not ended. It sees everything this process has sent to it before: after mote_exit_send(self, pid, kill) it is not
+ * alive. May switch. MOTE_ESELF, MOTE_ECONTEXT (in a handler, when only waiting could tell), MOTE_EARG, MOTE_ENOMEM, MOTE_ESTOPPED.
+ * As erlang:is_process_alive/1. */
+MOTE_API MOTE_MUST mote_err mote_is_alive(mote_self *self, mote_pid pid, bool *alive);
+
+/* Ends the calling process because of a bug that was found: the reason is {error, What, {File, Line}} and stands in the death
+ * certificate. `what` is copied. Use the macros below. */
+MOTE_API MOTE_NORETURN void mote_error_at(mote_self *self, const char *file, int line, mote_term what);
+
+/* Ends the calling process with reason {error, {assertion_failed, Condition}, {File, Line}}. Use mote_assert(). */
+MOTE_API MOTE_NORETURN void mote_assertion_failed(mote_self *self, const char *file, int line, const char *condition);
+
+/* Ends the calling process with reason {error, {mote_error, Code, Text}, {File, Line}} unless `err` is MOTE_OK. Use mote_must(). */
+MOTE_API void mote_check_at(mote_self *self, const char *file, int line, mote_err err);
+
+#ifndef __cplusplus
+/* Ends this process with {error, What, {File, Line}}: mote_error(self, atom). As mote_error_at(). */
+#define mote_error(self, what) mote_error_at(self, __FILE__, __LINE__, what)
+
+/* Ends this process (never the program) when the condition does not hold. As mote_assertion_failed(). */
+#define mote_assert(self, condition) ((condition) ? (void)0 : mote_assertion_failed(self, __FILE__, __LINE__, #condition))
+
+/* Ends this process when a call fails: mote_must(self, mote_send(...)). As mote_check_at(). */
+#define mote_must(self, err) mote_check_at(self, __FILE__, __LINE__, err)
+#endif
+
+/* Makes this process forget its stack, and go on in `body` with a copy of `arg` when a message comes (at once if there is one): it needs no more
+ * memory than a handler meanwhile. Does not return, except with an error: MOTE_ESELF, MOTE_ECONTEXT (no straight-line process, or
+ * ending), MOTE_EARG, MOTE_ETERM, MOTE_ENOMEM. As erlang:hibernate/3. */
+MOTE_API mote_err mote_hibernate(mote_self *self, mote_body body, mote_term arg);
+
+/* ------------------------------------------------------------------------------------------------- names */
+
+/* Gives a process a name, which stands for it wherever a destination is taken, until it ends. MOTE_EBUSY: the name is taken, or the process has a
+ * name; MOTE_ENOPROC: it has ended; MOTE_ENAME: no atom, or undefined. MOTE_ESELF, MOTE_ENOMEM. As erlang:register/2. */
+MOTE_API MOTE_MUST mote_err mote_register(mote_self *self, mote_term name, mote_pid pid);
+
+/* Takes a name away. MOTE_ENAME: nobody has it. MOTE_ESELF. As erlang:unregister/1. */
+MOTE_API mote_err mote_unregister(mote_self *self, mote_term name);
+
+/* Who has a name. MOTE_ENAME: nobody. MOTE_ESELF, MOTE_EARG. As erlang:whereis/1. */
+MOTE_API MOTE_MUST mote_err mote_whereis(mote_self *self, mote_term name, mote_pid *pid);
+
+/* All names: up to `capacity` into `names`, their number into `count` (may exceed capacity). Names that were made from outside text are
+ * valid while their holder has them. MOTE_ESELF, MOTE_EARG. As erlang:registered/0. */
+MOTE_API MOTE_MUST mote_err mote_registered(mote_self *self, mote_atom *names, size_t capacity, size_t *count);
+
+/* The group leader: inherited by the processes this one starts; a pid that names nobody when none was ever set. MOTE_ESELF, MOTE_EARG.
+ * As erlang:group_leader/0. */
+MOTE_API MOTE_MUST mote_err mote_group_leader(mote_self *self, mote_pid *leader);
+
+/* Sets the group leader of a process, by a signal to it. A dead `pid` is no error. MOTE_ESELF, MOTE_ETERM, MOTE_ENOMEM.
+ * As erlang:group_leader/2. */
+MOTE_API mote_err mote_group_leader_set(mote_self *self, mote_pid leader, mote_pid pid);
+
+/* Where death certificates go besides the log: {mote_death, Certificate}, a map with the keys pid, name, registered (an atom, or undefined), reason,
+ * where ({File, Line}, {signal, From}, {link, From} or exit), lived_ms, handler, messages (heads of the message in hand and of those unread,
+ * oldest first, at most 8), mailbox (unread), links and monitors (told), missed (certificates suppressed before this one).
+ * One is written for each process that ends for another reason than normal, shutdown or {shutdown, _}; at most 20 a second, the
+ * rest are counted. `subscriber` with serial 0 (mote_self_pid(NULL)): nobody. MOTE_ESELF, MOTE_ETERM. */
+MOTE_API mote_err mote_deaths_to(mote_self *self, mote_pid subscriber);
 
 /* ------------------------------------------------------------------------------------ timers, descriptors */
 
 /* Sends an exit signal after `ms` milliseconds. Gives `timer` (may be NULL). As mote_send_after() and mote_exit_send(). */
-MOTE_API MOTE_MUST mote_err mote_exit_after(mote_self *self, int64_t ms, mote_pid pid, mote_term reason, mote_ref *timer);
+MOTE_API MOTE_MUST mote_err mote_exit_after(mote_self *self, int64_t ms, mote_term to, mote_term reason, mote_ref *timer);
 
 /* Cancels a timer. MOTE_OK: it will never fire, `left_ms` (may be NULL) is what was left of it; MOTE_NOMATCH: it has fired,
  * was cancelled, its receiver has ended, or the reference is no timer. Any process of the runtime. As erlang:cancel_timer. */
@@ -686,10 +848,18 @@ typedef struct mote_process_info {
     mote_priority priority;
     size_t mailbox;        /* messages waiting */
     size_t mailbox_max;    /* 0: no limit */
-    uint64_t dropped;      /* messages refused by MOTE_DROP */
+    uint64_t dropped;      /* messages refused by MOTE_DROP, modulo 2^32 */
     uint64_t reductions;   /* since it started */
     size_t memory;         /* bytes: control block, stack in use, state, messages, arena, mote_alloc(); without what is shared */
     const void *function;  /* the address of its body, or of its handler's handle() */
+    mote_atom registered;  /* its name; word 0: none. Valid while it has it */
+    bool trap_exit;
+    mote_pid group_leader;
+    size_t links;
+    size_t monitors;       /* processes it monitors */
+    size_t monitored_by;
+    size_t aliases;
+    uint64_t lived_ms;
 } mote_process_info;
 
 /* What is known of a process. The question is a signal: it is answered after everything this process has sent before, and
@@ -723,6 +893,20 @@ MOTE_API MOTE_MUST mote_err mote_runtime_info_get(mote_self *self, mote_runtime_
 
 /* Figures of one scheduler, counted from 0. MOTE_ERANGE, MOTE_ESELF, MOTE_EARG. */
 MOTE_API MOTE_MUST mote_err mote_scheduler_info_get(mote_self *self, unsigned index, mote_scheduler_info *info);
+
+#ifndef __cplusplus
+/* The functions that take a destination or a name take it in any form. */
+#define mote_send_term(self, to, message) (mote_send_term)(self, MOTE_TO(to), message)
+#define mote_send_priority(self, to, message) (mote_send_priority)(self, MOTE_TO(to), message)
+#define mote_forward(self, to) (mote_forward)(self, MOTE_TO(to))
+#define mote_exit_send(self, to, reason) (mote_exit_send)(self, MOTE_TO(to), reason)
+#define mote_exit_after(self, ms, to, reason, timer) (mote_exit_after)(self, ms, MOTE_TO(to), reason, timer)
+#define mote_monitor(self, process, ref) (mote_monitor)(self, MOTE_TO(process), ref)
+#define mote_monitor_opt(self, process, options, ref) (mote_monitor_opt)(self, MOTE_TO(process), options, ref)
+#define mote_register(self, name, pid) (mote_register)(self, MOTE_TO(name), pid)
+#define mote_unregister(self, name) (mote_unregister)(self, MOTE_TO(name))
+#define mote_whereis(self, name, pid) (mote_whereis)(self, MOTE_TO(name), pid)
+#endif
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,7 @@ static void names_and_texts(void) {
     CHECK_STR(mote_err_name(MOTE_ENOMEM), "MOTE_ENOMEM");
     CHECK_STR(mote_err_name(MOTE_EOS), "MOTE_EOS");
     CHECK_STR(mote_err_text(MOTE_OK), "no error");
-    for (int e = MOTE_OK; e <= MOTE_EOS; e++) {
+    for (int e = MOTE_OK; e <= MOTE_ENAME; e++) {
         CHECK(strncmp(mote_err_name((mote_err)e), "MOTE_", 5) == 0);
         CHECK(strlen(mote_err_text((mote_err)e)) > 5);
     }

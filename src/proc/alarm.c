@@ -32,6 +32,12 @@ struct alarms {
 _Static_assert(SLOT_BITS + GENERATION_BITS + 8 + 1 == 61, "a timer's reference fills a word");
 _Static_assert((uint64_t)CHUNK * CHUNKS_MAX == (uint64_t)1 << SLOT_BITS, "slots fit their field");
 
+/* A signal that is not delivered, and the name it was for. */
+static void free_unsent(struct mt_cache *cache, uint64_t to, struct mt_sig *sig) {
+    if ((sig->flags & MT_SIG_NAMED) && mt_atom_counted(to)) mt_atom_drop(to);
+    mt_sig_free(cache, sig);
+}
+
 static uint64_t ref_of(const struct mt_sched *s, const struct alarm *a) {
     uint64_t value = (a->generation << SLOT_BITS | a->index) << 8 | s->id;
     return MT_REF_TIMER | value << 3 | MT_REF;
@@ -157,8 +163,8 @@ mote_err mt_alarm_cancel(struct mt_sched *s, uint64_t ref, uint64_t *left_ns) {
     mt_wheel_remove(&whose->wheel, &a->timer);
     free_slot(whose->alarms, a);
     mt_lock_drop(&whose->wheel_mu);
-    bool alive = sig->kind == MT_SIG_TIMEOUT || receiver_lives(s, pid);
-    mt_sig_free(&s->cache, sig);
+    bool alive = sig->kind == MT_SIG_TIMEOUT || (sig->flags & MT_SIG_NAMED) || receiver_lives(s, pid);
+    free_unsent(&s->cache, pid, sig);
     return alive ? MOTE_OK : MOTE_NOMATCH;
 }
 
@@ -167,8 +173,9 @@ mote_err mt_alarm_read(struct mt_sched *s, uint64_t ref, uint64_t *left_ns) {
     struct alarm *a = find_locked(s, ref, &whose);
     if (!a) return MOTE_NOMATCH;
     uint64_t pid = a->pid, ns = left(a);
+    bool named = a->sig->flags & MT_SIG_NAMED;
     mt_lock_drop(&whose->wheel_mu);
-    if (!receiver_lives(s, pid)) return MOTE_NOMATCH;
+    if (!named && !receiver_lives(s, pid)) return MOTE_NOMATCH;
     *left_ns = ns;
     return MOTE_OK;
 }
@@ -197,7 +204,7 @@ void mt_alarms_free(struct mt_sched *whose, struct mt_cache *cache) {
     struct alarms *as = whose->alarms;
     if (!as) return;
     for (uint32_t i = 0; i < as->cut; i++)
-        if (at(as, i)->sig) mt_sig_free(cache, at(as, i)->sig);
+        if (at(as, i)->sig) free_unsent(cache, at(as, i)->pid, at(as, i)->sig);
     for (uint32_t i = 0; i < as->chunk_count; i++) mt_os_unmap(as->chunks[i], chunk_bytes());
     mt_os_free(as->chunks);
     mt_os_free(as);

@@ -15,15 +15,15 @@ static void run_cleanups(struct mt_proc *p, uint64_t reason) {
         mt_cache_free(cache, c, sizeof *c);
     }
     const mote_handler *h = p->task.kind == MT_HANDLER ? p->code.handler : NULL;
-    if (h && h->stop && p->task.started) h->stop(mt_as_self(p), (mote_term){reason}, p->state);
+    if (h && h->stop && p->task.started) h->stop(mt_as_self(p), (mote_term){reason}, p->task.stack);
 }
 
 /* A signal the process will not see: what it had of it is undone, then it is as with one that never reached it. */
 static void discard(struct mt_proc *p, struct mt_sig *sig) {
-    if (sig->kind == MT_SIG_MESSAGE && (p->flags & MT_PF_BOUNDED)) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
+    if (mt_is_message(sig) && (p->flags & MT_PF_BOUNDED)) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
     if (sig->kind == MT_SIG_FD) mt_fd_forget(p, sig);
     if (sig->kind == MT_SIG_TIMEOUT) p->flags &= ~(uint32_t)MT_PF_ARMED;
-    mt_bury_letter(p->task.sched, sig);
+    mt_bury_letter(p->task.sched, mt_proc_pid(p), sig);
 }
 
 static void discard_all(struct mt_proc *p, struct mt_sig *oldest) {
@@ -65,23 +65,37 @@ void mt_free_arg(struct mt_proc *p) {
     p->arg_sig = NULL;
 }
 
-void mt_close(struct mt_proc *p, uint64_t reason) {
+static void discard_pending(struct mt_proc *p) {
+    if (!mt_has_pending(p)) return;
+    struct mt_sig *oldest = *mt_pending(p);
+    *mt_pending(p) = NULL;
+    discard_all(p, oldest);
+}
+
+/* L5: the name is free and the table entry closed before anybody is told. */
+void mt_close(struct mt_proc *p, struct mt_reason reason) {
     struct mt_cache *cache;
     p->flags |= MT_PF_ENDING;
-    p->arg = reason;
-    run_cleanups(p, reason);
+    p->arg = reason.word;
+    run_cleanups(p, reason.word);
     cache = mt_cache_of(p);
+    mt_certify(p, reason.word);
     empty_more(p);
+    mt_name_end(p);
     uint64_t low = mt_pair_swap_low(&p->inbox, MT_IN_CLOSED);
     MT_ASSERT(!(low & (MT_IN_CLOSED | MT_IN_WAITING)));
     discard_all(p, p->queue);
+    discard_pending(p);
     discard_all(p, reverse((struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE)));
     p->queue = NULL;
     if (p->flags & MT_PF_ARMED) mt_alarm_cancel(p->task.sched, p->alarm, NULL);
     mt_drop_current(p);
     mt_free_arg(p);
-    if (p->state) mt_cache_free(cache, p->state, p->code.handler->state_size);
-    p->state = NULL;
+    if (p->task.kind == MT_HANDLER && p->task.stack) {
+        mt_cache_free(cache, p->task.stack, p->code.handler->state_size);
+        p->task.stack = NULL;
+    }
+    mt_relations_end(p, &reason);
 }
 
 /* The watchdog says `inspecting`, then looks whether the process is still open; we have closed it and then look whether it inspects. */
@@ -108,22 +122,34 @@ static __attribute__((cold, noreturn)) void overflowed_unseen(struct mt_proc *p)
     abort();
 }
 
-void mt_bury(struct mt_sched *s, struct mt_proc *p) {
-    p->task.sched = s;
-    if (p->task.kind == MT_STRAIGHT && p->task.started) mt_context_fini(&p->task.context);
+static void give_stack(struct mt_sched *s, struct mt_proc *p) {
+    if (p->task.started) mt_context_fini(&p->task.context);
     if (p->task.stack && p->task.own_stack) mt_stack_unmap(p->task.stack, p->more->stack_size);
     if (p->task.stack && !p->task.own_stack && !mt_stack_give(&s->stacks, p->task.stack)) overflowed_unseen(p);
     p->task.stack = NULL;
+}
+
+/* A process that has ended and has many to tell of it does so in turns, like a handler. */
+static const mote_handler telling = {.name = "(ended)"};
+#define TELL_MAX 500u
+
+void mt_bury(struct mt_sched *s, struct mt_proc *p) {
+    p->task.sched = s;
+    if (p->task.kind == MT_STRAIGHT) give_stack(s, p);
+    if (!mt_relations_tell(s, p, TELL_MAX)) {
+        p->task.kind = MT_HANDLER;
+        p->task.started = 1;
+        p->code.handler = &telling;
+        p->flags |= MT_PF_TELLING;
+        mt_sched_push(s, &p->task);
+        return;
+    }
     mt_free_more(mt_runtime_of_sched(s), &s->cache, p);
     mt_table_give(mt_runtime_of_sched(s), p);
     mt_runtime_ended(mt_runtime_of_sched(s), s);
 }
 
-void mt_end(struct mt_proc *self, uint64_t reason, struct mt_sig *holder) {
-    if (holder) {
-        holder->next = self->arg_sig;
-        self->arg_sig = holder;
-    }
+void mt_end(struct mt_proc *self, struct mt_reason reason) {
     mt_close(self, reason);
     struct mt_sched *s = self->task.sched;
     if (self->task.kind == MT_STRAIGHT) {
@@ -136,13 +162,40 @@ void mt_end(struct mt_proc *self, uint64_t reason, struct mt_sig *holder) {
 
 void mt_end_if_exiting(struct mt_proc *self) {
     if (!(self->flags & MT_PF_EXITING) || (self->flags & MT_PF_ENDING)) return;
-    mt_end(self, self->arg, NULL);
+    struct mt_sig *sig = self->arg_sig; /* the newest: the exit signal, if `arg` came with one */
+    bool held = sig && (sig->flags & MT_SIG_SHARED) && (sig->kind == MT_SIG_EXIT || sig->kind == MT_SIG_LINK_EXIT) && sig->root == self->arg;
+    mt_end(self, held ? mt_exit_reason_of(sig) : (struct mt_reason){self->arg, NULL});
+}
+
+void mt_hibernate(struct mt_proc *self) {
+    self->flags |= MT_PF_HIBERNATING | MT_PF_HIBERNATED;
+    mt_sched_leave(self->task.sched, &self->task, MT_HOW_END);
+    __builtin_unreachable();
+}
+
+/* Off its stack: waits for a message, if there is none yet; then it begins anew. */
+static void hibernate(struct mt_sched *s, struct mt_proc *p) {
+    p->task.sched = s;
+    p->flags &= ~(uint32_t)MT_PF_HIBERNATING;
+    give_stack(s, p);
+    memset(&p->task.context, 0, sizeof p->task.context);
+    p->task.started = 0;
+    while (!p->queue && !(p->flags & MT_PF_EXITING)) {
+        if (mt_fetch(p)) continue;
+        uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
+        if (!(low & ~(uint64_t)MT_IN_BOUNDED) && mt_pair_cas_low(&p->inbox, low, low | MT_IN_WAITING)) return; /* P3 */
+    }
+    mt_sched_push(s, &p->task);
 }
 
 void mt_after_slow(struct mt_sched *s) {
     struct mt_proc *p = mt_task_proc(s->left);
     enum mt_how how = s->how;
     s->left = NULL;
+    if (how == MT_HOW_END && (p->flags & MT_PF_HIBERNATING)) {
+        hibernate(s, p);
+        return;
+    }
     if (how == MT_HOW_YIELD) {
         s->fresh_turns = MT_FRESH_TURNS;
         mt_sched_push(s, &p->task);
@@ -150,7 +203,7 @@ void mt_after_slow(struct mt_sched *s) {
     }
     if (how == MT_HOW_OVERFLOW) {
         p->task.sched = s;
-        mt_close(p, MT_WORD_OF(stack_overflow));
+        mt_close(p, (struct mt_reason){MT_WORD_OF(stack_overflow), NULL});
     }
     mt_bury(s, p);
 }
@@ -161,9 +214,12 @@ void mt_entry(void) {
     struct mt_proc *p = mt_task_proc(atomic_load_explicit(&s->current, memory_order_relaxed));
     mt_context_entered(&p->task.context);
     mt_after(s);
-    if (mt_fetch(p)) mt_end_if_exiting(p);
+    mt_fetch(p);
+    mt_end_if_exiting(p);
+    if (!p->queue && (p->flags & MT_PF_HIBERNATED)) mt_hibernate(p); /* woken by a signal that is no message */
+    p->flags &= ~(uint32_t)MT_PF_HIBERNATED;
     p->code.body(mt_as_self(p), (mote_term){p->arg});
-    mt_end(p, MT_WORD_OF(normal), NULL);
+    mt_end(p, (struct mt_reason){MT_WORD_OF(normal), NULL});
 }
 
 void mt_no_stack(struct mt_sched *s, struct mt_task *task) {
@@ -172,7 +228,7 @@ void mt_no_stack(struct mt_sched *s, struct mt_task *task) {
     p->task.sched = s;
     mt_proc_describe(p, who, sizeof who);
     mt_log(mt_runtime_of_sched(s), MOTE_LOG_ERROR, "process %s ended before it began: no memory for its stack (system_limit)", who);
-    mt_close(p, MT_WORD_OF(system_limit));
+    mt_close(p, (struct mt_reason){MT_WORD_OF(system_limit), NULL});
     mt_bury(s, p);
 }
 

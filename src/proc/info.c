@@ -23,28 +23,40 @@ static size_t queue_bytes(const struct mt_proc *p) {
     return bytes;
 }
 
-static const char *name_of(const struct mt_proc *p) {
-    if (p->more && p->more->name[0]) return p->more->name;
-    if (p->task.kind == MT_HANDLER && p->code.handler->name) return p->code.handler->name;
-    return "";
+void mt_proc_name(struct mt_proc *p, char *name, size_t size) {
+    const char *text = "";
+    if (p->more && p->more->name[0])
+        text = p->more->name;
+    else if (p->task.kind == MT_HANDLER && p->code.handler->name)
+        text = p->code.handler->name;
+    snprintf(name, size, "%s", text);
 }
 
 static void fill(struct mt_proc *p, mote_process_info *info, mote_state state) {
     size_t stack = 0;
-    if (p->task.stack && p->task.started && p->task.context.sp) stack = (size_t)(p->task.stack - (char *)p->task.context.sp);
+    if (p->task.kind != MT_HANDLER && p->task.stack && p->task.started && p->task.context.sp) stack = (size_t)(p->task.stack - (char *)p->task.context.sp);
     memset(info, 0, sizeof *info);
     info->pid.word = mt_proc_pid(p);
-    snprintf(info->name, sizeof info->name, "%s", name_of(p));
+    mt_proc_name(p, info->name, sizeof info->name);
     info->state = state;
     info->handler = p->task.kind == MT_HANDLER;
     info->priority = (mote_priority)p->task.priority;
     info->mailbox = p->queued;
     if (p->flags & MT_PF_BOUNDED) info->mailbox_max = (size_t)mt_mailbox_max(p);
-    if (p->more) info->dropped = atomic_load(&p->refused) - p->more->refused_before;
+    if (p->more) info->dropped = (uint32_t)(atomic_load(&p->refused) - p->more->refused_before);
     info->reductions = p->reductions + (uint64_t)(p->task.budget < MT_TURN ? MT_TURN - p->task.budget : 0);
     info->memory = sizeof *p + stack + queue_bytes(p) + (p->more ? sizeof *p->more + p->more->owned_bytes : 0) +
                    (p->scratch ? mt_arena_bytes(p->scratch) : 0);
-    if (info->handler) info->memory += p->state ? p->code.handler->state_size : 0;
+    if (info->handler) info->memory += p->task.stack ? p->code.handler->state_size : 0;
+    struct mt_relation_counts n = mt_relations_count(p);
+    info->links = n.links;
+    info->monitors = n.monitors;
+    info->monitored_by = n.monitored_by;
+    info->aliases = n.aliases;
+    info->trap_exit = p->flags & MT_PF_TRAPS;
+    info->registered.word = mt_name_of(mt_runtime(p), mt_proc_pid(p));
+    info->group_leader.word = p->flags & MT_PF_LED ? p->more->leader : atomic_load(&mt_runtime(p)->leader);
+    info->lived_ms = mt_lived_ms(p);
     info->function = info->handler ? (const void *)(uintptr_t)p->code.handler->handle : (const void *)(uintptr_t)p->code.body;
 }
 

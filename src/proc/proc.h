@@ -24,17 +24,30 @@
 
 enum mt_sig_kind {
     MT_SIG_MESSAGE,
-    MT_SIG_EXIT,    /* root: reason */
-    MT_SIG_TIMEOUT, /* the alarm of a wait has fired */
-    MT_SIG_SUSPEND, /* heap[0]: pid of a sender that stands still */
-    MT_SIG_RESUME,  /* a sender may go on */
-    MT_SIG_INFO,    /* heap[0]: struct mt_info_request * that the asker waits on */
-    MT_SIG_FD,      /* a struct mt_watch whose descriptor is ready; becomes a message, or ends a wait */
-    MT_SIG_DONE     /* look again: a blocking call has returned (root 1), an answer is there (root 0) */
+    MT_SIG_ALIASED,      /* a message whose last word of heap is the alias it was sent to */
+    MT_SIG_EXIT,         /* of exit/2; words 1 to 4: {'EXIT', From, Reason} */
+    MT_SIG_LINK_EXIT,    /* a linked process has ended; as MT_SIG_EXIT */
+    MT_SIG_LINK,         /* root: who links */
+    MT_SIG_UNLINK,       /* root: the unlink's id; heap[0]: who unlinks */
+    MT_SIG_UNLINKED,     /* the acknowledgement: root: id; heap[0]: who acknowledges */
+    MT_SIG_MONITOR,      /* root: reference; see relation.c for the words */
+    MT_SIG_DEMONITOR,    /* root: reference */
+    MT_SIG_DOWN,         /* root: reference; from word 1: {'DOWN', Ref, process, Item, Reason} */
+    MT_SIG_GROUP_LEADER, /* root: pid */
+    MT_SIG_TIMEOUT,      /* the alarm of a wait has fired */
+    MT_SIG_SUSPEND,      /* heap[0]: pid of a sender that stands still */
+    MT_SIG_RESUME,       /* a sender may go on */
+    MT_SIG_INFO,         /* heap[0]: struct mt_info_request * that the asker waits on */
+    MT_SIG_FD,           /* a struct mt_watch whose descriptor is ready; becomes a message, or ends a wait */
+    MT_SIG_DONE,         /* look again: a blocking call has returned (root 1), an answer is there (root 0) */
+    MT_SIG_ALIAS,        /* relations only (relation.c): an alias; another process that this one monitors */
+    MT_SIG_WATCH
 };
-#define MT_SIG_COUNTED 1u /* its heap holds counted things */
-#define MT_SIG_SHARED 2u  /* heap[0] is a struct mt_frag * that holds the term (counted) */
-#define MT_SIG_UNSENT 4u  /* no process sent it (timers, descriptors, blocking calls): not in the figures of messages */
+#define MT_SIG_COUNTED 1u  /* its heap (behind the fragment's address) holds counted things */
+#define MT_SIG_SHARED 2u   /* heap[0] is a struct mt_frag * that holds the term, or the reason (counted) */
+#define MT_SIG_UNSENT 4u   /* no process sent it (timers, descriptors, blocking calls): not in the figures of messages */
+#define MT_SIG_PRIORITY 8u /* goes ahead of ordinary messages, if the alias allows it */
+#define MT_SIG_NAMED 16u   /* a timer's: the receiver is the name in `pid`'s place, looked up when it fires */
 
 /* A signal in an inbox or queue; the term's words lie behind it. */
 struct mt_sig {
@@ -59,11 +72,20 @@ struct mt_frag {
 
 enum mt_proc_flags {
     MT_PF_EXITING = 1,  /* an exit signal was applied: it ends at once */
+    MT_PF_TRAPS = 2,    /* exit signals become messages */
     MT_PF_ENDING = 4,   /* clean-ups run: it must not wait or receive */
+    MT_PF_TELLING = 8,   /* it has ended, and tells its relations so, some in each turn */
     MT_PF_DONE = 32,     /* a blocking call has returned */
     MT_PF_ARMED = 64,    /* its alarm is in a wheel */
-    MT_PF_BOUNDED = 128  /* as MT_IN_BOUNDED */
+    MT_PF_BOUNDED = 128, /* as MT_IN_BOUNDED */
+    MT_PF_LED = 256,     /* it has a group leader, in `more` */
+    MT_PF_HIBERNATING = 512, /* it leaves its stack, see mt_hibernate() */
+    MT_PF_HIBERNATED = 1024  /* it begins anew when there is a message */
 };
+
+/* Of `naming`. */
+#define MT_NAMED 1u /* it has a name, or is about to get one */
+#define MT_DYING 2u /* it gets no name any more */
 
 struct mt_cleanup {
     struct mt_cleanup *next;
@@ -87,7 +109,8 @@ struct mt_more { /* owner: all of it */
     size_t owned_bytes;
     struct mt_sig *suspended; /* SUSPEND signals of senders that stand still */
     struct mt_sig *watches;   /* FD signals of descriptors it has armed, linked by `next` */
-    uint64_t refused_before;  /* `refused` when it started */
+    uint32_t refused_before;  /* `refused` when it started */
+    uint64_t leader;          /* group leader, with MT_PF_LED */
     uint64_t fd_done;         /* ticket of the wait for a descriptor that is over, and the events */
     int fd_events;
 };
@@ -107,8 +130,8 @@ struct mt_proc { /* MT_SHARED */
     uint64_t mark;              /* owner: the newest reference made, or 0 */
     uint32_t flags;             /* owner: enum mt_proc_flags */
     uint32_t queued;            /* owner: messages in `queue`; a free slot's link */
-    void *state;                /* owner: a handler's */
-    uint64_t arg;               /* owner: what it was started with */
+    uint64_t relations;         /* owner: links, monitors and aliases: see relation.c */
+    uint64_t arg;               /* owner: what it was started with; the reason of its end */
 
     uint64_t reductions;        /* owner: of turns that are over */
     mote_arena *scratch;        /* owner: or NULL */
@@ -117,11 +140,16 @@ struct mt_proc { /* MT_SHARED */
     uint64_t due_ns;            /* owner: when its armed alarm fires */
     uint64_t alarm;             /* owner: reference of its alarm */
     uint32_t index;             /* const: of the slot */
-    uint32_t suspensions;       /* owner: receivers it waits for, by their policy */
-    _Atomic uint64_t refused;   /* atomic: relaxed: messages dropped by policy, since the slot exists */
+    uint16_t suspensions;       /* owner: receivers it waits for, by their policy */
+    _Atomic uint16_t naming;    /* atomic: seq_cst: MT_NAMED, MT_DYING; see names.c */
+    _Atomic uint32_t refused;   /* atomic: relaxed: messages dropped by policy, since the slot exists */
+    uint32_t born;              /* owner: when it started: units of 2^MT_BORN_SHIFT ns since the runtime did */
     _Atomic int32_t count;      /* atomic: relaxed: messages accepted and not yet taken, when bounded; never reset, see send.c */
     _Atomic uint32_t count_max; /* atomic: relaxed: the limit, and the policy in its top two bits, when bounded */
 };
+
+_Static_assert(sizeof(struct mt_proc) <= 192, "three cache lines");
+#define MT_BORN_SHIFT 24 /* 16.8 ms: 32 bits last for two years */
 
 #ifndef MT_CHUNK_SLOTS
 #define MT_CHUNK_SLOTS 1024u
@@ -169,6 +197,12 @@ struct mote_runtime { /* MT_SHARED */
     _Atomic bool stopped;          /* atomic: no new processes, waits of threads end */
     _Atomic bool draining;         /* atomic: who ends the last process wakes the stopper */
     _Atomic uint32_t drained;      /* atomic: the stopper's futex */
+    struct mt_names *names;        /* const: see names.c */
+    _Atomic uint64_t leader;       /* atomic: relaxed: the group leader of those who have none of their own */
+    _Atomic uint64_t deaths_to;    /* atomic: relaxed: who gets death certificates */
+    _Atomic uint64_t deaths_since_ns; /* atomic: relaxed: see death.c */
+    _Atomic uint32_t deaths_told;  /* atomic: relaxed: as above */
+    _Atomic uint32_t deaths_missed; /* atomic: relaxed: as above */
     int64_t quota_batch;           /* const: how many a scheduler may reserve at once */
     struct mt_lock mu;             /* rank RUNTIME */
     struct mt_sched *foreign;      /* lock: mu: schedulers for threads of the blocking pool to send from, linked by spare_arena */
@@ -197,6 +231,8 @@ static inline int32_t mt_mailbox_max(struct mt_proc *p) {
 }
 static inline uint64_t mt_serial(struct mt_proc *p) { return atomic_load_explicit(&p->inbox.high, memory_order_relaxed); }
 static inline uint64_t mt_proc_pid(struct mt_proc *p) { return mt_pid_word(p->index, 0, mt_serial(p)); }
+/* A handler's state lies where others have their stack. */
+static inline void *mt_state(struct mt_proc *p) { return p->task.kind == MT_HANDLER ? p->task.stack : NULL; }
 static inline struct mt_cache *mt_cache_of(struct mt_proc *p) { return &p->task.sched->cache; }
 
 /* ------------------------------------------------------------------------------------------- table.c */
@@ -239,11 +275,32 @@ static inline void mt_sig_free(struct mt_cache *cache, struct mt_sig *sig) {
     else
         mt_cache_free(cache, sig, sizeof *sig + sig->words * 8u);
 }
-/* A signal that carries a copy of `term`, or shares it when it is the whole of `from` (may be NULL). */
-mote_err mt_sig_of_term(struct mt_cache *cache, enum mt_sig_kind kind, mote_term term, struct mt_sig *from, struct mt_sig **sig);
-/* A signal that carries what a pattern builds. */
-mote_err mt_sig_of_pattern(struct mt_cache *cache, const struct mt_pattern *pattern, size_t count, const mote_arg *args,
+/* A signal that carries a copy of `term`, or shares it when it is the whole of `from` (may be NULL); `extra` words of heap behind it are
+ * the caller's to fill with immediate terms. */
+mote_err mt_sig_of_term(struct mt_cache *cache, mote_term term, size_t extra, const struct mt_sig *from, struct mt_sig **sig);
+/* A signal that carries what a pattern builds; `extra` as above. */
+mote_err mt_sig_of_pattern(struct mt_cache *cache, const struct mt_pattern *pattern, size_t count, const mote_arg *args, size_t extra,
                            struct mt_sig **sig);
+/* A reason that several signals share: an immediate word, or one in a fragment of its own. */
+struct mt_reason {
+    uint64_t word;
+    struct mt_frag *frag; /* NULL: immediate. One count is the holder's */
+};
+/* Copies `term`, or shares it when it is the whole of `from` or its reason. Gives; drop it with mt_reason_drop(). MOTE_ETERM, MOTE_ENOMEM. */
+mote_err mt_reason_of(mote_term term, const struct mt_sig *from, struct mt_reason *reason);
+void mt_reason_drop(struct mt_reason *reason);
+/* Puts the fragment, if there is one, into heap[0] of a signal; shares. */
+void mt_reason_share(struct mt_sig *sig, const struct mt_reason *reason);
+/* The reason that an applied exit signal carries; shares. */
+struct mt_reason mt_exit_reason_of(const struct mt_sig *sig);
+/* An exit signal (EXIT or LINK_EXIT) from `from` in a signal of MT_EXIT_WORDS. Shares the reason. */
+#define MT_EXIT_WORDS 5u
+void mt_exit_fill(struct mt_sig *sig, enum mt_sig_kind kind, uint64_t from, const struct mt_reason *reason);
+static inline uint64_t mt_exit_reason(const struct mt_sig *sig) { return sig->heap[4]; }
+static inline uint64_t mt_exit_from(const struct mt_sig *sig) { return sig->heap[3]; }
+/* A new one. MOTE_ENOMEM. */
+mote_err mt_exit_new(struct mt_cache *cache, uint64_t from, const struct mt_reason *reason, struct mt_sig **sig);
+static inline bool mt_is_message(const struct mt_sig *sig) { return sig->kind <= MT_SIG_ALIASED; }
 
 /* -------------------------------------------------------------------------------------------- send.c */
 
@@ -276,19 +333,26 @@ bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
 void mt_deliver_timer(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
 /* Lets the sender of a SUSPEND go on. Takes the signal, which goes back to it. */
 void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend);
-/* A signal that nobody will receive: counted, or answered, or freed. Takes. */
-void mt_bury_letter(struct mt_sched *s, struct mt_sig *sig);
+/* A signal that `dead` will not receive: counted, or answered, or freed. Takes. */
+void mt_bury_letter(struct mt_sched *s, uint64_t dead, struct mt_sig *sig);
 /* Sends a message from a process, with its receiver's policy; may switch. Takes it. */
 mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig);
 /* Whether a receiver's policy makes it stand still. */
 bool mt_suspended(struct mt_proc *p);
+/* Reductions for a signal that lands behind others: senders that outrun a receiver yield. */
+#define MT_COST_QUEUED 32
 /* Ends a turn that is used up. */
 void mt_turn_over(struct mt_proc *self);
+static inline void mt_pay(struct mt_proc *self) {
+    if (mt_unlikely(self->task.budget <= 0)) mt_turn_over(self);
+}
 
 /* ----------------------------------------------------------------------------------------- receive.c */
 
 /* Moves the inbox to the queue and applies control signals. False: there was nothing. */
 bool mt_fetch(struct mt_proc *self);
+/* Takes a message out of the queue and frees it. */
+void mt_queue_remove(struct mt_proc *self, struct mt_sig **at);
 /* Takes the next message into `current`. */
 mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message);
 /* Waits for any signal, or `deadline_ns`, whatever comes first; the caller looks again. MOTE_TIMEOUT, MOTE_ENOMEM, MOTE_ESTOPPED. */
@@ -332,6 +396,8 @@ static inline void mt_after(struct mt_sched *s) {
 
 mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *options, mote_term arg, mote_pid *pid);
 mote_err mt_more(struct mt_proc *p);
+/* How long the process has lived, to 17 ms. */
+uint64_t mt_lived_ms(struct mt_proc *p);
 #define MT_STACK_MIN ((size_t)16 << 10) /* bytes, of what users may ask for */
 #define MT_STACK_MAX ((size_t)1 << 30)
 /* The fields of a slot just taken as those of a new process that has nothing yet; `code` is not set. */
@@ -339,17 +405,82 @@ void mt_reset(struct mt_proc *p, struct mt_sched *s, enum mt_task_kind kind);
 void mt_entry(void);
 void mt_no_stack(struct mt_sched *s, struct mt_task *task);
 size_t mt_task_stack_size(struct mt_task *task);
-/* Ends the running process. Straight-line and handlers: does not return. */
-__attribute__((noreturn)) void mt_end(struct mt_proc *self, uint64_t reason, struct mt_sig *holder);
-/* Runs clean-ups, closes the inbox and answers what is in it, frees all but stack and slot. Any body; the process's runner. */
-void mt_close(struct mt_proc *p, uint64_t reason);
+/* Ends the running process. Takes the reason. Straight-line and handlers: does not return. */
+__attribute__((noreturn)) void mt_end(struct mt_proc *self, struct mt_reason reason);
+/* Runs clean-ups, closes the inbox and answers what is in it, frees all but stack, slot and relations. Takes the reason. Any body; the
+ * process's runner. */
+void mt_close(struct mt_proc *p, struct mt_reason reason);
+/* Takes a straight-line process's stack away and lets it wait for a message, to go on in another body. Does not return. */
+__attribute__((noreturn)) void mt_hibernate(struct mt_proc *self);
 /* Frees `more` of a closed process, or of one that was never published. */
 void mt_free_more(mote_runtime *rt, struct mt_cache *cache, struct mt_proc *p);
-/* After mt_close(): stack and slot. Not on that stack. */
+/* After mt_close(): tells the relations, in turns of its own if they are many, and gives back stack and slot. Not on that stack. */
 void mt_bury(struct mt_sched *s, struct mt_proc *p);
 /* Ends at once if an exit signal was applied. */
 void mt_end_if_exiting(struct mt_proc *self);
 void mt_overflowed(const void *address);
+
+/* ---------------------------------------------------------------------------------------- relation.c */
+
+/* Links, monitors and aliases of a process, each a signal that lies in its table until it is sent: see relation.c. Owner. */
+mote_err mt_link(struct mt_proc *self, uint64_t pid);
+mote_err mt_unlink(struct mt_proc *self, uint64_t pid);
+/* `name`: 0, or the name that `pid` was found by; pid 0: nobody has it. */
+mote_err mt_monitor(struct mt_proc *self, uint64_t pid, uint64_t name, const mote_monitor_options *options, uint64_t *ref);
+mote_err mt_demonitor(struct mt_proc *self, uint64_t ref, bool flush, bool *active);
+mote_err mt_alias(struct mt_proc *self, unsigned flags, uint64_t *ref);
+mote_err mt_unalias(struct mt_proc *self, uint64_t ref);
+/* Links and monitors of a child that nobody knows yet. On an error nothing is left of them, if mt_relations_drop(child) is called. */
+mote_err mt_relate_child(struct mt_proc *self, struct mt_proc *child, const mote_spawn_options *options);
+void mt_relations_drop(struct mt_proc *p);
+/* Applies a signal of kinds LINK_EXIT to DOWN; gives the message it became, or the exit signal to be applied, or NULL. Takes. */
+struct mt_sig *mt_relation_apply(struct mt_proc *self, struct mt_sig *sig);
+/* A message through an alias: gives it, or NULL when the alias is closed. Takes. */
+struct mt_sig *mt_alias_apply(struct mt_proc *self, struct mt_sig *sig);
+/* A signal about relations to a process that has ended is answered for it. Takes. */
+void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig);
+/* The process has ended: tells up to `max` of its relations; false: some are left. Its runner. */
+bool mt_relations_tell(struct mt_sched *s, struct mt_proc *p, size_t max);
+/* What mt_relations_tell() says: shares the reason. */
+void mt_relations_end(struct mt_proc *p, const struct mt_reason *reason);
+struct mt_relation_counts {
+    size_t links, monitors, monitored_by, aliases;
+};
+struct mt_relation_counts mt_relations_count(const struct mt_proc *p);
+/* Signals fetched and not applied yet, oldest first; see mt_fetch(). NULL: the process keeps none. */
+struct mt_sig **mt_pending(struct mt_proc *p);
+static inline bool mt_has_pending(struct mt_proc *p) { return mt_unlikely(p->relations & 1) && *mt_pending(p); }
+
+/* References that are aliases name their process's slot: see mt_resolve(). */
+#define MT_REF_ALIAS ((uint64_t)1 << 62)
+static inline bool mt_is_alias(uint64_t ref) {
+    return mt_tag(ref) == MT_REF && (ref & (MT_REF_ALIAS | (uint64_t)1 << 63)) == MT_REF_ALIAS;
+}
+
+/* ------------------------------------------------------------------------------------------- names.c */
+
+mote_err mt_names_new(struct mt_names **names);
+void mt_names_free(struct mt_names *names);
+mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid);
+mote_err mt_unregister(mote_runtime *rt, uint64_t name);
+/* The pid, or 0. Any thread. */
+uint64_t mt_whereis(mote_runtime *rt, uint64_t name);
+mote_err mt_registered(mote_runtime *rt, mote_atom *names, size_t capacity, size_t *count);
+/* The name of a process, or 0: valid while the process does not lose it. */
+uint64_t mt_name_of(mote_runtime *rt, uint64_t pid);
+/* The process ends: takes its name away. */
+void mt_name_end(struct mt_proc *p);
+/* Where a destination's messages go now; an alias in *alias, else 0. pid 0: nowhere, silently. MOTE_ETERM, MOTE_ENAME. */
+mote_err mt_resolve(mote_runtime *rt, uint64_t to, uint64_t *pid, uint64_t *alias);
+/* The node's name in {Name, Node}. */
+#define MT_NODE MT_WORD_OF(nonode_at_nohost)
+
+/* ------------------------------------------------------------------------------------------- death.c */
+
+/* Whether it is normal, shutdown or {shutdown, _}. */
+bool mt_is_planned(uint64_t reason);
+/* Writes the certificate of a process that ends, if its reason is worth one. Before its inbox is closed and its relations are told. */
+void mt_certify(struct mt_proc *p, uint64_t reason);
 
 /* ------------------------------------------------------------------------------------------ alarm.c */
 
@@ -394,6 +525,8 @@ mote_err mt_runtime_stop(mote_runtime *rt, int64_t drain_ms);
 mote_err mt_attach(mote_runtime *rt, struct mt_proc **self);
 mote_err mt_detach(struct mt_proc *self);
 void mt_log(mote_runtime *rt, mote_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Its name for reports, or "". */
+void mt_proc_name(struct mt_proc *p, char *name, size_t size);
 /* "<0.1.2> (name)" for reports. */
 void mt_proc_describe(struct mt_proc *p, char *text, size_t size);
 void mt_runtime_figures(mote_runtime *rt, mote_runtime_info *info);

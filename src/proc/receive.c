@@ -3,17 +3,28 @@
 
 /* ------------------------------------------------------------------------------------------------ fetching */
 
-/* An exit signal (Erlang's rules for one that does not trap): normal is ignored unless it is one's own, kill becomes killed. */
-static void apply_exit(struct mt_proc *self, struct mt_sig *sig) {
-    bool ignored = sig->root == MT_WORD_OF(normal) || (self->flags & MT_PF_EXITING) || self->task.kind == MT_THREAD;
+/* An exit signal, by Erlang's rules: kill of exit/2 cannot be trapped and becomes killed; who traps gets a message; normal is ignored unless it is
+ * one's own. Gives the message, or NULL. */
+static struct mt_sig *apply_exit(struct mt_proc *self, struct mt_sig *sig) {
+    bool kills = sig->kind == MT_SIG_EXIT && sig->root == MT_WORD_OF(kill);
+    bool own = sig->kind == MT_SIG_EXIT && mt_exit_from(sig) == mt_proc_pid(self);
+    if ((self->flags & MT_PF_TRAPS) && !kills && !(self->flags & MT_PF_EXITING)) {
+        sig->kind = MT_SIG_MESSAGE;
+        sig->root = mt_boxed(&sig->heap[1]);
+        sig->flags |= MT_SIG_UNSENT;
+        if (self->flags & MT_PF_BOUNDED) atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
+        return sig;
+    }
+    bool ignored = (sig->root == MT_WORD_OF(normal) && !own) || (self->flags & MT_PF_EXITING) || self->task.kind == MT_THREAD;
     if (ignored) {
         mt_sig_free(mt_cache_of(self), sig);
-        return;
+        return NULL;
     }
     self->flags |= MT_PF_EXITING;
-    self->arg = sig->root == MT_WORD_OF(kill) ? MT_WORD_OF(killed) : sig->root;
+    self->arg = kills ? MT_WORD_OF(killed) : sig->root;
     sig->next = self->arg_sig; /* the reason lives in it; the argument may still be used by a blocking call or a clean-up */
     self->arg_sig = sig;
+    return NULL;
 }
 
 static void apply_suspend(struct mt_proc *self, struct mt_sig *sig) {
@@ -25,12 +36,31 @@ static void apply_suspend(struct mt_proc *self, struct mt_sig *sig) {
     mt_resume_sender(self->task.sched, sig);
 }
 
+static void apply_group_leader(struct mt_proc *self, uint64_t leader) {
+    if (mt_more(self)) return; /* without memory it keeps the one it had */
+    self->more->leader = leader;
+    self->flags |= MT_PF_LED;
+}
+
 /* Applies one control signal (P4); gives the message it became, if it did. Takes. */
 static struct mt_sig *apply(struct mt_proc *self, struct mt_sig *sig) {
     switch ((enum mt_sig_kind)sig->kind) {
     case MT_SIG_MESSAGE: return sig;
+    case MT_SIG_ALIASED: return mt_alias_apply(self, sig);
     case MT_SIG_FD: return mt_fd_apply(self, sig);
-    case MT_SIG_EXIT: apply_exit(self, sig); return NULL;
+    case MT_SIG_EXIT: return apply_exit(self, sig);
+    case MT_SIG_LINK_EXIT:
+        sig = mt_relation_apply(self, sig);
+        return sig ? apply_exit(self, sig) : NULL;
+    case MT_SIG_LINK:
+    case MT_SIG_UNLINK:
+    case MT_SIG_UNLINKED:
+    case MT_SIG_MONITOR:
+    case MT_SIG_DEMONITOR:
+    case MT_SIG_DOWN: return mt_relation_apply(self, sig);
+    case MT_SIG_ALIAS:
+    case MT_SIG_WATCH: MT_ASSERT(!"relations are not sent as such"); break;
+    case MT_SIG_GROUP_LEADER: apply_group_leader(self, sig->root); break;
     case MT_SIG_SUSPEND: apply_suspend(self, sig); return NULL;
     case MT_SIG_INFO:
         if (self->flags & MT_PF_EXITING) return sig; /* it came after the exit signal: answered when the process has ended */
@@ -44,19 +74,60 @@ static struct mt_sig *apply(struct mt_proc *self, struct mt_sig *sig) {
     return NULL;
 }
 
+/* Priority messages go behind earlier ones of their kind, before all others. */
+static void put_ahead(struct mt_proc *self, struct mt_sig *sig) {
+    struct mt_sig **at = &self->queue;
+    while (*at && ((*at)->flags & MT_SIG_PRIORITY)) at = &(*at)->next;
+    sig->next = *at;
+    *at = sig;
+    if (self->queue_end == at) self->queue_end = &sig->next;
+    self->mark = 0; /* it may be about the newest reference, and stands before the mark */
+}
+
 static void append(struct mt_proc *self, struct mt_sig *sig) {
+    self->queued++;
+    if (mt_unlikely(sig->flags & MT_SIG_PRIORITY)) {
+        put_ahead(self, sig);
+        return;
+    }
     sig->next = NULL;
     *self->queue_end = sig;
     self->queue_end = &sig->next;
-    self->queued++;
 }
 
+/* Signals applied before others get a turn: a process that many tell of their end at once has a million of them. */
+#define APPLY_MAX 1000u
+
+/* Applies up to APPLY_MAX signals and keeps the rest, if the process can keep it; they cost what they take. */
 static void apply_all(struct mt_proc *self, struct mt_sig *oldest) {
-    for (struct mt_sig *sig = oldest, *next; sig; sig = next) {
+    uint32_t n = 0;
+    struct mt_sig **pending, *next;
+    for (struct mt_sig *sig = oldest; sig; sig = next, n++) {
+        if (n >= APPLY_MAX && (pending = mt_pending(self))) {
+            *pending = sig;
+            break;
+        }
         next = sig->next;
         struct mt_sig *message = apply(self, sig);
         if (message) append(self, message);
     }
+    self->task.budget -= (int32_t)(n / 4);
+}
+
+/* R4 of relation.c: what was fetched earlier comes first. */
+static bool apply_pending(struct mt_proc *self) {
+    struct mt_sig **pending = mt_pending(self), *oldest = pending ? *pending : NULL;
+    if (!oldest) return false;
+    *pending = NULL;
+    apply_all(self, oldest);
+    return true;
+}
+
+void mt_queue_remove(struct mt_proc *self, struct mt_sig **at) {
+    struct mt_sig *sig = *at;
+    mt_queue_unlink(self, at);
+    if (self->flags & MT_PF_BOUNDED) mt_resume_senders(self);
+    mt_sig_free(mt_cache_of(self), sig);
 }
 
 /* The runtime stops; threads look at that themselves. */
@@ -67,6 +138,7 @@ static void apply_kill(struct mt_proc *self) {
 }
 
 bool mt_fetch(struct mt_proc *self) {
+    if (mt_unlikely(self->relations & 1) && apply_pending(self)) return true;
     uint64_t low = atomic_load_explicit(&self->inbox.low, memory_order_relaxed);
     if (!(low & ~(uint64_t)(MT_IN_STATE & ~MT_IN_KILLED))) return false;
     low = mt_pair_swap_low(&self->inbox, low & MT_IN_BOUNDED);
@@ -182,6 +254,7 @@ static mote_err wait_thread(struct mt_proc *self, uint64_t deadline_ns) {
 
 mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns) {
     if (deadline_ns != MT_NEVER && mt_os_now_ns() >= deadline_ns) return MOTE_TIMEOUT;
+    if (mt_has_pending(self)) return MOTE_OK;
     if (self->task.kind == MT_THREAD) {
         if (atomic_load_explicit(&mt_runtime(self)->stopped, memory_order_acquire)) return MOTE_ESTOPPED;
         return wait_thread(self, deadline_ns);
@@ -218,7 +291,7 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
 static void first_turn(struct mt_proc *p) {
     const mote_handler *h = p->code.handler;
     p->task.started = 1;
-    if (h->init) h->init(mt_as_self(p), (mote_term){p->arg}, p->state);
+    if (h->init) h->init(mt_as_self(p), (mote_term){p->arg}, p->task.stack);
     mt_free_arg(p);
     mt_drop_scratch(p);
 }
@@ -233,18 +306,26 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
     struct mt_proc *p = mt_task_proc(task);
     const mote_handler *h = p->code.handler;
     int32_t budget = task->budget;
+    if (mt_unlikely(p->flags & MT_PF_TELLING)) {
+        mt_bury(s, p);
+        return;
+    }
     if (mt_unlikely(!task->started)) first_turn(p);
     mt_fetch(p); /* once a turn, so that signals are heard however long the queue is */
     for (;;) {
         if (!p->queue || mt_unlikely(p->suspensions)) mt_fetch(p);
         if (mt_unlikely(p->flags & MT_PF_EXITING)) mt_end_if_exiting(p);
         if (!p->queue || mt_unlikely(mt_suspended(p))) {
+            if (mt_unlikely(mt_has_pending(p))) {
+                if (task->budget <= 0) break;
+                continue;
+            }
             p->reductions += (uint64_t)(budget > task->budget ? budget - task->budget : 0);
             if (fall_asleep(p)) return;
             continue;
         }
         mt_take(p, &p->queue);
-        h->handle(mt_as_self(p), (mote_term){p->current->root}, p->state);
+        h->handle(mt_as_self(p), (mote_term){p->current->root}, task->stack);
         mt_drop_current(p);
         if (mt_unlikely(--task->budget <= 0)) break;
     }

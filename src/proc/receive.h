@@ -15,20 +15,26 @@ void mt_resume_senders(struct mt_proc *self);
  * message in time costs no timer at all, after the first. MOTE_ENOMEM, MOTE_ELIMIT. */
 mote_err mt_ensure_alarm(struct mt_proc *self, uint64_t deadline_ns);
 
-/* Unlinks the message that `at` points to and makes it the current one. */
-static inline void mt_take(struct mt_proc *self, struct mt_sig **at) {
+/* Unlinks the message that `at` points to. */
+static inline struct mt_sig *mt_queue_unlink(struct mt_proc *self, struct mt_sig **at) {
     struct mt_sig *sig = *at;
     *at = sig->next;
     if (self->queue_end == &sig->next) self->queue_end = at;
     if (self->mark_at == &sig->next) self->mark_at = at;
     self->queued--;
-    self->current = sig;
+    return sig;
+}
+
+/* The same, and makes it the current one. */
+static inline void mt_take(struct mt_proc *self, struct mt_sig **at) {
+    self->current = mt_queue_unlink(self, at);
     if (mt_unlikely(self->flags & MT_PF_BOUNDED)) mt_resume_senders(self);
 }
 
 /* As mt_wait(), inlined for straight-line processes. `ahead`: the deadline is known to lie ahead. */
 static inline __attribute__((always_inline)) mote_err mt_wait_inline(struct mt_proc *self, uint64_t deadline_ns, bool ahead) {
     if (mt_unlikely(self->task.kind != MT_STRAIGHT)) return mt_wait(self, deadline_ns);
+    if (mt_unlikely(mt_has_pending(self))) return MOTE_OK;
     if (deadline_ns != MT_NEVER) {
         if (!ahead && mt_os_now_ns() >= deadline_ns) return MOTE_TIMEOUT;
         mote_err err = mt_ensure_alarm(self, deadline_ns);
@@ -56,7 +62,10 @@ static inline __attribute__((always_inline)) mote_err mt_receive_wanted(struct m
         }
         bool fetched = mt_fetch(self);
         if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
-        if (fetched) continue;
+        if (fetched) {
+            if (mt_unlikely(self->task.budget <= 0)) mt_turn_over(self);
+            continue;
+        }
         if (mt_unlikely(err || timeout_ms == 0)) return err ? err : MOTE_TIMEOUT;
         bool first = !deadline;
         if (first) deadline = mt_deadline(timeout_ms);

@@ -62,7 +62,7 @@ uint64_t mt_ref_next(struct mt_sched *s) {
         s->ref_next = atomic_fetch_add_explicit(&mt_runtime_of_sched(s)->refs, REF_BLOCK, memory_order_relaxed);
         s->ref_end = s->ref_next + REF_BLOCK;
     }
-    MT_ASSERT(!(s->ref_next >> 60));
+    MT_ASSERT(!(s->ref_next >> 59)); /* see MT_REF_ALIAS */
     return s->ref_next++ << 3 | MT_REF;
 }
 
@@ -178,6 +178,7 @@ static void free_runtime(mote_runtime *rt) {
     mt_table_fini(&rt->table);
     if (rt->stacks) mt_stacks_free(rt->stacks);
     if (c->depot) mt_depot_free(c->depot);
+    if (rt->names) mt_names_free(rt->names);
     mt_lock_fini(&rt->mu);
     mt_atom_table_drop();
     mt_os_free(rt);
@@ -192,6 +193,7 @@ static mote_err make_parts(mote_runtime *rt) {
     c->started_ns = mt_os_now_ns();
     c->spare_cores = mt_os_cores() > 1;
     if (!(c->depot = mt_depot_new())) return MOTE_ENOMEM;
+    if ((err = mt_names_new(&rt->names))) return err;
     if (!(rt->stacks = mt_stacks_new(rt->options.stack_size))) return MOTE_ENOMEM;
     if (!(rt->pool = mt_pool_new(rt->options.blocking_max, BLOCKING_IDLE_NS))) return MOTE_ENOMEM;
     if ((err = mt_poll_new(&c->poll))) return err;
@@ -214,6 +216,8 @@ mote_err mt_runtime_start(const mote_options *options, mote_runtime **runtime) {
     mt_injector_init(&rt->cluster.injector);
     atomic_store(&rt->refs, mt_os_random() & (((uint64_t)1 << 40) - 1));
     atomic_store(&rt->owners, 1);
+    atomic_store(&rt->leader, mt_pid_word(0, 0, 0));
+    atomic_store(&rt->deaths_to, mt_pid_word(0, 0, 0));
     mote_err err = set_options(rt, options);
     if (err || (err = make_parts(rt)) || (err = mt_segv_start(mt_overflowed))) goto fail;
     if ((err = mt_cluster_start(&rt->cluster))) {
@@ -368,7 +372,8 @@ mote_err mt_detach(struct mt_proc *p) {
     mote_runtime *rt = mt_runtime(p);
     struct mt_sched *s = p->task.sched;
     struct mt_attached **at;
-    mt_close(p, MT_WORD_OF(normal));
+    mt_close(p, (struct mt_reason){MT_WORD_OF(normal), NULL});
+    while (!mt_relations_tell(s, p, SIZE_MAX)) continue;
     mt_lock_take(&rt->mu);
     struct mt_attached *a = find_locked(rt, &at);
     MT_ASSERT(a && a->proc == p);

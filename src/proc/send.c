@@ -4,21 +4,19 @@
  * chunk's memory is given back it is 0 anew, and a sender late by that much leaves it one too low: hence signed.) */
 #include "proc/proc.h"
 
-#define COST_QUEUED 32 /* reductions for a message that lands behind others: senders that outrun a receiver yield */
-
 void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend) {
     suspend->kind = MT_SIG_RESUME;
     mt_deliver(s, suspend->heap[0], suspend);
 }
 
-void mt_bury_letter(struct mt_sched *s, struct mt_sig *sig) {
-    if (sig->kind == MT_SIG_MESSAGE && !(sig->flags & MT_SIG_UNSENT)) mt_count(&s->dead, 1);
+void mt_bury_letter(struct mt_sched *s, uint64_t dead, struct mt_sig *sig) {
+    if (mt_is_message(sig) && !(sig->flags & MT_SIG_UNSENT)) mt_count(&s->dead, 1);
     if (sig->kind == MT_SIG_INFO)
         mt_info_answer(s, NULL, sig);
     else if (sig->kind == MT_SIG_SUSPEND)
         mt_resume_sender(s, sig);
     else
-        mt_sig_free(&s->cache, sig);
+        mt_relation_bury(s, dead, sig);
 }
 
 /* `counts`: it has its place in the receiver's `count`, to be given back when that is dead. */
@@ -29,7 +27,7 @@ static bool push_or_bury(struct mt_sched *s, struct mt_proc *p, uint64_t pid, st
         return true;
     }
     if (counts) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
-    mt_bury_letter(s, sig);
+    mt_bury_letter(s, pid, sig);
     return false;
 }
 
@@ -40,10 +38,10 @@ static inline bool is_bounded(struct mt_proc *p) {
 bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
     if (mt_unlikely(!p)) {
-        mt_bury_letter(s, sig);
+        mt_bury_letter(s, pid, sig);
         return false;
     }
-    bool counts = sig->kind == MT_SIG_MESSAGE && is_bounded(p);
+    bool counts = mt_is_message(sig) && is_bounded(p);
     if (counts) atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed);
     return push_or_bury(s, p, pid, sig, counts);
 }
@@ -62,6 +60,7 @@ bool mt_suspended(struct mt_proc *p) {
 /* The sender stands still: asks the receiver to say when there is room again, and waits for that. */
 static void suspend(struct mt_proc *self, uint64_t pid) {
     if (self->task.kind == MT_THREAD || (self->flags & MT_PF_ENDING) || is_awaited(self) || pid == mt_proc_pid(self)) return;
+    if (self->suspensions == UINT16_MAX) return; /* a handler that has filled so many mailboxes in one turn */
     struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_SUSPEND, 1);
     if (!sig) return; /* no memory to wait with: the message is delivered all the same */
     sig->root = 0;
@@ -82,9 +81,9 @@ static void suspend(struct mt_proc *self, uint64_t pid) {
 
 /* The mailbox is full and its policy says that its owner ends for it. */
 static void end_receiver(struct mt_sched *s, uint64_t pid) {
-    struct mt_sig *sig = mt_sig_new(&s->cache, MT_SIG_EXIT, 0);
-    if (!sig) return;
-    sig->root = MT_WORD_OF(mailbox_full);
+    struct mt_reason full = {MT_WORD_OF(mailbox_full), NULL};
+    struct mt_sig *sig;
+    if (mt_exit_new(&s->cache, pid, &full, &sig)) return;
     mt_deliver(s, pid, sig);
 }
 
@@ -107,7 +106,7 @@ static mote_err to_bounded(struct mt_sched *s, struct mt_proc *p, uint64_t pid, 
         return MOTE_OK;
     }
     if (mt_serial(p) != mt_pid_serial(pid)) {
-        mt_bury_letter(s, sig);
+        mt_bury_letter(s, pid, sig);
         return MOTE_OK;
     }
     if (take_place(p, limit)) {
@@ -122,9 +121,15 @@ static mote_err to_bounded(struct mt_sched *s, struct mt_proc *p, uint64_t pid, 
 }
 
 void mt_deliver_timer(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
+    if (sig->flags & MT_SIG_NAMED) {
+        uint64_t name = pid;
+        sig->flags &= (uint8_t)~MT_SIG_NAMED;
+        pid = mt_whereis(mt_runtime_of_sched(s), name);
+        if (mt_atom_counted(name)) mt_atom_drop(name);
+    }
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
     bool full;
-    if (p && sig->kind == MT_SIG_MESSAGE && is_bounded(p))
+    if (p && mt_is_message(sig) && is_bounded(p))
         (void)to_bounded(s, p, pid, sig, &full);
     else
         mt_deliver(s, pid, sig);
@@ -136,23 +141,23 @@ mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     int32_t cost = 1;
     mt_count(&s->sent, 1);
     if (mt_unlikely(!p)) {
-        mt_bury_letter(s, sig);
+        mt_bury_letter(s, pid, sig);
         return MOTE_OK;
     }
     if (mt_unlikely(is_bounded(p))) {
         bool full = false;
         mote_err err = to_bounded(s, p, pid, sig, &full);
         if (full) suspend(self, pid);
-        if ((self->task.budget -= COST_QUEUED) <= 0) mt_turn_over(self);
+        if ((self->task.budget -= MT_COST_QUEUED) <= 0) mt_turn_over(self);
         return err;
     }
     enum mt_push pushed = mt_push(p, mt_pid_serial(pid), sig);
     if (pushed == MT_PUSH_WOKE)
         mt_sched_wake(s, &p->task);
     else if (pushed == MT_PUSH_QUEUED)
-        cost = COST_QUEUED;
+        cost = MT_COST_QUEUED;
     else if (mt_unlikely(pushed == MT_PUSH_DEAD))
-        mt_bury_letter(s, sig);
+        mt_bury_letter(s, pid, sig);
     if (mt_unlikely((self->task.budget -= cost) <= 0)) mt_turn_over(self);
     return MOTE_OK;
 }

@@ -28,8 +28,20 @@ static mote_err check(mote_runtime *rt, const mote_spawn_options *o, mote_term a
     if (o->stack_size && (o->stack_size < MT_STACK_MIN || o->stack_size > MT_STACK_MAX)) return MOTE_ELIMIT;
     if (o->mailbox_max > MT_COUNT_MAX) return MOTE_ELIMIT;
     if (o->name && strlen(o->name) >= sizeof ((struct mt_more *)0)->name) return MOTE_ELIMIT;
-    if (o->policy > MOTE_END || o->priority > MOTE_LOW) return MOTE_EARG;
+    if (o->policy > MOTE_END || o->priority > MOTE_LOW || o->monitoring.alias > MOTE_ALIAS_REPLY_DEMONITOR) return MOTE_EARG;
     return atomic_load_explicit(&rt->stopped, memory_order_relaxed) ? MOTE_ESTOPPED : MOTE_OK;
+}
+
+/* The scheduler's idea of the time: read anew only when it looks at its timers, so a start costs no clock. */
+static uint32_t born_now(struct mt_sched *s) {
+    uint64_t now = s->outside ? mt_os_now_ns() : s->now_ns;
+    uint64_t since = now > s->cluster->started_ns ? now - s->cluster->started_ns : 0;
+    return (uint32_t)(since >> MT_BORN_SHIFT);
+}
+
+uint64_t mt_lived_ms(struct mt_proc *p) {
+    uint64_t now = (mt_os_now_ns() - p->task.sched->cluster->started_ns) >> MT_BORN_SHIFT;
+    return (((uint32_t)now - p->born) << MT_BORN_SHIFT) / 1000000u;
 }
 
 void mt_reset(struct mt_proc *p, struct mt_sched *s, enum mt_task_kind kind) {
@@ -40,7 +52,9 @@ void mt_reset(struct mt_proc *p, struct mt_sched *s, enum mt_task_kind kind) {
     p->queue_end = p->mark_at = &p->queue;
     p->mark = 0;
     p->flags = p->queued = p->suspensions = 0;
-    p->state = NULL;
+    p->relations = 0;
+    p->born = born_now(s);
+    atomic_store_explicit(&p->naming, 0, memory_order_relaxed);
     p->scratch = NULL;
     p->more = NULL;
     p->reductions = 0;
@@ -79,7 +93,7 @@ static mote_err add_arg(struct mt_proc *p, mote_term arg) {
     p->arg = arg.word;
     if (!mt_is_pointer(arg.word) && mt_tag(arg.word) != MT_ATOM) return MOTE_OK;
     if (mt_tag(arg.word) == MT_ATOM && !mt_atom_counted(arg.word)) return MOTE_OK;
-    mote_err err = mt_sig_of_term(mt_cache_of(p), MT_SIG_MESSAGE, arg, NULL, &p->arg_sig);
+    mote_err err = mt_sig_of_term(mt_cache_of(p), arg, 0, NULL, &p->arg_sig);
     if (err) return err;
     p->arg = p->arg_sig->root;
     p->arg_sig->next = NULL;
@@ -88,18 +102,28 @@ static mote_err add_arg(struct mt_proc *p, mote_term arg) {
 
 static mote_err add_state(struct mt_proc *p, const mote_handler *h) {
     if (!h || !h->state_size) return MOTE_OK;
-    p->state = mt_cache_alloc(mt_cache_of(p), h->state_size);
-    if (!p->state) return MOTE_ENOMEM;
-    memset(p->state, 0, h->state_size);
+    p->task.stack = mt_cache_alloc(mt_cache_of(p), h->state_size);
+    if (!p->task.stack) return MOTE_ENOMEM;
+    memset(p->task.stack, 0, h->state_size);
+    return MOTE_OK;
+}
+
+/* Inherited from who starts it. */
+static mote_err add_leader(struct mt_proc *self, struct mt_proc *p) {
+    if (mt_likely(!(self->flags & MT_PF_LED))) return MOTE_OK;
+    mote_err err = mt_more(p);
+    if (err) return err;
+    p->more->leader = self->more->leader;
+    p->flags |= MT_PF_LED;
     return MOTE_OK;
 }
 
 static void undo(mote_runtime *rt, struct mt_proc *p) {
     struct mt_cache *cache = mt_cache_of(p);
     mt_free_arg(p);
-    if (p->state) mt_cache_free(cache, p->state, p->code.handler->state_size);
-    p->state = NULL;
-    if (p->task.stack) mt_stack_unmap(p->task.stack, p->more->stack_size);
+    mt_relations_drop(p);
+    if (p->task.kind == MT_HANDLER && p->task.stack) mt_cache_free(cache, p->task.stack, p->code.handler->state_size);
+    if (p->task.kind != MT_HANDLER && p->task.stack) mt_stack_unmap(p->task.stack, p->more->stack_size);
     mt_free_more(rt, cache, p);
     mt_table_give(rt, p);
 }
@@ -136,7 +160,9 @@ mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term a
     mote_err err = check(rt, o, arg);
     if (err || (err = mt_table_take(rt, s, &p))) return err;
     reset(p, s, o);
-    if ((err = add_options(rt, p, o)) || (err = add_arg(p, arg)) || (err = add_state(p, o->handler))) goto fail;
+    if ((err = add_options(rt, p, o)) || (err = add_arg(p, arg)) || (err = add_state(p, o->handler)) || (err = add_leader(self, p)))
+        goto fail;
+    if ((o->link || o->monitor) && (err = mt_relate_child(self, p, o))) goto fail;
     if (!count_started(rt, self)) {
         err = MOTE_ESTOPPED;
         goto fail;

@@ -119,7 +119,7 @@ static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
     atomic_store_explicit(&s->asleep_since_ns, 0, memory_order_relaxed);
     mt_count(&s->idle_ns, now - before);
     mt_count(&s->parks, 1);
-    s->polled_ns = now;
+    s->polled_ns = s->now_ns = now;
     if (count) c->ops->ready(s, events, count);
 }
 
@@ -263,7 +263,7 @@ struct mt_task *mt_sched_pick_fresh(struct mt_sched *s) {
 
 /* Whether timers or descriptors want the base stack; asked every 64 picks. */
 static bool duty_calls(struct mt_sched *s) {
-    uint64_t now = mt_os_now_ns();
+    uint64_t now = s->now_ns = mt_os_now_ns();
     if (now - s->oldest_ns > OLDEST_EVERY_NS) {
         s->oldest_ns = now;
         s->oldest_due = true;
@@ -398,7 +398,8 @@ mote_err mt_sched_new(struct mt_cluster *c, struct mt_stacks *stacks, unsigned i
     s->random = (mt_os_random() ^ ((uint64_t)id << 32)) | 1;
     atomic_store(&s->wheel_next_ns, MT_NEVER);
     mt_lock_init(&s->wheel_mu, MT_RANK_WHEEL);
-    mt_wheel_init(&s->wheel, mt_os_now_ns());
+    s->now_ns = mt_os_now_ns();
+    mt_wheel_init(&s->wheel, s->now_ns);
     mt_cache_init(&s->cache, c->depot);
     mt_stack_cache_init(&s->stacks, stacks);
     *sched = s;

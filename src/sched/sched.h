@@ -77,6 +77,7 @@ struct mt_sched { /* MT_SHARED */
     void *chunk;                      /* owner: the process layer's: where slots come from */
     uint64_t ref_next, ref_end;       /* owner: the block of references it hands out */
     int64_t quota;                    /* owner: processes it may start before it asks the runtime */
+    uint64_t now_ns;                  /* owner: the time when it last looked: at most 64 picks old, or one long turn */
     uint64_t polled_ns;               /* owner: when it last looked at descriptors */
     uint64_t oldest_ns;               /* owner: when oldest_due was last set */
     jmp_buf restart;                  /* owner: the loop's start, for tasks that end on the base stack */

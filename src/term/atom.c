@@ -41,6 +41,7 @@ static struct atom predefined[] = {
 #define X(atom_name) {.name = #atom_name, .refs = 1, .index = MT_ATOM_##atom_name, .size = sizeof #atom_name - 1, .pinned = true},
     MT_ATOMS(X)
 #undef X
+    {.name = "nonode@nohost", .refs = 1, .index = MT_ATOM_nonode_at_nohost, .size = sizeof "nonode@nohost" - 1, .pinned = true},
 };
 _Static_assert(sizeof predefined / sizeof *predefined == MT_ATOM_FIRST_FREE && MT_ATOM_FIRST_FREE < CHUNK, "one chunk holds them");
 

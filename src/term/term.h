@@ -132,11 +132,13 @@ void mt_atom_table_drop(void);
 /* Atoms every runtime needs: words fixed at compile time; atom.c interns them first, in this order. */
 #define MT_ATOMS(X)                                                                                                     \
     X(true) X(false) X(undefined) X(normal) X(kill) X(killed) X(noproc) X(error) X(ok) X(mailbox_full) X(system_limit)  \
-    X(mote_done) X(mote_fd) X(stack_overflow) X(shutdown) X(timeout) X(noconnection) X(nonode) X(badarg) X(EXIT) X(DOWN) X(process)
+    X(mote_done) X(mote_fd) X(stack_overflow) X(shutdown) X(timeout) X(noconnection) X(nonode) X(badarg) X(EXIT) X(DOWN) X(process)   \
+    X(alias) X(assertion_failed) X(mote_error) X(mote_death)
 enum mt_atom_index {
 #define X(name) MT_ATOM_##name,
     MT_ATOMS(X)
 #undef X
+    MT_ATOM_nonode_at_nohost, /* 'nonode@nohost', which is no name in C */
         MT_ATOM_FIRST_FREE
 };
 #define MT_WORD_OF(name) ((uint64_t)MT_ATOM_##name << 3 | MT_ATOM)

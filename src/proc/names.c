@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Registered names. Two tables of the same entries, by name and by pid, under one lock. A process that ends must give up a name that somebody may
+ * just be giving it: both sides mark its `naming` word first and look at the other's mark then (N1), so one of them sees it. */
+#include <string.h>
+
+#include "base/hash.h"
+#include "proc/proc.h"
+
+struct entry {
+    struct mt_node by_name; /* key: atom */
+    struct mt_node by_pid;  /* key: pid */
+};
+
+struct mt_names { /* MT_SHARED */
+    struct mt_lock mu;
+    struct mt_hash by_name; /* lock: mu */
+    struct mt_hash by_pid;  /* lock: mu */
+};
+
+static struct entry *of_name(struct mt_node *node) { return (struct entry *)(void *)node; }
+static struct entry *of_pid(struct mt_node *node) {
+    return (struct entry *)(void *)((char *)node - offsetof(struct entry, by_pid));
+}
+
+mote_err mt_names_new(struct mt_names **names) {
+    struct mt_names *n = mt_os_alloc_zero(sizeof *n);
+    if (!n) return MOTE_ENOMEM;
+    if (mt_hash_init(&n->by_name) || mt_hash_init(&n->by_pid)) {
+        mt_hash_fini(&n->by_name);
+        mt_os_free(n);
+        return MOTE_ENOMEM;
+    }
+    mt_lock_init(&n->mu, MT_RANK_NAMES);
+    *names = n;
+    return MOTE_OK;
+}
+
+static void free_entry(struct entry *e) {
+    if (mt_atom_counted(e->by_name.key)) mt_atom_drop(e->by_name.key);
+    mt_os_free(e);
+}
+
+void mt_names_free(struct mt_names *names) {
+    for (struct mt_node *node; (node = mt_hash_pop(&names->by_name));) free_entry(of_name(node));
+    mt_hash_fini(&names->by_name);
+    mt_hash_fini(&names->by_pid);
+    mt_lock_fini(&names->mu);
+    mt_os_free(names);
+}
+
+static mote_err insert_locked(struct mt_names *n, struct mt_proc *p, struct entry *e) {
+    if (*mt_hash_find(&n->by_name, e->by_name.key) || *mt_hash_find(&n->by_pid, e->by_pid.key)) return MOTE_EBUSY;
+    uint16_t before = atomic_fetch_or(&p->naming, MT_NAMED); /* N1 */
+    if (before & MT_DYING) return MOTE_ENOPROC;
+    if (mt_serial(p) != mt_pid_serial(e->by_pid.key) || (atomic_load(&p->inbox.low) & MT_IN_CLOSED)) return MOTE_ENOPROC;
+    mt_hash_insert(&n->by_name, &e->by_name);
+    mt_hash_insert(&n->by_pid, &e->by_pid);
+    return MOTE_OK;
+}
+
+mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid) {
+    struct mt_proc *p = mt_table_find(rt, pid);
+    if (mt_tag(name) != MT_ATOM || name == MT_WORD_OF(undefined)) return MOTE_ENAME;
+    if (!p) return MOTE_ENOPROC;
+    struct entry *e = mt_os_alloc_zero(sizeof *e);
+    if (!e) return MOTE_ENOMEM;
+    e->by_name.key = name;
+    e->by_pid.key = pid;
+    if (mt_atom_counted(name)) mt_atom_hold(name);
+    mt_lock_take(&rt->names->mu);
+    mote_err err = insert_locked(rt->names, p, e);
+    mt_lock_drop(&rt->names->mu);
+    if (err) free_entry(e);
+    return err;
+}
+
+static struct entry *take_out_locked(struct mt_names *n, struct entry *e) {
+    mt_hash_remove(&n->by_name, mt_hash_find(&n->by_name, e->by_name.key));
+    mt_hash_remove(&n->by_pid, mt_hash_find(&n->by_pid, e->by_pid.key));
+    return e;
+}
+
+mote_err mt_unregister(mote_runtime *rt, uint64_t name) {
+    struct entry *e = NULL;
+    mt_lock_take(&rt->names->mu);
+    struct mt_node *node = *mt_hash_find(&rt->names->by_name, name);
+    if (node) e = take_out_locked(rt->names, of_name(node));
+    mt_lock_drop(&rt->names->mu);
+    if (e) free_entry(e);
+    return e ? MOTE_OK : MOTE_ENAME;
+}
+
+uint64_t mt_whereis(mote_runtime *rt, uint64_t name) {
+    mt_lock_take(&rt->names->mu);
+    struct mt_node *node = *mt_hash_find(&rt->names->by_name, name);
+    uint64_t pid = node ? of_name(node)->by_pid.key : 0;
+    mt_lock_drop(&rt->names->mu);
+    return pid;
+}
+
+uint64_t mt_name_of(mote_runtime *rt, uint64_t pid) {
+    mt_lock_take(&rt->names->mu);
+    struct mt_node *node = *mt_hash_find(&rt->names->by_pid, pid);
+    uint64_t name = node ? of_pid(node)->by_name.key : 0;
+    mt_lock_drop(&rt->names->mu);
+    return name;
+}
+
+struct listing {
+    mote_atom *names;
+    size_t capacity, count;
+};
+
+static void list_one(void *context, struct mt_node *node) {
+    struct listing *l = context;
+    if (l->count < l->capacity) l->names[l->count].word = node->key;
+    l->count++;
+}
+
+mote_err mt_registered(mote_runtime *rt, mote_atom *names, size_t capacity, size_t *count) {
+    struct listing l = {names, capacity, 0};
+    mt_lock_take(&rt->names->mu);
+    mt_hash_each(&rt->names->by_name, list_one, &l);
+    mt_lock_drop(&rt->names->mu);
+    *count = l.count;
+    return MOTE_OK;
+}
+
+void mt_name_end(struct mt_proc *p) {
+    struct entry *e = NULL;
+    if (mt_likely(!(atomic_fetch_or(&p->naming, MT_DYING) & MT_NAMED))) return; /* N1 */
+    struct mt_names *n = mt_runtime(p)->names;
+    mt_lock_take(&n->mu);
+    struct mt_node *node = *mt_hash_find(&n->by_pid, mt_proc_pid(p));
+    if (node) e = take_out_locked(n, of_pid(node));
+    mt_lock_drop(&n->mu);
+    if (e) free_entry(e);
+}
+
+/* {Name, Node}: the node is this one, or unknown. */
+static mote_err resolve_pair(mote_runtime *rt, uint64_t to, uint64_t *pid) {
+    const uint64_t *t = mt_ptr(to);
+    if (t[0] != mt_header(MT_TUPLE, 2) || mt_tag(t[1]) != MT_ATOM || mt_tag(t[2]) != MT_ATOM) return MOTE_ETERM;
+    *pid = t[2] == MT_NODE ? mt_whereis(rt, t[1]) : 0;
+    return MOTE_OK;
+}
+
+mote_err mt_resolve(mote_runtime *rt, uint64_t to, uint64_t *pid, uint64_t *alias) {
+    *alias = 0;
+    switch (mt_tag(to)) {
+    case MT_PID: *pid = to; return MOTE_OK;
+    case MT_ATOM: *pid = mt_whereis(rt, to); return *pid ? MOTE_OK : MOTE_ENAME;
+    case MT_BOXED: return to ? resolve_pair(rt, to, pid) : MOTE_ETERM;
+    case MT_REF: break;
+    default: return MOTE_ETERM;
+    }
+    *pid = 0;
+    if (!mt_is_alias(to)) return MOTE_OK; /* as in Erlang: it may have been one elsewhere */
+    uint64_t index = to >> 3 & (((uint64_t)1 << MT_PID_INDEX_BITS) - 1);
+    struct mt_proc *p = mt_table_find(rt, mt_pid_word(index, 0, 1));
+    uint64_t serial = p ? mt_serial(p) : 0;
+    if (!serial) return MOTE_OK;
+    *pid = mt_pid_word(index, 0, serial); /* another process by now? It does not know the alias, and drops what comes through it */
+    *alias = to;
+    return MOTE_OK;
+}

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Links, monitors and aliases. What a process holds of them are signals that wait in its table until they are sent: a link becomes the
+ * LINK_EXIT of its holder's end, a monitor the DOWN, a watch the DEMONITOR. So an end needs no memory, and tells each relation once.
+ *
+ *   kind     key (root)   heap
+ *   LINK     other's pid  1: id of the unlink that awaits its acknowledgement, 0: active
+ *   MONITOR  reference    1: who monitors this process, 2: the name by which, or 0
+ *   WATCH    reference    0: fragment of the tag (SHARED), 1: whom this process monitors, 2: the tag, 3: mode and flags of the alias
+ *   ALIAS    reference    3: flags of the alias
+ *
+ * R1 an unlinked link stays in the table, inactive, until the other side has acknowledged: what it sent before that (LINK, LINK_EXIT)
+ *    came from the old link and is dropped. Both ends agree once all signals between them have arrived; tests/spin/link.pml.
+ * R2 a signal that asks for an answer (LINK, UNLINK, MONITOR) is answered for the dead by mt_relation_bury().
+ * R3 up to FEW relations are a list, more a hash table (low bit of `relations` set), for as long as the process lives.
+ * R4 pending signals (mt_pending()) are older than everything in the inbox. */
+#include <string.h>
+
+#include "base/hash.h"
+#include "proc/proc.h"
+
+#define FEW 8u
+#define WATCH_WORDS 4u
+#define MONITOR_WORDS 7u
+#define NAMED_WORDS 10u
+#define ALIAS_COUNTER_BITS 33
+/* Of heap[3] of WATCH and ALIAS; the lowest bits are enum mote_alias_mode or MOTE_ALIAS_REPLY. */
+#define MODE_MASK 15u
+#define PRIORITY 16u
+
+struct table {
+    struct mt_hash hash;
+    struct mt_sig *pending;
+};
+
+_Static_assert(offsetof(struct mt_sig, next) == offsetof(struct mt_node, next), "a signal is a node");
+_Static_assert(offsetof(struct mt_sig, root) == offsetof(struct mt_node, key), "a signal is a node");
+
+/* ------------------------------------------------------------------------------------------------- the table */
+
+static struct table *table_of(const struct mt_proc *p) {
+    return p->relations & 1 ? (struct table *)(uintptr_t)(p->relations - 1) : NULL;
+}
+static struct mt_sig *list_of(const struct mt_proc *p) {
+    MT_ASSERT(!(p->relations & 1));
+    return (struct mt_sig *)(uintptr_t)p->relations;
+}
+
+/* R3. Without memory the list just gets longer. */
+static void to_table(struct mt_proc *p) {
+    struct table *t = mt_os_alloc_zero(sizeof *t);
+    if (!t || mt_hash_init(&t->hash)) {
+        mt_os_free(t);
+        return;
+    }
+    for (struct mt_sig *sig = list_of(p), *next; sig; sig = next) {
+        next = sig->next;
+        mt_hash_insert(&t->hash, (struct mt_node *)(void *)sig);
+    }
+    p->relations = (uint64_t)(uintptr_t)t | 1;
+}
+
+static void insert(struct mt_proc *p, struct mt_sig *sig) {
+    if (!(p->relations & 1)) {
+        uint32_t n = 0;
+        for (struct mt_sig *at = list_of(p); at && n <= FEW; at = at->next) n++;
+        if (n >= FEW) to_table(p);
+    }
+    if (p->relations & 1) {
+        mt_hash_insert(&table_of(p)->hash, (struct mt_node *)(void *)sig);
+        return;
+    }
+    sig->next = list_of(p);
+    p->relations = (uint64_t)(uintptr_t)sig;
+}
+
+static struct mt_sig *find(const struct mt_proc *p, uint64_t key) {
+    if (p->relations & 1) return (struct mt_sig *)(void *)*mt_hash_find(&table_of(p)->hash, key);
+    struct mt_sig *sig = list_of(p);
+    while (sig && sig->root != key) sig = sig->next;
+    return sig;
+}
+
+static void take_out(struct mt_proc *p, struct mt_sig *sig) {
+    if (p->relations & 1) {
+        struct mt_hash *hash = &table_of(p)->hash;
+        struct mt_node **at = mt_hash_find(hash, sig->root);
+        MT_ASSERT(*at == (struct mt_node *)(void *)sig); /* keys are unique */
+        mt_hash_remove(hash, at);
+        return;
+    }
+    struct mt_sig *before = list_of(p);
+    if (before == sig) {
+        p->relations = (uint64_t)(uintptr_t)sig->next;
+        return;
+    }
+    while (before->next != sig) before = before->next;
+    before->next = sig->next;
+}
+
+static struct mt_sig *pop(struct mt_proc *p) {
+    if (p->relations & 1) return (struct mt_sig *)(void *)mt_hash_pop(&table_of(p)->hash);
+    struct mt_sig *sig = list_of(p);
+    if (sig) p->relations = (uint64_t)(uintptr_t)sig->next;
+    return sig;
+}
+
+static void free_table(struct mt_proc *p) {
+    struct table *t = table_of(p);
+    if (t) {
+        MT_ASSERT(!t->pending);
+        mt_hash_fini(&t->hash);
+        mt_os_free(t);
+    }
+    p->relations = 0;
+}
+
+struct mt_sig **mt_pending(struct mt_proc *p) {
+    return p->relations & 1 ? &table_of(p)->pending : NULL;
+}
+
+static void forget(struct mt_proc *p, struct mt_sig *sig) {
+    take_out(p, sig);
+    mt_sig_free(mt_cache_of(p), sig);
+}
+
+static void count_one(void *context, struct mt_node *node) {
+    struct mt_relation_counts *n = context;
+    const struct mt_sig *sig = (const struct mt_sig *)(const void *)node;
+    if (sig->kind == MT_SIG_LINK && !sig->heap[1]) n->links++;
+    if (sig->kind == MT_SIG_MONITOR) n->monitored_by++;
+    if (sig->kind == MT_SIG_WATCH) n->monitors++;
+    if (sig->kind == MT_SIG_ALIAS) n->aliases++;
+}
+
+struct mt_relation_counts mt_relations_count(const struct mt_proc *p) {
+    struct mt_relation_counts n = {0};
+    if (p->relations & 1)
+        mt_hash_each(&table_of(p)->hash, count_one, &n);
+    else
+        for (struct mt_sig *sig = list_of(p); sig; sig = sig->next) count_one(&n, (struct mt_node *)(void *)sig);
+    return n;
+}
+
+/* ------------------------------------------------------------------------------------------------ signals */
+
+static const struct mt_reason noproc = {MT_WORD_OF(noproc), NULL};
+
+/* Pushes a signal of the process's own. Takes it; false (and it is still the caller's): the receiver has ended. Signals that pile up cost more, as
+ * messages do; mt_pay() then lets the receiver run. */
+static bool reaches(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
+    struct mt_sched *s = self->task.sched;
+    struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
+    enum mt_push pushed = p ? mt_push(p, mt_pid_serial(pid), sig) : MT_PUSH_DEAD;
+    if (pushed == MT_PUSH_WOKE) mt_sched_wake(s, &p->task);
+    self->task.budget -= pushed == MT_PUSH_QUEUED ? MT_COST_QUEUED : 1;
+    return pushed != MT_PUSH_DEAD;
+}
+
+static void send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
+    if (!reaches(self, pid, sig)) mt_bury_letter(self->task.sched, pid, sig);
+}
+
+/* A MONITOR becomes its DOWN. `item`: the process that has ended (not used when it was monitored by name). */
+static void fill_down(struct mt_sig *sig, uint64_t item, const struct mt_reason *reason) {
+    uint64_t name = sig->heap[2];
+    sig->kind = MT_SIG_DOWN;
+    mt_reason_share(sig, reason);
+    if (name) {
+        MT_ASSERT(sig->words == NAMED_WORDS);
+        sig->heap[7] = mt_header(MT_TUPLE, 2);
+        sig->heap[8] = name;
+        sig->heap[9] = MT_NODE;
+        item = mt_boxed(&sig->heap[7]);
+    }
+    sig->heap[1] = mt_header(MT_TUPLE, 5);
+    sig->heap[2] = MT_WORD_OF(DOWN);
+    sig->heap[3] = sig->root;
+    sig->heap[4] = MT_WORD_OF(process);
+    sig->heap[5] = item;
+    sig->heap[6] = reason->word;
+}
+
+void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig) {
+    uint64_t from;
+    switch ((enum mt_sig_kind)sig->kind) { /* R2 */
+    case MT_SIG_LINK:
+        from = sig->root;
+        mt_exit_fill(sig, MT_SIG_LINK_EXIT, dead, &noproc);
+        break;
+    case MT_SIG_UNLINK:
+        from = sig->heap[0];
+        sig->kind = MT_SIG_UNLINKED;
+        sig->heap[0] = dead;
+        break;
+    case MT_SIG_MONITOR:
+        from = sig->heap[1];
+        fill_down(sig, dead, &noproc);
+        break;
+    default: mt_sig_free(&s->cache, sig); return;
+    }
+    mt_deliver(s, from, sig);
+}
+
+/* The signal has become a message, which no mailbox refuses. */
+static struct mt_sig *as_message(struct mt_proc *self, struct mt_sig *sig) {
+    sig->kind = MT_SIG_MESSAGE;
+    sig->root = mt_boxed(&sig->heap[1]);
+    sig->flags |= MT_SIG_UNSENT;
+    if (self->flags & MT_PF_BOUNDED) atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
+    return sig;
+}
+
+/* -------------------------------------------------------------------------------------------------- links */
+
+static struct mt_sig *new_link(struct mt_proc *self, uint64_t other) {
+    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_LINK, MT_EXIT_WORDS);
+    if (!sig) return NULL;
+    sig->root = other;
+    sig->heap[0] = sig->heap[1] = 0;
+    return sig;
+}
+
+mote_err mt_link(struct mt_proc *self, uint64_t pid) {
+    uint64_t me = mt_proc_pid(self);
+    struct mt_sig *link = find(self, pid), *sig, *made = NULL;
+    if (pid == me || (link && !link->heap[1])) return MOTE_OK;
+    if (!(sig = new_link(self, me))) return MOTE_ENOMEM;
+    if (!link && !(link = made = new_link(self, pid))) {
+        mt_sig_free(mt_cache_of(self), sig);
+        return MOTE_ENOMEM;
+    }
+    if (made) insert(self, made);
+    link->heap[1] = 0;
+    if (reaches(self, pid, sig)) return MOTE_OK;
+    if (self->flags & MT_PF_TRAPS) {
+        mt_relation_bury(self->task.sched, pid, sig);
+        return MOTE_OK;
+    }
+    mt_sig_free(mt_cache_of(self), sig);
+    forget(self, link);
+    return MOTE_ENOPROC;
+}
+
+mote_err mt_unlink(struct mt_proc *self, uint64_t pid) {
+    struct mt_sig *link = find(self, pid);
+    if (!link || link->heap[1]) return MOTE_OK;
+    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_UNLINK, 2);
+    if (!sig) return MOTE_ENOMEM;
+    sig->root = link->heap[1] = mt_ref_next(self->task.sched);
+    sig->heap[0] = mt_proc_pid(self);
+    if (reaches(self, pid, sig)) return MOTE_OK;
+    mt_sig_free(mt_cache_of(self), sig);
+    forget(self, link);
+    return MOTE_OK;
+}
+
+/* Gives the exit signal if the link is active. */
+static struct mt_sig *apply_link_exit(struct mt_proc *self, struct mt_sig *sig) {
+    struct mt_sig *link = find(self, mt_exit_from(sig));
+    if (!link || link->heap[1]) { /* R1 */
+        mt_sig_free(mt_cache_of(self), sig);
+        return NULL;
+    }
+    forget(self, link);
+    return sig;
+}
+
+static void apply_unlink(struct mt_proc *self, struct mt_sig *sig) {
+    uint64_t from = sig->heap[0];
+    struct mt_sig *link = find(self, from);
+    if (link && !link->heap[1]) forget(self, link);
+    sig->kind = MT_SIG_UNLINKED;
+    sig->heap[0] = mt_proc_pid(self);
+    mt_deliver(self->task.sched, from, sig);
+}
+
+/* ------------------------------------------------------------------------------------------------ monitors */
+
+static uint64_t new_alias_ref(struct mt_proc *self) {
+    for (;;) { /* never one that is in use: the counter comes round after 2^33 */
+        uint64_t counter = mt_ref_next(self->task.sched) >> 3 & (((uint64_t)1 << ALIAS_COUNTER_BITS) - 1);
+        uint64_t ref = MT_REF_ALIAS | (counter << MT_PID_INDEX_BITS | self->index) << 3 | MT_REF;
+        if (!find(self, ref)) return ref;
+    }
+}
+
+/* The process's side of a monitor, or an alias. */
+static mote_err new_watch(struct mt_proc *self, uint64_t pid, const mote_monitor_options *options, struct mt_sig **out) {
+    struct mt_reason tag = {MT_WORD_OF(DOWN), NULL};
+    if (options->tag.word) {
+        mote_err err = mt_reason_of(options->tag, self->current, &tag);
+        if (err) return err;
+    }
+    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_WATCH, WATCH_WORDS);
+    if (sig) {
+        sig->root = options->alias ? new_alias_ref(self) : mt_ref_next(self->task.sched);
+        mt_reason_share(sig, &tag);
+        sig->heap[1] = pid;
+        sig->heap[2] = tag.word;
+        sig->heap[3] = (uint64_t)options->alias | (options->priority ? PRIORITY : 0);
+    }
+    mt_reason_drop(&tag);
+    *out = sig;
+    return sig ? MOTE_OK : MOTE_ENOMEM;
+}
+
+/* The other's side. */
+static struct mt_sig *new_monitor(struct mt_proc *self, uint64_t name, uint64_t ref) {
+    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_MONITOR, name ? NAMED_WORDS : MONITOR_WORDS);
+    if (!sig) return NULL;
+    memset(sig->heap, 0, sig->words * sizeof *sig->heap);
+    sig->root = ref;
+    sig->heap[1] = mt_proc_pid(self);
+    sig->heap[2] = name;
+    if (name && mt_atom_counted(name)) {
+        mt_atom_hold(name);
+        sig->flags |= MT_SIG_COUNTED;
+    }
+    return sig;
+}
+
+static void mark(struct mt_proc *self, uint64_t ref) {
+    self->mark = ref;
+    self->mark_at = self->queue_end;
+}
+
+mote_err mt_monitor(struct mt_proc *self, uint64_t pid, uint64_t name, const mote_monitor_options *options, uint64_t *ref) {
+    struct mt_sig *watch, *sig;
+    mote_err err = new_watch(self, pid, options, &watch);
+    if (err) return err;
+    mark(self, watch->root);
+    *ref = watch->root;
+    if (pid == mt_proc_pid(self)) { /* never fires; its alias is one all the same */
+        watch->kind = MT_SIG_ALIAS;
+        if (!options->alias) mt_sig_free(mt_cache_of(self), watch);
+        else insert(self, watch);
+        return MOTE_OK;
+    }
+    if (!(sig = new_monitor(self, name, watch->root))) {
+        mt_sig_free(mt_cache_of(self), watch);
+        return MOTE_ENOMEM;
+    }
+    insert(self, watch);
+    if (!pid || !reaches(self, pid, sig)) mt_relation_bury(self->task.sched, pid, sig);
+    return MOTE_OK;
+}
+
+/* A WATCH leaves the table and tells the other side. */
+static void send_demonitor(struct mt_proc *self, struct mt_sig *watch) {
+    uint64_t pid = watch->heap[1];
+    take_out(self, watch);
+    watch->kind = MT_SIG_DEMONITOR;
+    send(self, pid, watch);
+}
+
+/* The monitor goes, its alias stays. */
+static mote_err keep_alias(struct mt_proc *self, struct mt_sig *watch) {
+    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_DEMONITOR, 0);
+    if (!sig) return MOTE_ENOMEM;
+    sig->root = watch->root;
+    watch->kind = MT_SIG_ALIAS;
+    watch->heap[3] &= PRIORITY;
+    send(self, watch->heap[1], sig);
+    return MOTE_OK;
+}
+
+static bool is_down(const struct mt_sig *sig, uint64_t ref) {
+    const uint64_t *t = mt_tag(sig->root) == MT_BOXED ? mt_ptr(sig->root) : NULL;
+    return t && t[0] == mt_header(MT_TUPLE, 5) && t[2] == ref && t[3] == MT_WORD_OF(process);
+}
+
+/* Takes a DOWN out of the mailbox. */
+static void flush_down(struct mt_proc *self, uint64_t ref) {
+    mt_fetch(self);
+    for (struct mt_sig **at = &self->queue; *at; at = &(*at)->next) {
+        if (!is_down(*at, ref)) continue;
+        mt_queue_remove(self, at);
+        return;
+    }
+}
+
+mote_err mt_demonitor(struct mt_proc *self, uint64_t ref, bool flush, bool *active) {
+    struct mt_sig *watch = find(self, ref);
+    *active = watch && watch->kind == MT_SIG_WATCH;
+    if (*active) {
+        if ((watch->heap[3] & MODE_MASK) == MOTE_ALIAS_EXPLICIT_UNALIAS) return keep_alias(self, watch);
+        send_demonitor(self, watch);
+    } else if (flush) {
+        flush_down(self, ref);
+    }
+    return MOTE_OK;
+}
+
+/* The message with a tag that is no immediate: built anew. Without memory the process ends, for it must not miss it. */
+static struct mt_sig *retag(struct mt_proc *self, struct mt_sig *sig, uint64_t tag) {
+    mote_term term = {0}, elements[5] = {{tag}, {sig->heap[3]}, {sig->heap[4]}, {sig->heap[5]}, {sig->heap[6]}};
+    struct mt_sig *out = NULL;
+    mote_arena *arena = mote_arena_new(0);
+    if (arena) term = mote_tuple_make(arena, 5, elements);
+    if (!term.word || mt_sig_of_term(mt_cache_of(self), term, 0, NULL, &out)) {
+        self->flags |= MT_PF_EXITING;
+        self->arg = MT_WORD_OF(system_limit);
+    }
+    mote_arena_free(arena);
+    mt_sig_free(mt_cache_of(self), sig);
+    if (!out) return NULL;
+    uint64_t root = out->root;
+    as_message(self, out)->root = root;
+    return out;
+}
+
+static struct mt_sig *apply_down(struct mt_proc *self, struct mt_sig *sig) {
+    struct mt_sig *watch = find(self, sig->root);
+    if (!watch || watch->kind != MT_SIG_WATCH) {
+        mt_sig_free(mt_cache_of(self), sig);
+        return NULL;
+    }
+    if (watch->flags & MT_SIG_SHARED) {
+        sig = retag(self, sig, watch->heap[2]);
+    } else {
+        sig->heap[2] = watch->heap[2];
+        as_message(self, sig);
+    }
+    if ((watch->heap[3] & MODE_MASK) != MOTE_ALIAS_EXPLICIT_UNALIAS) {
+        forget(self, watch);
+    } else {
+        watch->kind = MT_SIG_ALIAS;
+        watch->heap[3] &= PRIORITY;
+    }
+    return sig;
+}
+
+static void apply_demonitor(struct mt_proc *self, struct mt_sig *sig) {
+    struct mt_sig *monitor = find(self, sig->root);
+    if (monitor && monitor->kind == MT_SIG_MONITOR) forget(self, monitor);
+    mt_sig_free(mt_cache_of(self), sig);
+}
+
+struct mt_sig *mt_relation_apply(struct mt_proc *self, struct mt_sig *sig) {
+    struct mt_sig *link;
+    switch ((enum mt_sig_kind)sig->kind) {
+    case MT_SIG_LINK_EXIT: return apply_link_exit(self, sig);
+    case MT_SIG_DOWN: return apply_down(self, sig);
+    case MT_SIG_MONITOR: insert(self, sig); return NULL;
+    case MT_SIG_DEMONITOR: apply_demonitor(self, sig); return NULL;
+    case MT_SIG_UNLINK: apply_unlink(self, sig); return NULL;
+    case MT_SIG_LINK:
+        if (!find(self, sig->root)) { /* else it is linked already, or R1 */
+            insert(self, sig);
+            return NULL;
+        }
+        break;
+    case MT_SIG_UNLINKED:
+        link = find(self, sig->heap[0]);
+        if (link && link->heap[1] == sig->root) forget(self, link);
+        break;
+    default: MT_ASSERT(!"a relation's signal");
+    }
+    mt_sig_free(mt_cache_of(self), sig);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------- aliases */
+
+mote_err mt_alias(struct mt_proc *self, unsigned flags, uint64_t *ref) {
+    mote_monitor_options options = {.alias = MOTE_ALIAS_EXPLICIT_UNALIAS, .priority = flags & MOTE_ALIAS_PRIORITY};
+    struct mt_sig *alias;
+    mote_err err = new_watch(self, 0, &options, &alias);
+    if (err) return err;
+    alias->kind = MT_SIG_ALIAS;
+    alias->heap[3] = (alias->heap[3] & PRIORITY) | (flags & MOTE_ALIAS_REPLY);
+    insert(self, alias);
+    mark(self, alias->root);
+    *ref = alias->root;
+    return MOTE_OK;
+}
+
+mote_err mt_unalias(struct mt_proc *self, uint64_t ref) {
+    struct mt_sig *alias = find(self, ref);
+    if (!alias) return MOTE_NOMATCH;
+    if (alias->kind == MT_SIG_ALIAS) {
+        forget(self, alias);
+        return MOTE_OK;
+    }
+    if (alias->kind != MT_SIG_WATCH || !(alias->heap[3] & MODE_MASK)) return MOTE_NOMATCH;
+    alias->heap[3] = MOTE_ALIAS_NONE; /* the monitor stays */
+    return MOTE_OK;
+}
+
+struct mt_sig *mt_alias_apply(struct mt_proc *self, struct mt_sig *sig) {
+    struct mt_sig *alias = find(self, sig->heap[sig->words - 1]);
+    bool open = alias && (alias->kind == MT_SIG_ALIAS || (alias->kind == MT_SIG_WATCH && (alias->heap[3] & MODE_MASK)));
+    if (!open) {
+        if (self->flags & MT_PF_BOUNDED) atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed);
+        mt_bury_letter(self->task.sched, mt_proc_pid(self), sig);
+        return NULL;
+    }
+    sig->kind = MT_SIG_MESSAGE;
+    if (!(alias->heap[3] & PRIORITY)) sig->flags &= (uint8_t)~MT_SIG_PRIORITY;
+    if (alias->kind == MT_SIG_ALIAS && (alias->heap[3] & MOTE_ALIAS_REPLY))
+        forget(self, alias);
+    else if (alias->kind == MT_SIG_WATCH && (alias->heap[3] & MODE_MASK) == MOTE_ALIAS_REPLY_DEMONITOR)
+        send_demonitor(self, alias);
+    return sig;
+}
+
+/* ------------------------------------------------------------------------------------- the beginning, the end */
+
+mote_err mt_relate_child(struct mt_proc *self, struct mt_proc *child, const mote_spawn_options *options) {
+    uint64_t pid = mt_proc_pid(child);
+    struct mt_sig *link = NULL, *back = NULL, *watch = NULL, *monitor = NULL;
+    mote_err err = MOTE_OK;
+    if (options->link) {
+        link = new_link(self, pid);
+        back = new_link(self, mt_proc_pid(self));
+        if (!link || !back) err = MOTE_ENOMEM;
+    }
+    if (!err && options->monitor && !(err = new_watch(self, pid, &options->monitoring, &watch)) &&
+        !(monitor = new_monitor(self, 0, watch->root)))
+        err = MOTE_ENOMEM;
+    struct mt_sig *made[] = {link, watch, back, monitor};
+    for (int i = 0; i < 4; i++) {
+        if (!made[i]) continue;
+        if (err) mt_sig_free(mt_cache_of(self), made[i]);
+        else insert(i < 2 ? self : child, made[i]);
+    }
+    if (err || !watch) return err;
+    mark(self, watch->root);
+    options->monitor->word = watch->root;
+    return MOTE_OK;
+}
+
+void mt_relations_drop(struct mt_proc *p) {
+    for (struct mt_sig *sig; (sig = pop(p));) mt_sig_free(mt_cache_of(p), sig);
+    free_table(p);
+}
+
+void mt_relations_end(struct mt_proc *p, const struct mt_reason *reason) {
+    p->arg = reason->word;
+    p->mark = (uint64_t)(uintptr_t)reason->frag;
+}
+
+/* Tells one relation, which the signal is about. */
+static void tell(struct mt_sched *s, uint64_t me, const struct mt_reason *reason, struct mt_sig *sig) {
+    uint64_t to = 0;
+    switch ((enum mt_sig_kind)sig->kind) {
+    case MT_SIG_LINK:
+        if (sig->heap[1]) break; /* R1 */
+        to = sig->root;
+        mt_exit_fill(sig, MT_SIG_LINK_EXIT, me, reason);
+        break;
+    case MT_SIG_MONITOR:
+        to = sig->heap[1];
+        fill_down(sig, me, reason);
+        break;
+    case MT_SIG_WATCH:
+        to = sig->heap[1];
+        sig->kind = MT_SIG_DEMONITOR;
+        break;
+    default: break;
+    }
+    if (to) mt_deliver(s, to, sig);
+    else mt_sig_free(&s->cache, sig);
+}
+
+bool mt_relations_tell(struct mt_sched *s, struct mt_proc *p, size_t max) {
+    struct mt_reason reason = {p->arg, (struct mt_frag *)(uintptr_t)p->mark};
+    uint64_t me = mt_proc_pid(p);
+    struct mt_sig *sig = NULL;
+    while (max-- && (sig = pop(p))) tell(s, me, &reason, sig);
+    if (sig) return false;
+    free_table(p);
+    mt_reason_drop(&reason);
+    p->mark = 0;
+    return true;
+}
