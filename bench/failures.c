@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Workloads about links and monitors.
+ * Workloads about links, monitors and calls.
  */
 #include "bench.h"
 
-#include <stdlib.h>
+#include <mote/server.h>
 
 /* Ends at once. */
 static void nothing_body(mote_self *self, mote_term arg) {
@@ -132,4 +132,35 @@ void run_linkfan(mote_self *self, const struct bench *bench) {
     sure(mote_send(self, hub, "die"));
     wait_done(self, count);
     report("link.fan_exit", t0, count);
+}
+
+/* --------------------------------------------------------------------------------------------------- calls */
+
+static mote_next server_init(mote_self *self, mote_term arg, void *state) {
+    (void)self, (void)arg, (void)state;
+    return mote_next_wait();
+}
+static mote_next server_call(mote_self *self, mote_term request, mote_term from, void *state) {
+    (void)state;
+    sure(mote_reply_term(self, from, request));
+    return mote_next_wait();
+}
+static const mote_server_module server = {.name = "gencall", .init = server_init, .call = server_call};
+
+static void call(mote_self *self, mote_pid pid, int64_t count) {
+    for (int64_t n = count; n > 0; n--) {
+        mote_term reply;
+        sure(mote_call(self, pid, 5000, &reply, "?", n));
+        expect(mote_match(reply, "^", n), "gencall: another's reply");
+    }
+}
+
+void run_gencall(mote_self *self, const struct bench *bench) {
+    int64_t count = bench->number[0];
+    mote_pid pid;
+    sure(mote_server_start_link(self, &server, MOTE_TERM_NIL, NULL, &pid, NULL));
+    call(self, pid, 1000);
+    int64_t t0 = now_ns();
+    call(self, pid, count);
+    report("gencall", t0, count);
 }

@@ -34,6 +34,9 @@ _TABLE = """
 12 | bigbin 64 100               | bigbin 64 10              | meg
 12 | chameneos 500000            | chameneos 100000          | mheg
 12 | nqueens 13 4                | nqueens 13 4              | mheg
+12 | monitor 500000              | monitor 50000             | mhe
+12 | linkfan 100000              | linkfan 10000             | mhe
+12 | gencall 500000              | gencall 50000             | meg
 1  | payload bin 64 300000       | payload bin 64 30000      | me
 1  | payload list 100 100000     | payload list 100 10000    | me
 1  | payload map 20 100000       | payload map 20 10000      | me

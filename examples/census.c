@@ -2,21 +2,26 @@
  *
  * census: counts the words of a directory tree with one process per file.
  *
- *      walker ---------spawns---------> reader (one per file) ---{words, Batch}---> counter (a few)
+ *      walker --asks the supervisor---> reader (one per file) ---{words, ..}------> counter (a few)
  *        ^  \                              |                                           |
  *        |   {directory, ..} {walked, ..}  | {counted, ..} {skipped, ..}               | {top, ..} {totals, ..}
  *        |                            \    v                                           v
  *        +------{credit, N}, stop------ coordinator (the main process) <---------------+
  *
- * Every file ends in exactly one message to the coordinator, whatever happens to its reader: a reader reports from its
- * stop callback, which runs however it ends. So the run ends when the walker has found N files and N have ended, and
- * found = counted + skipped is checked.
+ * Readers are children of a supervisor, which starts one that crashes anew (--chaos makes them crash on purpose). A new reader does the whole
+ * file again, and sends the same batches with the same numbers: counters drop those they have had. So every word counts once.
+ *
+ * Every file ends in exactly one message to the coordinator: a reader reports from its stop callback when it has done what it can. So the
+ * run ends when the walker has found N files and N have ended, and found = counted + skipped is checked. The coordinator is linked with
+ * the walker, the counters and the supervisor, and traps exits: if one of them ends, the run says so and ends too.
  *
  * Memory is bounded whatever the tree is like: the walker needs a credit for each file and gets it back when the file has
  * ended; a reader holds one block of its file and at most FLUSH_BYTES of words; a counter's mailbox takes COUNTER_MAILBOX
  * batches, then readers that send more stand still (MOTE_SUSPEND); a counter keeps at most WORDS_MAX words.
  */
 #include "census.h"
+
+#include <mote/supervisor.h>
 
 #include <assert.h>
 #include <dirent.h>
@@ -36,6 +41,8 @@
 #define WORDS_MAX (4u * 1024u * 1024u) /* different ones in one counter */
 #define LISTING_MAX 128u               /* entries of a directory read at once */
 #define TICK_MS 100
+#define RESTARTS_MAX 100000 /* in a second; more, and the supervisor gives up */
+#define CRASH_TEXT 200
 
 /* ------------------------------------------------------------------------------------------------- common */
 
@@ -81,6 +88,9 @@ static bool ended_normally(mote_term reason) {
 struct reader {
     mote_pid coordinator;
     bool started; /* there is somebody to report to */
+    uint64_t number; /* of the file */
+    uint64_t chaos;    /* of a million readers, so many crash */
+    uint64_t crash_in; /* blocks from now; 0: it does not */
     mote_pid counters[CENSUS_COUNTERS_MAX];
     uint32_t sent[CENSUS_COUNTERS_MAX]; /* batches, to each counter */
     size_t counter_count;
@@ -101,7 +111,35 @@ struct reader {
     bool skipped; /* then: why and detail */
     enum census_why why;
     uint64_t detail;
+    char text[CRASH_TEXT]; /* of CENSUS_CRASHED */
 };
+
+static MOTE_NORETURN void skip(mote_self *self, struct reader *r, enum census_why why, uint64_t detail);
+
+/* A call failed that needs memory or the like: no bug, and another try would fail too. The file is skipped. */
+static void read_must(mote_self *self, struct reader *r, mote_err err, const char *what) {
+    if (err == MOTE_OK) return;
+    snprintf(r->text, sizeof r->text, "%s: %s", what, mote_err_text(err));
+    skip(self, r, CENSUS_CRASHED, 0);
+}
+
+static void *read_alloc(mote_self *self, struct reader *r, size_t size) {
+    void *memory = mote_alloc(self, size);
+    read_must(self, r, memory ? MOTE_OK : MOTE_ENOMEM, "memory");
+    return memory;
+}
+
+/* A bug, if one is wanted: each try of a reader has its own luck, and the place where it will run out. */
+static void plan_crash(mote_self *self, struct reader *r, uint64_t blocks) {
+    uint64_t dice = mote_ref_make(self).word * 0x9e3779b97f4a7c15u;
+    dice ^= dice >> 32;
+    bool crashes = dice % 1000000 < r->chaos;
+    r->crash_in = crashes ? dice / 1000000 % (blocks + 1) + 1 : 0; /* 0: not */
+}
+
+static void perhaps_crash(mote_self *self, struct reader *r) {
+    if (r->crash_in && --r->crash_in == 0) mote_error(self, mote_atom_term(mote_atom_make("chaos")));
+}
 
 #define LETTER(c) \
     ((c) >= 0x80 ? (uint8_t)(c) : ((c) | 0x20) >= 'a' && ((c) | 0x20) <= 'z' ? (uint8_t)((c) | 0x20) : (uint8_t)0)
@@ -129,7 +167,7 @@ static void flush(mote_self *self, struct reader *r) {
         ends[k] = starts[k];
     }
     if (starts[r->counter_count] == 0) return;
-    uint8_t *batches = must_alloc(self, starts[r->counter_count]);
+    uint8_t *batches = read_alloc(self, r, starts[r->counter_count]);
     for (size_t i = 0; i < r->table.capacity; i++) {
         const struct census_word *w = &r->table.slots[i];
         if (!w->count) continue;
@@ -143,7 +181,7 @@ static void flush(mote_self *self, struct reader *r) {
         assert(ends[k] == starts[k + 1]);
         if (starts[k] == ends[k]) continue;
         mote_bytes batch = {batches + starts[k], ends[k] - starts[k]};
-        must(self, mote_send(self, r->counters[k], "{words, ?}", batch), "sending words");
+        read_must(self, r, mote_send(self, r->counters[k], "{words, ?, ?, ?}", r->number, r->sent[k] + 1, batch), "sending words");
         r->sent[k]++;
     }
     r->words_sent = r->words;
@@ -156,7 +194,7 @@ static void end_word(mote_self *self, struct reader *r, size_t length, uint64_t 
     if (length < r->min_length || length > CENSUS_WORD_MAX) return;
     r->words++;
     bool added = census_table_add(self, &r->table, r->word, length, census_hash_end(hash), 1);
-    must(self, added ? MOTE_OK : MOTE_ENOMEM, "counting words");
+    read_must(self, r, added ? MOTE_OK : MOTE_ENOMEM, "counting words");
     if (r->table.text_bytes >= FLUSH_BYTES) flush(self, r);
 }
 
@@ -213,7 +251,8 @@ static void open_file(mote_self *self, struct reader *r) {
     r->block_size = (size_t)s.st_size + 1; /* a small file and its end are read in one turn */
     if (r->block_size > BLOCK_BYTES) r->block_size = BLOCK_BYTES;
     if (r->block_size < 4096) r->block_size = 4096; /* /proc says that files are empty when they are not */
-    r->block = must_alloc(self, r->block_size);
+    r->block = read_alloc(self, r, r->block_size);
+    plan_crash(self, r, (uint64_t)s.st_size / r->block_size);
 }
 
 /* Reads one block and counts its words; the next one in another turn, so that other processes run in between. */
@@ -221,6 +260,7 @@ static void read_block(mote_self *self, struct reader *r) {
     size_t size = 0;
     ssize_t got = 0;
     int error = 0;
+    perhaps_crash(self, r);
     do {
         got = read(r->fd, r->block + size, r->block_size - size);
         if (got < 0 && errno == EINTR) continue;
@@ -238,16 +278,17 @@ static void read_block(mote_self *self, struct reader *r) {
     r->bytes += size;
     mote_reductions(self, (uint32_t)size / 4); /* about two nanoseconds for each byte */
     if (!error && !grown && got > 0) {
-        must(self, mote_send(self, mote_self_pid(self), "more"), "going on");
+        read_must(self, r, mote_send(self, mote_self_pid(self), "more"), "going on");
         return;
     }
     if (r->length) end_word(self, r, r->length, r->hash);
     flush(self, r);
+    perhaps_crash(self, r);
     if (error || grown) skip(self, r, CENSUS_CUT_SHORT, (uint64_t)error);
     finish(self);
 }
 
-/* arg: {Path, {Coordinator, Counters, MinLength, SizeMax}} */
+/* arg: {Path, Number, {Coordinator, Counters, MinLength, SizeMax, Chaos}} */
 static void reader_init(mote_self *self, mote_term arg, void *state) {
     struct reader *r = state;
     mote_bytes path;
@@ -255,7 +296,8 @@ static void reader_init(mote_self *self, mote_term arg, void *state) {
     r->fd = -1;
     r->hash = CENSUS_HASH_START;
     r->table.used_max = SIZE_MAX; /* FLUSH_BYTES is the limit */
-    r->started = mote_match(arg, "{?, {?, ?, ?, ?}}", &path, &r->coordinator, &counters, &r->min_length, &r->size_max);
+    r->started =
+        mote_match(arg, "{?, ?, {?, ?, ?, ?, ?}}", &path, &r->number, &r->coordinator, &counters, &r->min_length, &r->size_max, &r->chaos);
     assert(r->started);
     must(self, mote_tuple_size(counters, &r->counter_count), "counting the counters");
     assert(r->counter_count > 0 && r->counter_count <= CENSUS_COUNTERS_MAX);
@@ -265,7 +307,7 @@ static void reader_init(mote_self *self, mote_term arg, void *state) {
         must(self, mote_pid_get(counter, &r->counters[k]), "finding a counter");
     }
     r->path = mote_alloc(self, path.size + 1);
-    must(self, r->path ? MOTE_OK : MOTE_ENOMEM, "memory");
+    read_must(self, r, r->path ? MOTE_OK : MOTE_ENOMEM, "memory");
     memcpy(r->path, path.data, path.size);
     r->path_size = path.size;
     open_file(self, r);
@@ -280,19 +322,15 @@ static void reader_stop(mote_self *self, mote_term reason, void *state) {
     struct reader *r = state;
     if (!r->started) return;
     if (r->fd >= 0) close(r->fd);
-    bool normal = ended_normally(reason);
     mote_bytes sent = bytes_of(r->sent, r->counter_count * sizeof r->sent[0]);
-    if (normal && !r->skipped) {
-        must_report(mote_send(self, r->coordinator, "{counted, ?, ?, ?}", r->bytes, r->words, sent));
-        return;
-    }
-    char text[200] = "";
-    if (!normal) mote_term_print(reason, text, sizeof text);
-    int why = normal ? (int)r->why : CENSUS_CRASHED;
-    /* What was sent to the counters before it failed counts. */
-    mote_bytes path = bytes_of(r->path ? r->path : "", r->path_size), crash = bytes_of(text, strlen(text));
-    must_report(mote_send(self, r->coordinator, "{skipped, ?, ?, ?, ?, ?, ?, ?}", why, path, r->detail, crash, r->bytes,
-                          r->words_sent, sent));
+    mote_bytes path = bytes_of(r->path ? r->path : "", r->path_size), text = bytes_of(r->text, strlen(r->text));
+    if (!ended_normally(reason)) /* the supervisor starts another one; what was sent until now was sent */
+        must_report(mote_send(self, r->coordinator, "{crashed, ?, ?, ?}", r->number, r->words_sent, sent));
+    else if (!r->skipped)
+        must_report(mote_send(self, r->coordinator, "{counted, ?, ?, ?, ?}", r->number, r->bytes, r->words, sent));
+    else
+        must_report(mote_send(self, r->coordinator, "{skipped, ?, ?, ?, ?, ?, ?, ?, ?}", r->number, (int)r->why, path, r->detail, text,
+                              r->bytes, r->words_sent, sent));
 }
 
 static const mote_handler reader = {"reader", sizeof(struct reader), reader_init, reader_handle, reader_stop};
@@ -302,7 +340,9 @@ static const mote_handler reader = {"reader", sizeof(struct reader), reader_init
 struct counter {
     mote_pid coordinator;
     struct census_table table;
-    uint64_t batches;  /* received */
+    uint64_t batches;  /* received, each once */
+    uint32_t *seen;    /* of each file: the number of its newest batch */
+    size_t seen_count;
     uint64_t expected; /* batches to wait for before it answers */
     uint64_t top;
     uint64_t words;
@@ -316,6 +356,21 @@ static void counter_init(mote_self *self, mote_term arg, void *state) {
     c->table.used_max = WORDS_MAX;
     bool fits = mote_match(arg, "?", &c->coordinator);
     assert(fits);
+}
+
+/* Whether a batch comes for the first time: a file whose reader crashed is read again from its start. */
+static bool is_new(mote_self *self, struct counter *c, uint64_t file, uint32_t number) {
+    if (file >= c->seen_count) {
+        size_t count = 2 * file + 1024;
+        uint32_t *grown = must_alloc(self, count * sizeof *grown);
+        if (c->seen_count) memcpy(grown, c->seen, c->seen_count * sizeof *grown);
+        mote_dealloc(self, c->seen);
+        c->seen = grown;
+        c->seen_count = count;
+    }
+    if (number <= c->seen[file]) return false;
+    c->seen[file] = number;
+    return true;
 }
 
 static void merge(mote_self *self, struct counter *c, mote_bytes batch) {
@@ -368,7 +423,9 @@ static void answer(mote_self *self, struct counter *c) {
 static void counter_handle(mote_self *self, mote_term message, void *state) {
     struct counter *c = state;
     mote_bytes batch;
-    if (mote_match(message, "{words, ?}", &batch)) merge(self, c, batch);
+    uint64_t file;
+    unsigned number;
+    if (mote_match(message, "{words, ?, ?, ?}", &file, &number, &batch) && is_new(self, c, file, number)) merge(self, c, batch);
     if (mote_match(message, "{report, ?, ?}", &c->expected, &c->top)) c->asked = true;
     /* Messages of different senders have no order: the coordinator may know of a batch that is not here yet. */
     if (!c->asked || c->batches != c->expected) return;
@@ -406,6 +463,7 @@ struct listing {
 
 struct walker {
     mote_pid coordinator;
+    mote_pid readers; /* their supervisor */
     mote_term job; /* for readers; borrowed from the argument */
     uint64_t readers_max;
     uint64_t files_max;
@@ -510,11 +568,11 @@ static void visit(mote_self *self, struct walker *w, const char *path, const str
     mote_bytes name = {path, strlen(path)};
     if (S_ISREG(e->mode)) {
         mote_term arg;
-        walk_must(self, w, mote_build(mote_scratch(self), &arg, "{?, ?}", name, w->job), "naming a file");
-        walk_must(self, w, mote_spawn_handler(self, &reader, arg, NULL), "spawning a reader");
+        walk_must(self, w, mote_build(mote_scratch(self), &arg, "{?, ?, ?}", name, w->found, w->job), "naming a file");
+        walk_must(self, w, mote_supervisor_start_dynamic(self, w->readers, arg, NULL, NULL), "starting a reader");
     } else {
         enum census_why why = e->error ? why_of(e->error) : S_ISLNK(e->mode) ? CENSUS_SYMLINK : CENSUS_SPECIAL;
-        walk_must(self, w, mote_send(self, w->coordinator, "{skipped, ?, ?, ?, <<>>, 0, 0, <<>>}", (int)why, name, e->error),
+        walk_must(self, w, mote_send(self, w->coordinator, "{skipped, ?, ?, ?, ?, <<>>, 0, 0, <<>>}", w->found, (int)why, name, e->error),
              "reporting");
     }
 }
@@ -567,12 +625,12 @@ static void walk(mote_self *self, struct walker *w, mote_term roots) {
     }
 }
 
-/* arg: {Job, Roots, ReadersMax, FilesMax, TotalMax} */
+/* arg: {Job, Roots, ReadersMax, FilesMax, TotalMax, Readers} */
 static void walker(mote_self *self, mote_term arg) {
     struct walker w = {0};
     mote_term roots;
-    bool fits = mote_match(arg, "{?, ?, ?, ?, ?}", &w.job, &roots, &w.readers_max, &w.files_max, &w.total_max)
-                && mote_match(w.job, "{?, _, _, ?}", &w.coordinator, &w.size_max);
+    bool fits = mote_match(arg, "{?, ?, ?, ?, ?, ?}", &w.job, &roots, &w.readers_max, &w.files_max, &w.total_max, &w.readers)
+                && mote_match(w.job, "{?, _, _, ?, _}", &w.coordinator, &w.size_max);
     assert(fits);
     w.credits = w.readers_max;
     walk(self, &w, roots);
@@ -581,10 +639,20 @@ static void walker(mote_self *self, mote_term arg) {
 
 /* -------------------------------------------------------------------------------------------- coordinator */
 
+/* A file whose reader has crashed and that has not ended yet: what its readers had sent when they did. */
+struct crashed {
+    struct crashed *next;
+    uint64_t number;
+    uint64_t words;
+    uint32_t sent[CENSUS_COUNTERS_MAX];
+};
+
 struct run {
     const struct census_options *options;
     struct census_result *result;
     mote_pid walker;
+    mote_pid readers; /* their supervisor */
+    struct crashed *crashed;
     mote_pid counters[CENSUS_COUNTERS_MAX];
     uint64_t expected[CENSUS_COUNTERS_MAX]; /* batches sent to each counter */
     uint64_t ended;                         /* files */
@@ -610,12 +678,44 @@ static bool copy_bytes(char **copy, mote_bytes bytes) {
     return true;
 }
 
-/* One file fewer in flight. Credits go back in lots, as messages are cheap but not free. */
-static void file_ended(mote_self *self, struct run *run, mote_bytes sent) {
+/* What the readers of one file have sent: the one that came furthest decides. */
+static void most(struct crashed *c, uint64_t words, mote_bytes sent) {
     uint32_t batches[CENSUS_COUNTERS_MAX] = {0};
     assert(sent.size <= sizeof batches);
     if (sent.size) memcpy(batches, sent.data, sent.size);
-    for (size_t k = 0; k < run->options->counters; k++) run->expected[k] += batches[k];
+    for (size_t k = 0; k < CENSUS_COUNTERS_MAX; k++)
+        if (batches[k] > c->sent[k]) c->sent[k] = batches[k];
+    if (words > c->words) c->words = words;
+}
+
+static struct crashed **find_crashed(struct run *run, uint64_t number) {
+    struct crashed **at = &run->crashed;
+    while (*at && (*at)->number != number) at = &(*at)->next;
+    return at;
+}
+
+static void reader_crashed(mote_self *self, struct run *run, uint64_t number, uint64_t words, mote_bytes sent) {
+    struct crashed **at = find_crashed(run, number);
+    run->result->restarts++;
+    if (!*at) {
+        *at = must_alloc(self, sizeof **at);
+        (*at)->number = number;
+    }
+    most(*at, words, sent);
+}
+
+/* One file fewer in flight. Credits go back in lots, as messages are cheap but not free. */
+static void file_ended(mote_self *self, struct run *run, uint64_t number, uint64_t words, mote_bytes sent) {
+    struct crashed **at = find_crashed(run, number), all = {0};
+    if (*at) {
+        struct crashed *c = *at;
+        all = *c;
+        *at = c->next;
+        mote_dealloc(self, c);
+    }
+    most(&all, words, sent);
+    run->result->words += all.words;
+    for (size_t k = 0; k < run->options->counters; k++) run->expected[k] += all.sent[k];
     run->ended++;
     if (++run->owed * 8 < run->options->readers_max) return;
     must(self, mote_send(self, run->walker, "{credit, ?}", run->owed), "giving credit");
@@ -665,21 +765,36 @@ static void tick(mote_self *self, struct run *run) {
     must(self, mote_send_after(self, TICK_MS, mote_self_pid(self), NULL, "tick"), "setting a timer");
 }
 
+/* A process that the run cannot do without has ended; the walker does when it has walked. */
+static void part_ended(struct run *run, mote_pid who, mote_term reason) {
+    char text[CRASH_TEXT];
+    if (ended_normally(reason)) return;
+    mote_term_print(reason, text, sizeof text);
+    const char *what = who.word == run->walker.word ? "the walker ended: " : who.word == run->readers.word
+        ? "the readers' supervisor gave up, too many of them crash: "
+        : "a counter ended: ";
+    fail(run, what, text, strlen(text));
+}
+
 static void dispatch(mote_self *self, struct run *run, mote_term message) {
     struct census_result *r = run->result;
     mote_bytes path, text, sent;
-    uint64_t bytes, words, detail;
+    uint64_t number, bytes, words, detail;
+    mote_term reason;
+    mote_pid who;
     int why;
-    if (mote_match(message, "{counted, ?, ?, ?}", &bytes, &words, &sent)) {
+    if (mote_match(message, "{counted, ?, ?, ?, ?}", &number, &bytes, &words, &sent)) {
         r->counted++;
         r->bytes += bytes;
-        r->words += words;
-        file_ended(self, run, sent);
-    } else if (mote_match(message, "{skipped, ?, ?, ?, ?, ?, ?, ?}", &why, &path, &detail, &text, &bytes, &words, &sent)) {
+        file_ended(self, run, number, words, sent);
+    } else if (mote_match(message, "{skipped, ?, ?, ?, ?, ?, ?, ?, ?}", &number, &why, &path, &detail, &text, &bytes, &words, &sent)) {
         r->bytes += bytes;
-        r->words += words;
         file_skipped(run, why, path, detail, text);
-        file_ended(self, run, sent);
+        file_ended(self, run, number, words, sent);
+    } else if (mote_match(message, "{crashed, ?, ?, ?}", &number, &words, &sent)) {
+        reader_crashed(self, run, number, words, sent);
+    } else if (mote_match(message, "{'EXIT', ?, ?}", &who, &reason)) {
+        part_ended(run, who, reason);
     } else if (mote_match(message, "{directory, ?}", &path)) {
         r->directories++;
         snprintf(run->at, sizeof run->at, "%.*s", (int)path.size, (const char *)path.data);
@@ -700,18 +815,23 @@ static void start(mote_self *self, struct run *run) {
     mote_pid me = mote_self_pid(self);
     mote_arena *scratch = mote_scratch(self);
     mote_term pids[CENSUS_COUNTERS_MAX], job, arg, roots = MOTE_TERM_NIL;
+    mote_child_spec child = {.id = "reader", .handler = &reader, .restart = MOTE_TRANSIENT};
+    mote_supervisor_options readers = {
+        .strategy = MOTE_SIMPLE_ONE_FOR_ONE, .intensity = RESTARTS_MAX, .period_s = 1, .children = &child, .count = 1};
+    must(self, mote_flag_set(self, MOTE_TRAP_EXIT, true, NULL), "trapping exits");
+    must(self, mote_supervisor_start_link(self, &readers, &run->readers, NULL), "starting the readers' supervisor");
     for (size_t k = 0; k < o->counters; k++) {
-        mote_spawn_options how = {.handler = &counter, .mailbox_max = COUNTER_MAILBOX, .policy = MOTE_SUSPEND};
+        mote_spawn_options how = {.handler = &counter, .mailbox_max = COUNTER_MAILBOX, .policy = MOTE_SUSPEND, .link = true};
         must(self, mote_spawn_opt(self, &how, mote_pid_term(me), &run->counters[k]), "starting a counter");
         pids[k] = mote_pid_term(run->counters[k]);
     }
     mote_term counters = mote_tuple_make(scratch, o->counters, pids);
-    must(self, mote_build(scratch, &job, "{?, ?, ?, ?}", me, counters, o->min_length, o->size_max), "describing the job");
+    must(self, mote_build(scratch, &job, "{?, ?, ?, ?, ?}", me, counters, o->min_length, o->size_max, o->chaos), "describing the job");
     for (size_t i = o->path_count; i-- > 0;)
         roots = mote_cons_make(scratch, mote_binary_make(scratch, o->paths[i], strlen(o->paths[i])), roots);
-    must(self, mote_build(scratch, &arg, "{?, ?, ?, ?, ?}", job, roots, o->readers_max, o->files_max, o->total_max),
+    must(self, mote_build(scratch, &arg, "{?, ?, ?, ?, ?, ?}", job, roots, o->readers_max, o->files_max, o->total_max, run->readers),
          "describing the job");
-    mote_spawn_options how = {.body = walker, .name = "walker"};
+    mote_spawn_options how = {.body = walker, .name = "walker", .link = true};
     must(self, mote_spawn_opt(self, &how, arg, &run->walker), "starting the walker");
 }
 
@@ -765,6 +885,14 @@ static void rank(mote_self *self, struct run *run) {
     if (run->options->top && r->top_count > run->options->top) r->top_count = run->options->top;
 }
 
+/* No file is in flight any more. The supervisor has counted the same restarts. */
+static void stop_readers(mote_self *self, struct run *run) {
+    mote_supervisor_count count;
+    must(self, mote_supervisor_count_children(self, run->readers, &count), "asking the supervisor");
+    if (count.restarts != run->result->restarts) fail(run, "the supervisor has counted other restarts than there were crashes", "", 0);
+    must(self, mote_supervisor_stop(self, run->readers, mote_atom_term(mote_atom_make("shutdown")), -1), "stopping the readers");
+}
+
 /* The first process of the runtime. */
 static int coordinate(mote_self *self, void *context) {
     struct run *run = context;
@@ -779,6 +907,7 @@ static int coordinate(mote_self *self, void *context) {
     }
     if (!r->failed[0]) gather(self, run);
     if (!r->failed[0]) rank(self, run);
+    if (!r->failed[0]) stop_readers(self, run);
     r->elapsed_ns = now_ns() - run->started_ns;
     if (run->options->live) census_live_clear();
     if (r->failed[0]) return 1;
@@ -796,6 +925,7 @@ static int coordinate(mote_self *self, void *context) {
  * the report. */
 static void take_log(void *context, mote_log_level level, const char *text) {
     struct run *run = context;
+    if (run->options->chaos && strstr(text, "{error,chaos,")) return; /* the death certificate of a crash on purpose */
     if (level == MOTE_LOG_ERROR) {
         if (run->options->live) census_live_clear();
         fprintf(stderr, "census: %s\n", text);

@@ -32,7 +32,7 @@ enum census_why {
     CENSUS_UNREADABLE, /* detail: errno */
     CENSUS_VANISHED,
     CENSUS_CUT_SHORT,  /* failed or grew while it was read: what came before is counted; detail: errno or 0 */
-    CENSUS_CRASHED,    /* its reader ended abnormally; text: the reason */
+    CENSUS_CRASHED,    /* its reader could not go on; text: why */
     CENSUS_WHYS
 };
 
@@ -48,6 +48,7 @@ struct census_options {
     uint64_t size_max;   /* bytes of one file */
     uint64_t files_max;  /* 0: no limit */
     uint64_t total_max;  /* bytes of all files; 0: no limit */
+    uint64_t chaos;      /* of a million readers, so many crash somewhere in their file */
     sigset_t signals;    /* blocked in every thread; one that is pending ends the walk */
     bool everything;     /* the paths are the default ones */
     bool live;           /* show progress on stderr */
@@ -83,6 +84,7 @@ struct census_result {
     struct census_word *top; /* owned, most frequent first, equal ones by their bytes */
     size_t top_count;
     uint8_t *top_text; /* owned: what `top` points into */
+    uint64_t restarts; /* of readers that crashed */
     uint64_t readers_peak;
     uint64_t elapsed_ns;
     mote_runtime_info runtime;

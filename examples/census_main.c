@@ -38,6 +38,7 @@ static const char usage[] =
     "  --max-files N     stop after so many files (0: no limit)\n"
     "  --max-total SIZE  stop after so many bytes (0: no limit)\n"
     "  --max-readers N   files in flight at once (default 1000)\n"
+    "  --chaos P         let so many readers crash somewhere in their file, 0 to 0.5; their supervisor starts them anew\n"
     "  --examples N      skipped files to name for each reason (default 2)\n"
     "  --json            the report as one JSON object\n"
     "  --help\n"
@@ -80,14 +81,15 @@ static bool number(const char *text, bool size, uint64_t least, uint64_t most, u
     return true;
 }
 
-enum choice { CORES = 256, TOP, MIN_LENGTH, MAX_SIZE, MAX_FILES, MAX_TOTAL, MAX_READERS, EXAMPLES, COMPARE, JSON, HELP };
+enum choice { CORES = 256, TOP, MIN_LENGTH, MAX_SIZE, MAX_FILES, MAX_TOTAL, MAX_READERS, EXAMPLES, COMPARE, CHAOS, JSON, HELP };
 
 static const struct option option_table[] = {
     {"cores", required_argument, NULL, CORES},       {"top", required_argument, NULL, TOP},
     {"min-length", required_argument, NULL, MIN_LENGTH}, {"max-size", required_argument, NULL, MAX_SIZE},
     {"max-files", required_argument, NULL, MAX_FILES}, {"max-total", required_argument, NULL, MAX_TOTAL},
     {"max-readers", required_argument, NULL, MAX_READERS}, {"examples", required_argument, NULL, EXAMPLES},
-    {"compare", no_argument, NULL, COMPARE},         {"json", no_argument, NULL, JSON},
+    {"compare", no_argument, NULL, COMPARE},         {"chaos", required_argument, NULL, CHAOS},
+            {"json", no_argument, NULL, JSON},
     {"help", no_argument, NULL, HELP},               {0},
 };
 
@@ -120,6 +122,15 @@ static void set(struct command *c, int choice, uint64_t value) {
     case EXAMPLES: o->examples = (size_t)value; break;
     default: break;
     }
+}
+
+/* A probability, kept in millionths. */
+static bool set_chaos(struct command *c, const char *text) {
+    char *end;
+    double p = strtod(text, &end);
+    if (end == text || *end || !(p >= 0 && p <= 0.5)) return false;
+    c->options.chaos = (uint64_t)(p * 1e6 + 0.5);
+    return true;
 }
 
 /* Adds a path unless it is there already. */
@@ -182,6 +193,8 @@ static int parse(int argc, char **argv, struct command *c) {
         }
         c->compare = c->compare || option == COMPARE;
         c->json = c->json || option == JSON;
+        if (option == CHAOS && !set_chaos(c, optarg))
+            return usage_error("cannot use the value", optarg, "--chaos takes a probability from 0 to 0.5, as 0.01");
         if (option >= COMPARE) continue;
         if (!number(optarg, ranges[option - CORES].size, ranges[option - CORES].least, ranges[option - CORES].most, &value))
             return usage_error("cannot use the value", optarg, ranges[option - CORES].advice);

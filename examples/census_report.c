@@ -149,6 +149,10 @@ void census_live_show(const struct census_result *result, uint64_t elapsed_ns, c
     int size = snprintf(line, sizeof line, "%c %s files  %.0f MB  %.0f files/s  %.0f MB/s  ",
                         spinner[elapsed_ns / 100000000 % 4], grouped(files, ended), (double)result->bytes / 1e6,
                         per_second(ended, elapsed_ns), per_second(result->bytes, elapsed_ns) / 1e6);
+    if (result->restarts) {
+        char again[32];
+        size += snprintf(line + size, sizeof line - (size_t)size, "%s restarts  ", grouped(again, result->restarts));
+    }
     fputs("\r\x1b[K", stderr);
     unsigned used = census_text_print(stderr, line, (size_t)size, columns - 1);
     if (used + 8 < columns) census_text_print(stderr, at, strlen(at), columns - 1 - used);
@@ -226,6 +230,8 @@ static void figures_print(const struct look *look, const struct census_result *r
     printf("  processes    %s%s%s created, %s files in flight at once", bold, grouped(a, r->runtime.processes_started), plain,
            grouped(b, r->readers_peak));
     printf("   %s messages\n", grouped(c, r->runtime.messages_sent));
+    if (r->restarts)
+        printf("  crashes      %s%s%s readers crashed, and their supervisor started as many anew\n", bold, grouped(a, r->restarts), plain);
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         printf("  memory       %ld MB at most, all told\n", usage.ru_maxrss / 1024);
@@ -353,7 +359,8 @@ void census_json_print(const struct census_options *options, const struct census
     printf("  \"directories\": %" PRIu64 ", \"directories_skipped\": %" PRIu64 ",\n", r->directories, r->directories_skipped);
     printf("  \"bytes\": %" PRIu64 ", \"words\": %" PRIu64 ", \"distinct\": %" PRIu64 ",\n", r->bytes, r->words, r->distinct);
     printf("  \"elapsed_ns\": %" PRIu64 ", \"processes\": %" PRIu64, r->elapsed_ns, r->runtime.processes_started);
-    printf(", \"messages\": %" PRIu64 ", \"in_flight\": %" PRIu64 ",\n", r->runtime.messages_sent, r->readers_peak);
+    printf(", \"messages\": %" PRIu64 ", \"in_flight\": %" PRIu64 ", \"restarts\": %" PRIu64 ",\n", r->runtime.messages_sent, r->readers_peak,
+           r->restarts);
     json_schedulers(r);
     if (one)
         printf("  \"compare\": {\"one_core_ns\": %" PRIu64 ", \"all_cores_ns\": %" PRIu64 ", \"same\": %s},\n", one->elapsed_ns,

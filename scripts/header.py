@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads include/mote/mote.h: its sections, comments and declarations, for gen-docs and tests/tidy.py.
+"""Reads the headers of include/mote/, mote.h first: their sections, comments and declarations, for gen-docs and tests/tidy.py.
 
-The header's layout is the grammar: a line of dashes opens a section; a comment that stands directly above declarations is
+A header's layout is the grammar: a line of dashes opens a section; a comment that stands directly above declarations is
 theirs; a comment followed by an empty line is a preamble of what follows it in the section.
 """
 import pathlib
@@ -9,6 +9,7 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADER = ROOT / "include/mote/mote.h"
+HEADERS = [HEADER, *sorted(path for path in HEADER.parent.glob("*.h") if path != HEADER)]
 ERRORS = ROOT / "src/base/err.def"
 
 SECTION = re.compile(r"/\* -{20,} (.+?) \*/$")
@@ -28,7 +29,7 @@ class Item:
     """One declaration: kind, name, its text, and the comment above it or above its group."""
 
     def __init__(self, kind, name, text, line):
-        self.kind, self.name, self.text, self.line = kind, name, text, line
+        self.kind, self.name, self.text, self.line, self.header = kind, name, text, line, HEADER
         self.comment, self.section, self.preamble, self.leader = "", "", "", None
 
     @property
@@ -53,7 +54,7 @@ class Item:
     @property
     def documented(self):
         """Whether it is something a program uses by name: has a page or a place in the reference."""
-        return not (self.name.endswith("_") or re.fullmatch(r"MOTE_(A\d+|API|MUST|NORETURN|MOTE_H)", self.name))
+        return not (self.name.endswith("_") or re.fullmatch(r"MOTE_(A\d+|API|MUST|NORETURN|[A-Z]+_H)", self.name))
 
     @property
     def callable(self):
@@ -85,8 +86,13 @@ def declaration(lines, start):
     return i
 
 
-def items(path=HEADER):
-    """All declarations of the header in their order."""
+def items(paths=None):
+    """All declarations of the headers in their order."""
+    return [item for path in paths or HEADERS for item in items_of(path)]
+
+
+def items_of(path):
+    """Those of one header."""
     lines = path.read_text(encoding="utf-8").split("\n")
     found, section, preamble, pending, leader, i = [], "", "", None, None, 0
     while i < len(lines):
@@ -110,7 +116,7 @@ def items(path=HEADER):
             if item and item.name not in [one.name for one in found]: # a macro may wrap the function of its name
                 item.comment, item.section, item.preamble = pending or "", section, preamble
                 leader = leader or item
-                item.leader = leader
+                item.leader, item.header = leader, path
                 found.append(item)
             continue
         i += 1
@@ -141,6 +147,6 @@ def version(path=HEADER):
     return re.search(r'#define MOTE_VERSION "(.*)"', path.read_text(encoding="utf-8"))[1]
 
 
-def exports(path=HEADER):
+def exports():
     """The functions that the shared library exports."""
-    return [item for item in items(path) if item.kind == "function"]
+    return [item for item in items() if item.kind == "function"]

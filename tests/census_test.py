@@ -184,6 +184,23 @@ class Counts(Case):
         self.assertIn(b"the same counts", p.stdout)
 
 
+    def test_chaos(self):
+        """Readers that crash are started anew, and every word counts once."""
+        options, how = self.make_tree()
+        self.write("long", b"".join(b"word%s " % bytes(97 + int(d) for d in str(n)) for n in range(150000)))  # many batches
+        reference = census_reference.census([self.tree], **how)
+        for cores in ("1", "2"):
+            r = self.json("--cores", cores, "--chaos", "0.5", *options, self.tree)
+            self.agree(r, reference)
+            self.assertGreater(r["restarts"], 50)
+        self.assertEqual(self.json(*options, self.tree)["restarts"], 0)
+        p = run("--chaos", "0.4", *options, self.tree)
+        self.assertIn(b"readers crashed, and their supervisor started as many anew", p.stdout)
+        self.assertNotIn(b"chaos", p.stderr)  # crashes on purpose leave no certificates
+        for bad in ("", "x", "-1", "0.6", "nan", "0.1x"):
+            self.assertIn(b"--chaos takes a probability", run("--chaos", bad, self.tree).stderr)
+
+
 class Trouble(Case):
     def test_faults(self):
         for i in range(40):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks what is made from mote.h: every public function and macro has a man page that says something and stands in
+"""Checks what is made from the public headers: every public function and macro has a man page that says something and stands in
 docs/reference.md, which is up to date; mandoc, where it is installed, finds no fault in the pages.
 
   tests/docs.py DIR      DIR holds the pages made by the build
@@ -22,14 +22,14 @@ def missing_pages(directory):
         text = page.read_text(encoding="utf-8") if page.exists() else ""
         description = text.partition(".Sh DESCRIPTION\n")[2].partition(".Sh")[0]
         if len(description.split()) < 2 or f".Nm {item.name}" not in text:
-            yield f"{item.name} (mote.h:{item.line}) has no man page, or one that says nothing: write its comment in mote.h"
+            yield f"{item.name} ({item.header.name}:{item.line}) has no man page, or one that says nothing: write its comment there"
 
 
 def missing_entries(_):
     text = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
     for item in (one for one in header.items() if one.documented):
         if not re.search(rf"\b{item.name}\b", text):
-            yield f"{item.name} (mote.h:{item.line}) does not stand in docs/reference.md: run `make docs`"
+            yield f"{item.name} ({item.header.name}:{item.line}) does not stand in docs/reference.md: run `make docs`"
 
 
 def stale_reference(_):

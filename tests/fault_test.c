@@ -354,10 +354,188 @@ static void pipeline(mote_self *self) {
     SURELY(words == 3800);
 }
 
+/* ------------------------------------------------------------------------------------------------------- relations */
+
+/* Who was told a link or a monitor is made is told of the end, whatever fails: ends need no memory. These wait without limit, so
+ * that a child that misses it runs into its alarm; they use no pattern, which takes memory. */
+static void told_down(mote_self *self, mote_ref ref) {
+    mote_term got;
+    CHECK_OK(mote_receive_ref(self, -1, ref, &got));
+}
+static bool is_exit_of(mote_term message, void *context) {
+    mote_term from;
+    return mote_tuple_get(message, 1, &from) == MOTE_OK && from.word == ((const mote_pid *)context)->word;
+}
+static void told_exit(mote_self *self, mote_pid pid) {
+    mote_term got;
+    CHECK_OK(mote_receive_if(self, -1, is_exit_of, &pid, &got));
+}
+
+static void brief(mote_self *self, mote_term arg) { (void)self, (void)arg; }
+static void gated(mote_self *self, mote_term arg) { /* ends after any message, for its argument */
+    mote_term got;
+    CHECK_OK(mote_receive(self, -1, &got));
+    mote_exit(self, arg);
+}
+static bool opens(mote_self *self, mote_pid pid) { return MAY(mote_send_term(self, pid, mote_pid_term(pid))) == MOTE_OK; }
+static bool start_gated(mote_self *self, mote_pid *pid) {
+    mote_term why;
+    if (MAY(mote_build(mote_scratch(self), &why, "{why, ?, [1, 2, 3]}", mote_self_pid(self)))) return false;
+    return MAY(mote_spawn(self, gated, why, pid)) == MOTE_OK;
+}
+
+static void links(mote_self *self) {
+    mote_pid pid = mote_self_pid(NULL), pids[12];
+    bool linked[12];
+    CHECK_OK(mote_flag_set(self, MOTE_TRAP_EXIT, 1, NULL));
+    if (MAY(mote_spawn_link(self, brief, MOTE_TERM_NIL, &pid)) == MOTE_OK) told_exit(self, pid);
+    if (MAY(mote_link(self, pid)) == MOTE_OK) told_exit(self, pid);
+    for (int i = 0; i < 12; i++) { /* more than a list holds */
+        linked[i] = false;
+        pids[i] = mote_self_pid(NULL);
+        if (!start_gated(self, &pids[i])) continue;
+        linked[i] = MAY(mote_link(self, pids[i])) == MOTE_OK;
+        if (linked[i] && i % 2 && MAY(mote_unlink(self, pids[i])) == MOTE_OK) linked[i] = i % 4 == 3 && MAY(mote_link(self, pids[i])) == MOTE_OK;
+    }
+    for (int i = 0; i < 12; i++)
+        if (opens(self, pids[i]) && linked[i]) told_exit(self, pids[i]);
+}
+
+static void monitors(mote_self *self) {
+    mote_monitor_options plain = {.alias = MOTE_ALIAS_EXPLICIT_UNALIAS, .tag = mote_atom_term(mote_atom_make("gone"))}, tagged = plain;
+    mote_pid pid = mote_self_pid(NULL);
+    mote_ref ref, refs[12];
+    bool made[12], active = false;
+    if (!plain.tag.word) return;
+    if (MAY(mote_spawn_monitor(self, brief, MOTE_TERM_NIL, &pid, &ref)) == MOTE_OK) told_down(self, ref);
+    if (MAY(mote_monitor(self, pid, &ref)) == MOTE_OK) told_down(self, ref);
+    if (!start_gated(self, &pid)) return;
+    for (int i = 0; i < 12; i++) {
+        made[i] = MAY(mote_monitor_opt(self, pid, i % 2 ? &plain : NULL, &refs[i])) == MOTE_OK;
+        if (made[i] && i % 3 == 0 && MAY(mote_demonitor(self, refs[i], true, &active)) == MOTE_OK) CHECK(active), made[i] = false;
+    }
+    if (opens(self, pid))
+        for (int i = 0; i < 12; i++)
+            if (made[i]) told_down(self, refs[i]);
+    if (!start_gated(self, &pid) || MAY(mote_build(mote_scratch(self), &tagged.tag, "{tag, [1, 2, 3], 17}"))) return;
+    if (MAY(mote_monitor_opt(self, pid, &tagged, &ref)) == MOTE_OK && opens(self, pid)) told_down(self, ref); /* or it ends for want of memory */
+}
+
+static void aliases(mote_self *self) {
+    mote_ref open, once, refs[10];
+    mote_term got, word = mote_atom_term(mote_atom_make("word"));
+    for (int i = 0; i < 10; i++)
+        if (MAY(mote_alias(self, MOTE_ALIAS_PRIORITY, &refs[i])) == MOTE_OK && i % 2) CHECK_OK(mote_unalias(self, refs[i]));
+    if (!word.word || MAY(mote_alias(self, 0, &open)) || MAY(mote_alias(self, MOTE_ALIAS_REPLY, &once))) return;
+    for (int i = 0; i < 3; i++) {
+        bool sent = MAY(mote_send_term(self, open, word)) == MOTE_OK;
+        CHECK_INT(mote_receive(self, 0, &got), sent ? MOTE_OK : MOTE_TIMEOUT);
+        if (sent && MAY(mote_forward(self, open)) == MOTE_OK) CHECK_OK(mote_receive(self, 0, &got));
+    }
+    if (MAY(mote_send_priority(self, once, word)) == MOTE_OK) {
+        CHECK_OK(mote_receive(self, 0, &got));
+        CHECK_INT(mote_unalias(self, once), MOTE_NOMATCH);
+    }
+    MAY(mote_send(self, once, "{closed, \"a text\"}"));
+    MAY(mote_send_after(self, 1, open, NULL, "{timer, 1}"));
+    CHECK_OK(mote_unalias(self, open));
+}
+
+static void names(mote_self *self) {
+    mote_pid me = mote_self_pid(self), pid, found;
+    mote_term name, message;
+    mote_ref ref;
+    mote_arena *arena = mote_arena_new(0);
+    bool mine = arena && MAY(mote_term_parse(arena, "counted_name_of_faults", 22, &name, NULL)) == MOTE_OK;
+    if (mine && MAY(mote_register(self, name, me)) == MOTE_OK) {
+        CHECK_OK(mote_whereis(self, name, &found));
+        CHECK(found.word == me.word);
+        if (MAY(mote_send_term(self, name, name)) == MOTE_OK) CHECK_OK(mote_receive(self, 0, &message));
+        MAY(mote_send_after(self, 60000, name, NULL, "{late, 1}"));
+        MAY(mote_exit_after(self, 60000, name, name, NULL));
+        CHECK_OK(mote_unregister(self, name));
+    }
+    if (mine && start_gated(self, &pid) && MAY(mote_register(self, name, pid)) == MOTE_OK) {
+        bool watched = MAY(mote_monitor(self, name, &ref)) == MOTE_OK;
+        if (opens(self, pid) && watched) {
+            told_down(self, ref);
+            CHECK_INT(mote_whereis(self, name, &found), MOTE_ENAME);
+        }
+    }
+    mote_arena_free(arena);
+}
+
+static void awakened(mote_self *self, mote_term arg) {
+    mote_term got;
+    mote_pid to;
+    CHECK_OK(mote_receive(self, -1, &got));
+    CHECK(mote_tuple_get(arg, 1, &got) == MOTE_OK && mote_pid_get(got, &to) == MOTE_OK);
+    MAY(mote_send(self, to, "{awake, ?}", mote_self_pid(self)));
+}
+static void sleepy(mote_self *self, mote_term arg) {
+    mote_err err = mote_hibernate(self, awakened, arg);
+    MAY(err);
+    CHECK(err != MOTE_OK);
+}
+static void hibernation(mote_self *self) {
+    mote_term arg;
+    mote_ref ref;
+    mote_spawn_options o[] = {{.body = sleepy, .monitor = &ref}, {.body = sleepy, .monitor = &ref, .stack_size = 256 << 10, .link = true}};
+    CHECK_OK(mote_flag_set(self, MOTE_TRAP_EXIT, 1, NULL));
+    for (int i = 0; i < 2; i++) {
+        mote_pid pid;
+        if (MAY(mote_build(mote_scratch(self), &arg, "{to, ?, [1, 2, 3]}", mote_self_pid(self)))) return;
+        if (MAY(mote_spawn_opt(self, &o[i], arg, &pid))) continue;
+        MAY(mote_link(self, pid)); /* signals do not wake it */
+        MAY(mote_unlink(self, pid));
+        if (opens(self, pid)) told_down(self, ref);
+    }
+}
+
+static void buggy(mote_self *self, mote_term arg) {
+    mote_pid to;
+    if (mote_match(arg, "{to, ?, _}", &to)) MAY(mote_send(self, mote_self_pid(self), "{unread, \"message\"}"));
+    mote_must(self, mote_match(arg, "{nothing}") ? MOTE_OK : MOTE_EBUSY);
+}
+static void deaths(mote_self *self) {
+    mote_term arg;
+    mote_pid pid;
+    mote_ref ref;
+    CHECK_OK(mote_deaths_to(self, mote_self_pid(self)));
+    for (int i = 0; i < 3; i++) {
+        if (MAY(mote_build(mote_scratch(self), &arg, "{to, ?, [1, 2, 3]}", mote_self_pid(self)))) break;
+        if (MAY(mote_spawn_monitor(self, i ? buggy : gated, arg, &pid, &ref))) continue;
+        if (!i && MAY(mote_exit_send(self, pid, arg))) continue;
+        told_down(self, ref);
+        MAY(mote_receive_match(self, patience(), "{mote_death, #{pid := ^}}", pid));
+    }
+    CHECK_OK(mote_deaths_to(self, mote_self_pid(NULL)));
+}
+
+/* Related from the first moment, with all there is. */
+static void spawn_related(mote_self *self) {
+    mote_ref ref;
+    mote_term arg;
+    mote_pid pid;
+    mote_spawn_options o[] = {{.body = brief, .link = true, .monitor = &ref},
+                              {.body = brief, .link = true, .monitor = &ref, .monitoring = {.alias = MOTE_ALIAS_REPLY_DEMONITOR, .priority = true}},
+                              {.handler = &large, .link = true, .monitor = &ref, .monitoring = {.alias = MOTE_ALIAS_DEMONITOR}}};
+    CHECK_OK(mote_flag_set(self, MOTE_TRAP_EXIT, 1, NULL));
+    MAY(mote_group_leader_set(self, mote_self_pid(self), mote_self_pid(self)));
+    for (int i = 0; i < 9; i++) {
+        if (MAY(mote_build(mote_scratch(self), &arg, "[?, 1, 2, 3]", i))) return;
+        if (MAY(mote_spawn_opt(self, &o[i % 3], arg, &pid))) continue;
+        if (i % 3 == 2 && MAY(mote_exit_send(self, pid, arg))) continue;
+        told_exit(self, pid);
+        told_down(self, ref);
+    }
+}
+
 static const struct scenario scenarios[] = {
     {"start_and_stop", nothing}, {"spawn", spawn},       {"messages", messages},       {"patterns", patterns}, {"selective_receive", selective},
     {"timers", timers},          {"bounded", bounded},   {"information", information}, {"blocking", blocking}, {"descriptors", descriptors},
-    {"attach", attach},          {"ends", ends},         {"pipeline", pipeline},
+    {"attach", attach},          {"ends", ends},         {"pipeline", pipeline},       {"links", links},       {"monitors", monitors},
+    {"aliases", aliases},        {"names", names},       {"hibernation", hibernation}, {"deaths", deaths},     {"spawn_related", spawn_related},
 };
 #define SCENARIOS (sizeof scenarios / sizeof *scenarios)
 
@@ -367,6 +545,25 @@ static void first(mote_self *self, mote_term arg) {
     (void)arg;
     g.scenario->body(self);
     atomic_store(&g.ended, 1);
+}
+
+/* One ends by its own hand, one by a signal, one by a link: then every pattern that a death certificate needs is compiled, which stays. */
+static void ends_badly(mote_self *self, mote_term arg) {
+    mote_term got;
+    if (mote_match(arg, "now")) mote_exit(self, arg);
+    if (mote_match(arg, "link")) CHECK_OK(mote_spawn_link(self, ends_badly, mote_atom_term(mote_atom_make("now")), NULL));
+    CHECK_OK(mote_receive(self, -1, &got));
+}
+static void bad_ends(mote_self *self) {
+    static const char *const how[] = {"now", "signal", "link"};
+    for (int i = 0; i < 3; i++) {
+        mote_term way = mote_atom_term(mote_atom_make(how[i])), got;
+        mote_pid pid;
+        mote_ref ref;
+        CHECK_OK(mote_spawn_monitor(self, ends_badly, way, &pid, &ref));
+        if (i == 1) CHECK_OK(mote_exit_send(self, pid, way));
+        CHECK_OK(mote_receive_ref(self, 20000, ref, &got));
+    }
 }
 
 /* After the faults: the runtime must do everything. */
@@ -381,6 +578,7 @@ static void sanity(mote_self *self, mote_term arg) {
     CHECK_OK(mote_build(mote_scratch(self), &term, "{?, x}", mote_self_pid(self)));
     CHECK_OK(mote_spawn(self, child, term, NULL));
     CHECK_OK(mote_receive_match(self, 20000, "{hello, ?, _}", &pid));
+    bad_ends(self);
     atomic_store(&g.ended, 1);
 }
 
@@ -496,11 +694,12 @@ static void all_faults(const struct scenario *scenario) {
 }
 
 #define T(i) static void faults_##i(void) { all_faults(&scenarios[i]); }
-T(0) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12)
+T(0) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12) T(13) T(14) T(15) T(16) T(17) T(18) T(19)
 
 int main(int argc, char **argv) {
     static void (*const runs[])(void) = {faults_0, faults_1, faults_2, faults_3, faults_4,  faults_5, faults_6,
-                                         faults_7, faults_8, faults_9, faults_10, faults_11, faults_12};
+                                         faults_7, faults_8, faults_9, faults_10, faults_11, faults_12, faults_13,
+                                         faults_14, faults_15, faults_16, faults_17, faults_18, faults_19};
     struct check_test tests[SCENARIOS + 1] = {0};
     _Static_assert(sizeof runs / sizeof *runs == SCENARIOS, "one test each");
     for (size_t i = 0; i < SCENARIOS; i++) {

@@ -3,7 +3,7 @@
 """Checks the house's rules (CONTRIBUTING.md) that a program can check; says what, where and what to do.
 
   tests/tidy.py                      all rules over the tree
-  tests/tidy.py --library FILE       the exported symbols of the built library against mote.h and the tests
+  tests/tidy.py --library FILE       the exported symbols of the built library against the public headers and the tests
   tests/tidy.py --self-test          plants a violation of each rule in a tree of its own and sees that it is found
 """
 import argparse
@@ -22,7 +22,7 @@ FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 1500
 HEADER_LINES_MAX = 25
 
-# What a folder of src/ may include besides itself and mote/mote.h.
+# What a folder of src/ may include besides itself and mote/mote.h; lib: besides itself and all of mote/.
 LAYERS = {
     "base": set(),
     "term": {"base"},
@@ -31,8 +31,9 @@ LAYERS = {
     "worker": {"base", "sched", "term", "proc"},
     "net": {"base", "sched"},
     "dist": {"base", "term", "proc", "net"},
+    "lib": set(),
 }
-# Programs and bindings see the public header alone, and their own files.
+# Programs and bindings see the public headers alone, and their own files.
 OUTSIDE = ("cli", "bench", "examples", "python")
 
 # Functions longer than FUNCTION_LINES_MAX: (file, function): why.
@@ -131,25 +132,31 @@ def rule_layers(sources):
         if not source.is_c or parts[0] not in ("src", *OUTSIDE) or (parts[0] == "src" and len(parts) < 3):
             continue
         allowed = LAYERS.get(parts[1], set()) | {parts[1]} if parts[0] == "src" else set()
+        if source.path.startswith("src/lib/"):
+            for line, match in source.find(r"(?m)^[ \t]*#[ \t]*include[ \t]*<([^>]+)>"):
+                if re.match(r"uv|gmp|openssl", match[1]):
+                    yield source.path, line, f"src/lib includes <{match[1]}>", "use the public headers and libc alone"
         for line, match in source.find(r'(?m)^[ \t]*#[ \t]*include[ \t]*"([^"]+)"'):
             name = match[1]
-            if name == "mote/mote.h" or (source.is_test and name == "check.h"):
+            if re.fullmatch(r"mote/mote\.h" if parts[0] == "src" else r"mote/\w+\.h", name) or (source.is_test and name == "check.h"):
                 continue
             folder = name.split("/")[0] if "/" in name else None
             if parts[0] == "src" and folder not in allowed:
                 may = ", ".join(sorted(allowed))
                 yield source.path, line, f'src/{parts[1]} includes "{name}"', f"include only {may} (with the folder in the name), or move the code"
             if parts[0] != "src" and folder in LAYERS:
-                yield source.path, line, f'{parts[0]} includes "{name}"', "use mote/mote.h alone"
+                yield source.path, line, f'{parts[0]} includes "{name}"', "use the headers in mote/ alone"
 
 
 def rule_public_header(sources):
-    """mote.h includes libc only"""
+    """public headers include libc and each other only"""
     for source in sources:
-        if source.path == "include/mote/mote.h":
+        if source.path.startswith("include/mote/"):
             for line, match in source.find(r"(?m)^[ \t]*#[ \t]*include[ \t]*(.*)$"):
-                if match[1] not in ("<stdbool.h>", "<stddef.h>", "<stdint.h>"):
-                    yield source.path, line, f"mote.h includes {match[1]}", "keep to stdbool, stddef and stdint; make the type opaque"
+                other = source.path != "include/mote/mote.h" and re.fullmatch(r"<mote/\w+\.h>", match[1])
+                if match[1] not in ("<stdbool.h>", "<stddef.h>", "<stdint.h>") and not other:
+                    what = f"{source.path.removeprefix('include/mote/')} includes {match[1]}"
+                    yield source.path, line, what, "keep to stdbool, stddef and stdint; make the type opaque"
 
 
 def rule_function_length(sources):
@@ -338,10 +345,10 @@ def rule_version(sources):
 
 def rule_public_comments(sources):
     """each public function has its comment"""
-    if any(source.path == "include/mote/mote.h" for source in sources):
-        for item in header.items(sources[0].root / "include/mote/mote.h"):
+    for source in (one for one in sources if one.path.startswith("include/mote/")):
+        for item in header.items([source.root / source.path]):
             if item.callable and not item.comment:
-                yield "include/mote/mote.h", item.line, f"{item.name} has no comment", "write one directly above it, or above its group"
+                yield source.path, item.line, f"{item.name} has no comment", "write one directly above it, or above its group"
 
 
 RULES = [value for name, value in sorted(globals().items()) if name.startswith("rule_")]
@@ -382,17 +389,17 @@ def exported(library):
 
 
 def check_library(library):
-    """The exported symbols are the functions of mote.h, and each is used by a test."""
-    where = "include/mote/mote.h"
+    """The exported symbols are the functions of the public headers, and each is used by a test."""
     declared = {item.name: item for item in header.exports()}
     found = exported(library)
     tests = [p for p in (ROOT / "tests").rglob("*") if p.suffix in (".c", ".h", ".py") and p.name != "tidy.py"]
     text = "\n".join(p.read_text(encoding="utf-8") for p in tests + sorted((ROOT / "src").rglob("*_test.c")))
     words = set(re.findall(r"\bmote_\w+", text))
-    missing = [(where, declared[n].line, f"{n} is declared but not exported", "define it in src/api.c") for n in sorted(declared.keys() - found)]
-    extra = [("src/mote.map", 1, f"{n} is exported but not declared in mote.h", "declare it with MOTE_API or make it static") for n in sorted(found - declared.keys())]
+    where = {name: item.header.relative_to(ROOT).as_posix() for name, item in declared.items()}
+    missing = [(where[n], declared[n].line, f"{n} is declared but not exported", "define it") for n in sorted(declared.keys() - found)]
+    extra = [("src/mote.map", 1, f"{n} is exported but not declared in a public header", "declare it with MOTE_API or make it static") for n in sorted(found - declared.keys())]
     untested = [
-        (where, item.line, f"no test uses {name}", "write one")
+        (where[name], item.line, f"no test uses {name}", "write one")
         for name, item in declared.items()
         if not words & {name, name.removesuffix("_site")}
     ]
@@ -407,7 +414,11 @@ PLANTED = [  # rule, file, text: each must be found, on a line that has the mark
     (rule_layers, "src/net/a.c", SPDX + '#include "proc/proc.h" @\n'),
     (rule_layers, "src/term/a.c", SPDX + '#include "term.h" @\n'),
     (rule_layers, "bench/a.c", SPDX + '#include "base/os.h" @\n'),
+    (rule_layers, "src/lib/a.c", SPDX + '#include "term/term.h" @\n'),
+    (rule_layers, "src/lib/a.c", SPDX + "#include <uv.h> @\n"),
     (rule_public_header, "include/mote/mote.h", SPDX + "#include <uv.h> @\n"),
+    (rule_public_header, "include/mote/mote.h", SPDX + "#include <mote/server.h> @\n"),
+    (rule_public_header, "include/mote/server.h", SPDX + "#include <stdlib.h> @\n"),
     (rule_function_length, "src/base/a.c", SPDX + "static int f(int x) { @\n" + "    x++;\n" * 70 + "}\n"),
     (rule_function_length, "cli/a.c", SPDX + 'extern "C" {\nint f(const char *s,\n      int x) {\n' .replace("int f", "@int f") + "    x++;\n" * 70 + "}\n}\n"),
     (rule_function_length, "tests/a.py", "# SPDX\ndef f(): @\n" + "    pass\n" * 71),
@@ -435,12 +446,15 @@ PLANTED = [  # rule, file, text: each must be found, on a line that has the mark
     (rule_errors, "src/base/err.def", SPDX + 'X(NEW, "new")\n'),
     (rule_version, "meson.build", "# SPDX\nproject('mote', 'c', version: '9.9.9') @\n"),
     (rule_public_comments, "include/mote/mote.h", SPDX + "\nMOTE_API int mote_new(void); @\n"),
+    (rule_public_comments, "include/mote/server.h", SPDX + "\nMOTE_API int mote_new(void); @\n"),
 ]
 GOOD = [  # must not be found
     ("src/proc/a.c", SPDX + '#include "sched/sched.h"\n#include "base/os.h"\nint f(void) {\n    return ops->read(1) + x.free(2); /* malloc(3) */\n}\n'),
     ("src/base/a.c", SPDX + "static void write(int x) {\n    (void)x;\n}\nvoid g(void) {\n    write(16); /* 16#ff */\n}\n"),
     ("src/base/a.h", SPDX + "struct a { /* MT_SHARED */\n    struct mt_lock mu;\n    int b; /* lock: mu */\n    /* atomic: relaxed */\n    int c;\n    int d;\n};\n"),
     ("src/base/c.h", SPDX + "struct a { /* MT_SHARED */\n    union {\n        int b;\n    } c; /* const */\n};\nstruct d { /* MT_SHARED */\n    struct a x;\n};\n"),
+    ("src/lib/a.c", SPDX + '#include <mote/server.h>\n#include <string.h>\n\n#include "lib/gen.h"\n'),
+    ("include/mote/server.h", SPDX + "#include <mote/mote.h>\n"),
     ("src/base/b.c", SPDX + "int f(int x);\n" + "int f(int x) {\n" + "    x++;\n" * 68 + "}\n"),
 ]
 

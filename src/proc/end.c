@@ -21,6 +21,10 @@ static void run_cleanups(struct mt_proc *p, uint64_t reason) {
 /* A signal the process will not see: what it had of it is undone, then it is as with one that never reached it. */
 static void discard(struct mt_proc *p, struct mt_sig *sig) {
     if (mt_is_message(sig) && (p->flags & MT_PF_BOUNDED)) atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
+    if (sig->kind >= MT_SIG_LINK && sig->kind <= MT_SIG_DEMONITOR) { /* who asked in time gets the real reason */
+        mt_relation_apply(p, sig);
+        return;
+    }
     if (sig->kind == MT_SIG_FD) mt_fd_forget(p, sig);
     if (sig->kind == MT_SIG_TIMEOUT) p->flags &= ~(uint32_t)MT_PF_ARMED;
     mt_bury_letter(p->task.sched, mt_proc_pid(p), sig);
@@ -177,7 +181,12 @@ void mt_hibernate(struct mt_proc *self) {
 static void hibernate(struct mt_sched *s, struct mt_proc *p) {
     p->task.sched = s;
     p->flags &= ~(uint32_t)MT_PF_HIBERNATING;
-    give_stack(s, p);
+    if (p->task.own_stack) {
+        mt_context_fini(&p->task.context);
+        mt_stack_rest(p->task.stack, p->more->stack_size);
+    } else {
+        give_stack(s, p);
+    }
     memset(&p->task.context, 0, sizeof p->task.context);
     p->task.started = 0;
     while (!p->queue && !(p->flags & MT_PF_EXITING)) {

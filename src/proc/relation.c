@@ -165,6 +165,8 @@ static void fill_down(struct mt_sig *sig, uint64_t item, const struct mt_reason 
     uint64_t name = sig->heap[2];
     sig->kind = MT_SIG_DOWN;
     mt_reason_share(sig, reason);
+    if ((sig->flags & MT_SIG_COUNTED) && mt_tag(reason->word) == MT_ATOM && mt_atom_counted(reason->word))
+        mt_atom_hold(reason->word); /* its words are walked when it is freed, for the name's sake */
     if (name) {
         MT_ASSERT(sig->words == NAMED_WORDS);
         sig->heap[7] = mt_header(MT_TUPLE, 2);
@@ -223,6 +225,7 @@ static struct mt_sig *new_link(struct mt_proc *self, uint64_t other) {
 mote_err mt_link(struct mt_proc *self, uint64_t pid) {
     uint64_t me = mt_proc_pid(self);
     struct mt_sig *link = find(self, pid), *sig, *made = NULL;
+    uint64_t unlinked = link ? link->heap[1] : 0;
     if (pid == me || (link && !link->heap[1])) return MOTE_OK;
     if (!(sig = new_link(self, me))) return MOTE_ENOMEM;
     if (!link && !(link = made = new_link(self, pid))) {
@@ -237,7 +240,8 @@ mote_err mt_link(struct mt_proc *self, uint64_t pid) {
         return MOTE_OK;
     }
     mt_sig_free(mt_cache_of(self), sig);
-    forget(self, link);
+    link->heap[1] = unlinked;
+    if (made) forget(self, link);
     return MOTE_ENOPROC;
 }
 
@@ -248,9 +252,7 @@ mote_err mt_unlink(struct mt_proc *self, uint64_t pid) {
     if (!sig) return MOTE_ENOMEM;
     sig->root = link->heap[1] = mt_ref_next(self->task.sched);
     sig->heap[0] = mt_proc_pid(self);
-    if (reaches(self, pid, sig)) return MOTE_OK;
-    mt_sig_free(mt_cache_of(self), sig);
-    forget(self, link);
+    send(self, pid, sig); /* who has ended is answered for: what it sent before is in our inbox, and must find the link inactive (R1) */
     return MOTE_OK;
 }
 
@@ -332,6 +334,7 @@ mote_err mt_monitor(struct mt_proc *self, uint64_t pid, uint64_t name, const mot
     *ref = watch->root;
     if (pid == mt_proc_pid(self)) { /* never fires; its alias is one all the same */
         watch->kind = MT_SIG_ALIAS;
+        watch->heap[3] = (watch->heap[3] & PRIORITY) | (options->alias == MOTE_ALIAS_REPLY_DEMONITOR ? MOTE_ALIAS_REPLY : 0u);
         if (!options->alias) mt_sig_free(mt_cache_of(self), watch);
         else insert(self, watch);
         return MOTE_OK;

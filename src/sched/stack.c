@@ -498,6 +498,13 @@ void mt_stack_unmap(char *top, size_t size) {
     mt_os_unmap(top + sizeof single - single.mapped, single.mapped);
 }
 
+void mt_stack_rest(char *top, size_t size) {
+    size_t page = mt_os_page_size();
+    char *base = top + sizeof(struct single) - ((struct single *)(void *)top)->mapped + page, *end = (char *)((uintptr_t)top & ~(uintptr_t)(page - 1));
+    forget_frames(top, size);
+    if (end > base) mt_os_decommit(base, (size_t)(end - base));
+}
+
 bool mt_stacks_is_guard(struct mt_stacks *stacks, const void *address) {
     uintptr_t at = (uintptr_t)address;
     for (size_t c = 0; c < CHUNKS_MAX; c++) {

@@ -41,6 +41,8 @@ bool mt_stack_give(struct mt_stack_cache *cache, char *top);
 /* A stack of its own mapping, for another size; NULL: memory. Any thread. */
 char *mt_stack_map(size_t size);
 void mt_stack_unmap(char *top, size_t size);
+/* Gives the memory of such a stack back while nothing runs on it, but for its last page; it can be used again. */
+void mt_stack_rest(char *top, size_t size);
 
 /* Whether an address lies in the guard of one of these stacks or just below (for the fault handler: async-signal-safe,
  * lock-free). Standard stacks only. */
