@@ -54,11 +54,16 @@ def documented(name):
 
 def run_ours(program, schedulers, prefixes):
     command = [program] + (["--schedulers", str(schedulers)] if schedulers else []) + prefixes
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
-    for line in done.stderr.splitlines():
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        try:
+            output, reports = started.communicate(timeout=SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            output, reports = started.communicate()
+    for line in reports.splitlines():
         print(f"# {line}")
-    faults = [] if done.returncode == 0 else [f"{program} ended with {done.returncode}"]
-    return lines_of(done.stdout), faults
+    faults = [] if started.returncode == 0 else [f"{program} ended with {started.returncode}"]
+    return lines_of(output), faults
 
 
 def run_erlang(prefixes):

@@ -245,6 +245,22 @@ static int holder_ends(mote_self *self, void *context) {
 }
 ONE_AND_TWO(holders_end, holder_ends)
 
+/* A worker that was given to one who had just stopped waiting comes back. */
+static int too_late(mote_self *self, void *context) {
+    mote_pid pool = start(self, (mote_pool_options){.workers = 1, .worker = {.body = echo}});
+    mote_term m;
+    mote_ref ref;
+    (void)context;
+    CHECK_OK(mote_call_start(self, pool, &ref, "checkout"));
+    CHECK_INT(count_of(self, pool).idle, 0);
+    CHECK_OK(mote_cast(self, pool, "{cancel, ?}", ref));
+    CHECK_INT(count_of(self, pool).idle, 1);
+    CHECK_OK(mote_receive_ref(self, 0, ref, &m)); /* the answer that nobody waited for */
+    stop(self, pool);
+    return 0;
+}
+ONE_AND_TWO(late, too_late)
+
 static void borrower(mote_self *self, mote_term arg) {
     mote_pid test, pool, worker;
     CHECK(mote_match(arg, "{?, ?}", &test, &pool));
@@ -358,6 +374,6 @@ static void errors(void) { RUN(1, wrong); }
 int main(int argc, char **argv) {
     return check_main(argc, argv, (struct check_test[]){
         TEST_ONE_AND_TWO(jobs), TEST_ONE_AND_TWO(failures), TEST_ONE_AND_TWO(queue), TEST_ONE_AND_TWO(gives_up),
-        TEST_ONE_AND_TWO(handlers), TEST_ONE_AND_TWO(checkout), TEST_ONE_AND_TWO(holders_end), TEST_ONE_AND_TWO(contention),
+        TEST_ONE_AND_TWO(handlers), TEST_ONE_AND_TWO(checkout), TEST_ONE_AND_TWO(holders_end), TEST_ONE_AND_TWO(contention), TEST_ONE_AND_TWO(late),
         TEST_ONE_AND_TWO(start_fails), TEST_ONE_AND_TWO(supervised), TEST(errors), {0}});
 }

@@ -110,6 +110,18 @@ static int several(mote_self *self, void *context) {
 }
 ONE_AND_TWO(duplicate, several)
 
+/* A process that is watched very often tells one after the other; whoever has been told first knows of its end. */
+static void end_slowly(mote_self *self, mote_pid pid, mote_pid r) {
+    enum { WATCHES = 3000 };
+    mote_ref ref;
+    mote_pid found;
+    for (int i = 0; i < WATCHES; i++) CHECK_OK(mote_monitor(self, pid, &ref));
+    CHECK_OK(mote_exit_send(self, pid, atom("shutdown")));
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{'DOWN', _, process, _, _}"));
+    CHECK_INT(mote_registry_whereis(self, r, "k", &found), MOTE_NOMATCH);
+    for (int i = 1; i < WATCHES; i++) CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{'DOWN', _, process, _, _}"));
+}
+
 /* Who knows that a process has ended does not find it, whether the registry knows or not; and its key is free. */
 static int never_found(mote_self *self, void *context) {
     mote_pid r = start(self, false), pid, a;
@@ -120,7 +132,8 @@ static int never_found(mote_self *self, void *context) {
         a = start_member(self, r);
         CHECK_OK(let_register(self, a, "k", "v"));
         CHECK_OK(let_register(self, a, "l", "v"));
-        end(self, a);
+        if (i % 50) end(self, a);
+        else end_slowly(self, a, r);
         if (i % 4 == 0) CHECK_INT(mote_registry_whereis(self, r, "k", &pid), MOTE_NOMATCH);
         if (i % 4 == 1) CHECK_OK(mote_registry_lookup(self, r, "k", &list));
         if (i % 4 == 1) CHECK_TERM(list, "[]");
@@ -161,6 +174,26 @@ static int told(mote_self *self, void *context) {
 }
 ONE_AND_TWO(listeners, told)
 
+static void listener(mote_self *self, mote_term arg) { CHECK_OK(mote_registry_listen(self, arg, true)); }
+
+/* A listener that has ended takes no memory. */
+static int listeners_gone(mote_self *self, void *context) {
+    mote_pid r = start(self, false), pid;
+    mote_process_info info;
+    size_t memory = 0;
+    (void)context;
+    for (int i = 0; i < 100; i++) {
+        CHECK_OK(mote_spawn(self, listener, mote_pid_term(r), &pid));
+        wait_gone(self, pid);
+        WAIT_UNTIL(self, mote_process_info_get(self, r, PATIENCE_MS, &info) == MOTE_OK && info.monitors == 0 && info.mailbox == 0);
+        if (i == 10) memory = info.memory;
+    }
+    CHECK(info.memory < memory + 1000);
+    stop(self, r);
+    return 0;
+}
+ONE_AND_TWO(listeners_end, listeners_gone)
+
 static mote_term parse(mote_arena *arena, const char *text) {
     mote_term term;
     CHECK_OK(mote_term_parse(arena, text, strlen(text), &term, NULL));
@@ -184,7 +217,10 @@ static int patterns(mote_self *self, void *context) {
     const char *const keys[] = {"{user, 1}", "{user, 2}", "{user, 2.0}", "[a, b]", "[a, b, c]", "[a|b]", "#{x => 1, y => {2}}", "<<1:3>>", "[]"};
     mote_term list, deep = MOTE_TERM_NIL;
     (void)context;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) CHECK_OK(mote_registry_register(self, r, parse(arena, keys[i]), parse(arena, i % 2 ? "odd" : "{even, 1}"), NULL));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        mote_term value = parse(arena, i % 2 ? "odd" : "{even, 1}");
+        CHECK_OK(mote_registry_register(self, r, parse(arena, keys[i]), value, NULL));
+    }
     selects(self, r, "'_'", 9);
     selects(self, r, "{'_', '_', '_'}", 9);
     selects(self, r, "{{user, '_'}, '_', '_'}", 3);
@@ -290,6 +326,6 @@ static void errors(void) { RUN(1, wrong); }
 
 int main(int argc, char **argv) {
     return check_main(argc, argv, (struct check_test[]){
-        TEST_ONE_AND_TWO(unique), TEST_ONE_AND_TWO(duplicate), TEST_ONE_AND_TWO(deaths), TEST_ONE_AND_TWO(listeners),
+        TEST_ONE_AND_TWO(unique), TEST_ONE_AND_TWO(duplicate), TEST_ONE_AND_TWO(deaths), TEST_ONE_AND_TWO(listeners), TEST_ONE_AND_TWO(listeners_end),
         TEST(select_by_pattern), TEST_ONE_AND_TWO(many), TEST_ONE_AND_TWO(supervised), TEST(errors), {0}});
 }

@@ -966,11 +966,19 @@ BOTH(hibernate, hibernations)
 
 static void bug_error(mote_self *self) { mote_error(self, atom("oops")); }
 static void bug_assert(mote_self *self) { mote_assert(self, 1 + 1 == 2), mote_assert(self, 1 + 1 == 3); }
+/* What the macros call, for other languages. */
+static void bug_called(mote_self *self) {
+    mote_check_at(self, "other.py", 7, MOTE_OK);
+    mote_check_at(self, "other.py", 7, MOTE_EBUSY);
+}
+static void bug_called_error(mote_self *self) { mote_error_at(self, "other.py", 8, atom("oops")); }
+static void bug_called_assertion(mote_self *self) { mote_assertion_failed(self, NULL, 9, NULL); }
 static void bug_must(mote_self *self) { mote_must(self, MOTE_OK), mote_must(self, MOTE_EBUSY); }
 static int64_t do_bug(mote_self *self, mote_term arg) {
     int n;
     CHECK(mote_match(arg, "?", &n));
-    (n == 0 ? bug_error : n == 1 ? bug_assert : bug_must)(self);
+    static void (*const all[])(mote_self *) = {bug_error, bug_assert, bug_must, bug_called_error, bug_called_assertion, bug_called};
+    all[n](self);
     return 0;
 }
 /* What the reason says happened: the name of it, and a text. */
@@ -1001,6 +1009,28 @@ static int bugs(mote_self *self, void *context) {
     return 0;
 }
 BOTH(errors, bugs)
+
+static int called_bugs(mote_self *self, void *context) {
+    (void)context;
+    for (int i = 3; i < 6; i++) {
+        mote_pid pid;
+        mote_ref ref;
+        mote_term why, m;
+        mote_bytes file, what;
+        int line;
+        CHECK_OK(mote_spawn_monitor(self, puppet, MOTE_TERM_NIL, &pid, &ref));
+        (void)cast(self, pid, do_bug, mote_int_make(NULL, i));
+        CHECK_OK(mote_receive_ref(self, PATIENCE_MS, ref, &m));
+        CHECK(mote_match(m, "{'DOWN', _, process, _, {error, ?, {?, ?}}}", &why, &file, &line));
+        CHECK_INT(line, i == 3 ? 8 : i == 4 ? 9 : 7);
+        CHECK_INT(file.size, i == 4 ? 1 : 8); /* "?" for no file */
+        CHECK(i != 3 || mote_match(why, "oops"));
+        CHECK(i != 4 || (mote_match(why, "{assertion_failed, ?}", &what) && what.size == 1));
+        CHECK(i != 5 || (mote_match(why, "{mote_error, ?, _}", &what) && what.size == 10));
+    }
+    return 0;
+}
+BOTH(errors_of_other_languages, called_bugs)
 
 static mote_term certificate(mote_self *self, mote_pid pid) {
     mote_term t;
@@ -1464,7 +1494,7 @@ int main(int argc, char **argv) {
         TEST_ONE_AND_TWO(aliases), TEST_ONE_AND_TWO(monitor_aliases), TEST_ONE_AND_TWO(alias_of_oneself), TEST_ONE_AND_TWO(stale_alias),
         TEST_ONE_AND_TWO(priority), TEST_ONE_AND_TWO(names), TEST_ONE_AND_TWO(destination), TEST_ONE_AND_TWO(timer_to_name),
         TEST_ONE_AND_TWO(flags), TEST_ONE_AND_TWO(information), TEST_ONE_AND_TWO(many), TEST_ONE_AND_TWO(receive_ref),
-        TEST_ONE_AND_TWO(is_alive), TEST_ONE_AND_TWO(hibernate), TEST_ONE_AND_TWO(errors), TEST_ONE_AND_TWO(certificates),
+        TEST_ONE_AND_TWO(is_alive), TEST_ONE_AND_TWO(hibernate), TEST_ONE_AND_TWO(errors), TEST_ONE_AND_TWO(errors_of_other_languages), TEST_ONE_AND_TWO(certificates),
         TEST_ONE_AND_TWO(other_deaths), TEST_ONE_AND_TWO(death_limit), TEST(without_self), TEST_ONE_AND_TWO(wrong_calls), TEST(attached_thread),
         TEST_ONE_AND_TWO(stress_strict), TEST_ONE_AND_TWO(stress_random), TEST_ONE_AND_TWO(stress_end), TEST_ONE_AND_TWO(stress_web), {0}};
     return check_main(argc, argv, tests);

@@ -182,8 +182,8 @@ typedef struct mote_server_options {
     int64_t init_timeout_ms; /* until init has returned; 0: no limit */
 } mote_server_options;
 
-/* Starts a server and waits until its init has returned. `module` is borrowed for ever, `arg` copied, `options` may be NULL. Gives `pid`; a pid that
- * names nobody (mote_self_pid(NULL)) if init said ignore. MOTE_ENOPROC: init said stop or refuse, or went wrong; `reason` (may be
+/* Starts a server and waits until its init has returned. `module` is borrowed for ever, `arg` copied, `options` may be NULL. Gives `pid`; a
+ * pid that names nobody (mote_self_pid(NULL)) if init said ignore. MOTE_ENOPROC: init said stop or refuse, or went wrong; `reason` (may be
  * NULL) is why, borrowed until the next receive. MOTE_EBUSY: the name is taken; `reason` is the holder's pid. MOTE_TIMEOUT: init was too slow. No
  * process is left then. May switch. Otherwise as mote_spawn_opt(); MOTE_ECONTEXT (in a handler). As gen_server:start/3. */
 MOTE_API MOTE_MUST mote_err mote_server_start(mote_self *self, const mote_server_module *module, mote_term arg,
@@ -195,8 +195,8 @@ MOTE_API MOTE_MUST mote_err mote_server_start(mote_self *self, const mote_server
 MOTE_API MOTE_MUST mote_err mote_server_start_link(mote_self *self, const mote_server_module *module, mote_term arg,
                                                    const mote_server_options *options, mote_pid *pid, mote_term *reason);
 
-/* Ends a server with a reason, terminate called, and waits until it has ended. MOTE_OK: it has ended with that reason; MOTE_ENOPROC: it had ended, or
- * has ended with another reason, which stands in its DOWN, mote_message(self); MOTE_TIMEOUT: it has not ended yet. May switch.
+/* Ends a server with a reason, terminate called, and waits until it has ended. MOTE_OK: it has ended with that reason; MOTE_ENOPROC: it had
+ * ended, or has ended with another reason, which stands in its DOWN, mote_message(self); MOTE_TIMEOUT: it has not ended yet. May switch.
  * MOTE_ESELF, MOTE_ECONTEXT, MOTE_EARG, MOTE_ETERM, MOTE_EBUSY (itself), MOTE_ENOMEM, MOTE_ESTOPPED. As gen_server:stop/3. */
 MOTE_API MOTE_MUST mote_err mote_server_stop(mote_self *self, mote_term server, mote_term reason, int64_t timeout_ms);
 

@@ -74,7 +74,7 @@ typedef enum mote_auto_shutdown {
     MOTE_ALL_SIGNIFICANT  /* the last one does */
 } mote_auto_shutdown;
 
-/* More restarts than this number is given by MOTE_NO_RESTARTS: the first one is too many. */
+/* For `intensity`: the first restart is too many. */
 #define MOTE_NO_RESTARTS (-1)
 
 /* How a supervisor is made. Zero everywhere is the default. */

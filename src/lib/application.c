@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Programs that are trees: the first process is the root's parent, a second one waits for signals on a thread that may block.
  *
- * A1 both signals are blocked in every thread, so they stay pending until the second process takes them. A2 it is woken for its own end by a
- *    signal, too, after `over` was set. A3 whatever is pending then is taken before the mask is given back. */
+ * A1 both signals are blocked in every thread, so they stay pending until the second process takes them. A2 it looks at `over` every LOOK_NS:
+ *    sending oneself a signal to wake it would end programs with threads that do not block it. A3 whatever is pending then is taken before
+ *    the mask is given back. */
 #include <mote/supervisor.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/store.h"
@@ -15,6 +17,7 @@
 #define CODE_FAILED 1
 #define CODE_TOO_LONG 124
 #define CODE_SIGNAL 128
+#define LOOK_NS 20000000
 
 struct program {
     const mote_application *application;
@@ -23,14 +26,17 @@ struct program {
     int taken;             /* the signal that came last */
     uint64_t stopping_ms;  /* since when; 0: it is not */
     bool wanted;           /* the root's end is in order */
-    atomic_bool over;      /* pairs with the signal that wakes the process that waits for them */
+    atomic_bool over;      /* the first process has ended */
 };
 
 /* ------------------------------------------------------------------------------------------------- signals */
 
 static void take_signal(void *context) {
     struct program *p = context;
-    if (sigwait(&p->signals, &p->taken)) p->taken = 0;
+    const struct timespec look = {.tv_nsec = LOOK_NS};
+    do
+        p->taken = sigtimedwait(&p->signals, NULL, &look);
+    while (p->taken < 0 && !atomic_load(&p->over)); /* A2 */
 }
 
 /* The second signal ends the program here: the first process may be busy with what does not end. */
@@ -49,8 +55,7 @@ static void wait_for_signals(mote_self *self, mote_term arg) {
 /* The first process ends, however it does. */
 static void end_waiting(void *context) {
     struct program *p = context;
-    atomic_store(&p->over, true); /* A2 */
-    kill(getpid(), SIGTERM);
+    atomic_store(&p->over, true);
 }
 
 static void start_waiting(mote_self *self, struct program *p) {

@@ -7,22 +7,17 @@
 /* ------------------------------------------------------------------------------------------------ kept terms */
 
 mote_err mt_keep(mote_term term, struct mt_kept *kept) {
-    mote_atom atom;
     kept->arena = NULL;
-    kept->term = term;
-    if (mote_term_type(term) == MOTE_NONE) return MOTE_OK;
-    kept->term = mote_atom_get(term, &atom) == MOTE_OK ? mote_atom_term(mote_atom_hold(atom)) : mote_term_copy(NULL, term);
-    if (mote_term_type(kept->term) != MOTE_NONE) return MOTE_OK;
+    kept->term = mote_term_copy(NULL, term);
+    if (mote_term_type(kept->term) != MOTE_NONE || mote_term_type(term) == MOTE_NONE) return MOTE_OK;
     if (!(kept->arena = mote_arena_new(0))) return MOTE_ENOMEM;
     kept->term = mote_term_copy(kept->arena, term);
     if (mote_term_type(kept->term) != MOTE_NONE) return MOTE_OK;
-    mote_arena_free(kept->arena);
+    mt_unkeep(kept);
     return MOTE_ENOMEM;
 }
 
 void mt_unkeep(struct mt_kept *kept) {
-    mote_atom atom;
-    if (!kept->arena && mote_atom_get(kept->term, &atom) == MOTE_OK) mote_atom_drop(atom);
     mote_arena_free(kept->arena);
     kept->arena = NULL;
     kept->term = MOTE_TERM_NONE;

@@ -8,7 +8,7 @@
  * `linked` is what a user may expect, told from the calls and signals alone, not from the table: who linked is told of the other's end, once, unless
  * it has unlinked since; who unlinked sees no exit, unless it linked again, or the other did after it had heard of that. A LINK says how many UNLINKs
  * its sender had heard of. When nothing moves any more, tables agree with that and with each other, and nothing is pending.
- * An exit's reason is the one the process ended with; noproc only if it had no link with the other, or when it is linked with too late.
+ * An exit's reason is the one the process ended with; noproc only when it is linked with too late.
  */
 #ifndef OPS
 #define OPS 3
@@ -26,7 +26,7 @@ chan inbox[2] = [ROOM] of { mtype, byte }; /* LINK: UNLINKs heard of; UNLINK, UN
 byte table[2];                             /* NONE, ACTIVE, or inactive */
 bool closed[2], ended[2], traps[2], ends[2];
 byte sent[2], heard[2];                    /* UNLINKs */
-bool linked[2], wants[2], was_active[2]; /* wants: its last call was to link */
+bool linked[2], wants[2]; /* wants: its last call was to link */
 
 inline put(to, kind, what) {
     assert(nfull(inbox[to]));
@@ -133,7 +133,7 @@ inline apply_exit(me, what) {
     :: table[me] == ACTIVE ->
 #endif
         assert(linked[me]);
-        assert(what != NOPROC || !was_active[1 - me]);
+        assert(what != NOPROC);
         table[me] = NONE;
         linked[me] = false;
         exiting = !traps[me]
@@ -141,18 +141,21 @@ inline apply_exit(me, what) {
     fi
 }
 
-/* discard(): what the process will not see is answered for it, but for a LINK of what is linked: mt_relations_tell() answers that. */
+/* discard(): what came before the end is applied, so that who linked in time is told the reason. */
 inline bury(me, kind, what) {
     if
-#ifndef BUG_DEAD_SILENT
+#ifdef BUG_DEAD_SILENT
+    :: kind != LINK_EXIT
+#else
 #ifdef BUG_NOPROC_FIRST
     :: kind == LINK -> deliver(1 - me, LINK_EXIT, NOPROC)
 #else
-    :: kind == LINK && table[me] != ACTIVE -> deliver(1 - me, LINK_EXIT, NOPROC)
+    :: kind == LINK -> apply_link(me, what)
 #endif
-    :: kind == UNLINK -> deliver(1 - me, UNLINKED, what)
+    :: kind == UNLINK -> apply_unlink(me, what)
+    :: kind == UNLINKED -> apply_unlinked(me, what)
 #endif
-    :: else
+    :: kind == LINK_EXIT
     fi
 }
 
@@ -172,7 +175,7 @@ proctype process(byte me) {
         what = 0 }
     :: atomic { !exiting && ops < OPS -> ops++; link(me) }
     :: atomic { !exiting && ops < OPS -> ops++; unlink(me) }
-    :: atomic { ends[me] || exiting -> closed[me] = true; was_active[me] = table[me] == ACTIVE }; break
+    :: atomic { ends[me] || exiting -> closed[me] = true }; break
     od;
     do
     :: atomic { inbox[me]?kind(what) -> bury(me, kind, what); what = 0 }
