@@ -165,7 +165,10 @@ void mt_sched_push(struct mt_sched *s, struct mt_task *task) {
         mt_cluster_notify(c);
         return;
     }
-    enqueue(s, task);
+    if (mt_unlikely(atomic_load_explicit(&c->injector.waiting, memory_order_relaxed) > MT_RING) && !is_fresh(task))
+        mt_injector_push(&c->injector, task->priority, &task, 1); /* behind those that were spilled before it */
+    else
+        enqueue(s, task);
     if (c->count > 1) mt_cluster_notify(c);
 }
 
