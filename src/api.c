@@ -138,6 +138,37 @@ mote_err mote_spawn_opt(mote_self *self, const mote_spawn_options *options, mote
     return options ? mt_spawn(mt_self(self), options, arg, pid) : MOTE_EARG;
 }
 
+mote_err mote_export(mote_self *self, mote_atom module, mote_atom function, mote_body body) {
+    mote_err err = check_self(self);
+    bool atoms = mt_tag(module.word) == MT_ATOM && mt_tag(function.word) == MT_ATOM;
+    if (!err && (!body || !atoms || mt_atom_counted(module.word) || mt_atom_counted(function.word))) err = MOTE_EARG;
+    return err ? err : mt_export(mt_runtime(mt_self(self)), module.word, function.word, body);
+}
+
+/* The body of a process whose function does not exist; `arg` is its name. */
+static void undefined(mote_self *self, mote_term arg) {
+    char name[600] = "?";
+    mote_atom module, function;
+    unsigned arity;
+    if (!mote_function_get(arg, &module, &function, &arity))
+        snprintf(name, sizeof name, "%s:%s/%u", mote_atom_name(module, NULL), mote_atom_name(function, NULL), arity);
+    mote_error_at(self, name, 0, (mote_term){MT_WORD_OF(undef)});
+}
+
+mote_err mote_spawn_exported(mote_self *self, mote_term function, const mote_spawn_options *options, mote_term arg, mote_pid *pid) {
+    mote_spawn_options how = options ? *options : (mote_spawn_options){0};
+    mote_atom module, name;
+    unsigned arity;
+    mote_err err = check_self(self);
+    if (err || how.body || how.handler) return err ? err : MOTE_EARG;
+    if (mote_function_get(function, &module, &name, &arity) || arity != 1) return MOTE_ETERM;
+    how.body = mt_exported(mt_runtime(mt_self(self)), module.word, name.word);
+    if (how.body) return mt_spawn(mt_self(self), &how, arg, pid);
+    if (!arg.word) return MOTE_ETERM;
+    how.body = undefined;
+    return mt_spawn(mt_self(self), &how, function, pid);
+}
+
 mote_err mote_spawn(mote_self *self, mote_body body, mote_term arg, mote_pid *pid) {
     mote_spawn_options options = {.body = body};
     mote_err err = check_self(self);

@@ -565,6 +565,16 @@ MOTE_API MOTE_MUST mote_err mote_spawn_handler(mote_self *self, const mote_handl
 /* Starts a process with options, which are copied. As mote_spawn(). */
 MOTE_API MOTE_MUST mote_err mote_spawn_opt(mote_self *self, const mote_spawn_options *options, mote_term arg, mote_pid *pid);
 
+/* Makes a straight-line body known in this runtime as the function module:function/1, for mote_spawn_exported(). MOTE_EBUSY: another body is.
+ * MOTE_ESELF, MOTE_EARG, MOTE_ENOMEM. Permanent atoms only: those of mote_atom_make(). */
+MOTE_API MOTE_MUST mote_err mote_export(mote_self *self, mote_atom module, mote_atom function, mote_body body);
+
+/* Starts a process by the options (NULL: none; `body` and `handler` must not be set) in the body that was exported under `function`, a
+ * fun module:function/1 (mote_function_make()). When there is none the process starts all the same, and ends at once with
+ * {error, undef, {<<"module:function/1">>, 0}}. MOTE_ETERM: no such fun. Otherwise as mote_spawn_opt(). As erlang:spawn/3. */
+MOTE_API MOTE_MUST mote_err mote_spawn_exported(mote_self *self, mote_term function, const mote_spawn_options *options, mote_term arg,
+                                                mote_pid *pid);
+
 /* The calling process's pid; a pid that names nobody for NULL. */
 MOTE_API mote_pid mote_self_pid(mote_self *self);
 

@@ -15,7 +15,7 @@ static void names_and_texts(void) {
 }
 
 static void numbers_that_are_no_codes(void) {
-    const int no_codes[] = {-1, MOTE_EOS + 1, INT32_MAX, INT32_MIN};
+    const int no_codes[] = {-1, MOTE_ENAME + 1, INT32_MAX, INT32_MIN};
     for (size_t i = 0; i < sizeof no_codes / sizeof *no_codes; i++) {
         CHECK_STR(mote_err_name((mote_err)no_codes[i]), "MOTE_?");
         CHECK(strlen(mote_err_text((mote_err)no_codes[i])) > 5);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Registered names. Two tables of the same entries, by name and by pid, under one lock. A process that ends must give up a name that somebody may
+ * Registered names, and names of functions. Two tables of the same entries, by name and by pid, under one lock. A process that ends must give up a name that somebody may
  * just be giving it: both sides mark its `naming` word first and look at the other's mark then (N1), so one of them sees it. */
 #include <string.h>
 
@@ -11,10 +11,17 @@ struct entry {
     struct mt_node by_pid;  /* key: pid */
 };
 
+struct export {
+    struct mt_node node; /* key: of module and function */
+    uint64_t module, function;
+    mote_body body;
+};
+
 struct mt_names { /* MT_SHARED */
     struct mt_lock mu;
     struct mt_hash by_name; /* lock: mu */
     struct mt_hash by_pid;  /* lock: mu */
+    struct mt_hash exports; /* lock: mu */
 };
 
 static struct entry *of_name(struct mt_node *node) { return (struct entry *)(void *)node; }
@@ -25,8 +32,9 @@ static struct entry *of_pid(struct mt_node *node) {
 mote_err mt_names_new(struct mt_names **names) {
     struct mt_names *n = mt_os_alloc_zero(sizeof *n);
     if (!n) return MOTE_ENOMEM;
-    if (mt_hash_init(&n->by_name) || mt_hash_init(&n->by_pid)) {
+    if (mt_hash_init(&n->by_name) || mt_hash_init(&n->by_pid) || mt_hash_init(&n->exports)) {
         mt_hash_fini(&n->by_name);
+        mt_hash_fini(&n->by_pid);
         mt_os_free(n);
         return MOTE_ENOMEM;
     }
@@ -44,6 +52,8 @@ void mt_names_free(struct mt_names *names) {
     for (struct mt_node *node; (node = mt_hash_pop(&names->by_name));) free_entry(of_name(node));
     mt_hash_fini(&names->by_name);
     mt_hash_fini(&names->by_pid);
+    for (struct mt_node *node; (node = mt_hash_pop(&names->exports));) mt_os_free(node);
+    mt_hash_fini(&names->exports);
     mt_lock_fini(&names->mu);
     mt_os_free(names);
 }
@@ -163,4 +173,37 @@ mote_err mt_resolve(mote_runtime *rt, uint64_t to, uint64_t *pid, uint64_t *alia
     *pid = mt_pid_word(index, 0, serial); /* another process by now? It does not know the alias, and drops what comes through it */
     *alias = to;
     return MOTE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- functions */
+
+static struct export *find_export_locked(struct mt_names *n, uint64_t module, uint64_t function) {
+    uint64_t key = module * 31 + function;
+    struct mt_node *node = *mt_hash_find(&n->exports, key);
+    while (node) {
+        struct export *e = (struct export *)(void *)node;
+        if (e->module == module && e->function == function) return e;
+        for (node = node->next; node && node->key != key;) node = node->next;
+    }
+    return NULL;
+}
+
+mote_err mt_export(mote_runtime *rt, uint64_t module, uint64_t function, mote_body body) {
+    struct export *e = mt_os_alloc_zero(sizeof *e), *old;
+    if (!e) return MOTE_ENOMEM;
+    *e = (struct export){.node.key = module * 31 + function, .module = module, .function = function, .body = body};
+    mt_lock_take(&rt->names->mu);
+    if (!(old = find_export_locked(rt->names, module, function))) mt_hash_insert(&rt->names->exports, &e->node);
+    mote_err err = old && old->body != body ? MOTE_EBUSY : MOTE_OK;
+    mt_lock_drop(&rt->names->mu);
+    if (old) mt_os_free(e);
+    return err;
+}
+
+mote_body mt_exported(mote_runtime *rt, uint64_t module, uint64_t function) {
+    mt_lock_take(&rt->names->mu);
+    struct export *e = find_export_locked(rt->names, module, function);
+    mote_body body = e ? e->body : NULL;
+    mt_lock_drop(&rt->names->mu);
+    return body;
 }

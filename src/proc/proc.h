@@ -466,6 +466,10 @@ mote_err mt_unregister(mote_runtime *rt, uint64_t name);
 /* The pid, or 0. Any thread. */
 uint64_t mt_whereis(mote_runtime *rt, uint64_t name);
 mote_err mt_registered(mote_runtime *rt, mote_atom *names, size_t capacity, size_t *count);
+/* Bodies that can be started by name, in the same lock. MOTE_EBUSY, MOTE_ENOMEM. */
+mote_err mt_export(mote_runtime *rt, uint64_t module, uint64_t function, mote_body body);
+/* NULL: nothing is exported under the name. Any thread. */
+mote_body mt_exported(mote_runtime *rt, uint64_t module, uint64_t function);
 /* The name of a process, or 0: valid while the process does not lose it. */
 uint64_t mt_name_of(mote_runtime *rt, uint64_t pid);
 /* The process ends: takes its name away. */

@@ -351,7 +351,7 @@ f() -> [
     [length(lists:usort(L)), is_process_alive(Old), lists:member(Old, L)] end},
 {"F05", core, "Process-dictionary and flags do not leak to a new process", fun() ->
     put(k, v), trap(), Me = self(), spawn(fun() -> Me ! {get(k), process_flag(trap_exit, false)} end), msg() end},
-{"F06", choice, "spawn of a function that does not exist: spawn succeeds, the child dies with undef", fun() ->
+{"F06", core, "spawn of a function that does not exist: spawn succeeds, the child dies with undef", fun() ->
     {_, M} = spawn_monitor(conf_no_such_module, f, []), reason(down(M)) end}
 ].
 

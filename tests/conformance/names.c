@@ -201,7 +201,13 @@ static void no_leak(mote_self *self, struct out *out) {
 }
 
 /* A function that does not exist does not link: what is left is none at all, and that is refused. */
-static void no_function(mote_self *self, struct out *out) { put_raised(out, mote_spawn(self, NULL, MOTE_TERM_NIL, NULL)); }
+static void no_function(mote_self *self, struct out *out) {
+    mote_ref monitor;
+    mote_spawn_options options = {.monitor = &monitor};
+    mote_term function = mote_function_make(mote_scratch(self), mote_atom_make("conf_no_such_module"), mote_atom_make("f"), 1);
+    mote_must(self, mote_spawn_exported(self, function, &options, MOTE_TERM_NIL, NULL));
+    put_reason(out, down(self, monitor));
+}
 
 const struct conf conf_ends[] = {
     CONF(F, 01, nothing_left), CONF(F, 02, resources_gone), CONF(F, 03, unread_vanish), CONF(F, 04, pids_are_new),
