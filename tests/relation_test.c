@@ -967,10 +967,7 @@ BOTH(hibernate, hibernations)
 static void bug_error(mote_self *self) { mote_error(self, atom("oops")); }
 static void bug_assert(mote_self *self) { mote_assert(self, 1 + 1 == 2), mote_assert(self, 1 + 1 == 3); }
 /* What the macros call, for other languages. */
-static void bug_called(mote_self *self) {
-    mote_check_at(self, "other.py", 7, MOTE_OK);
-    mote_check_at(self, "other.py", 7, MOTE_EBUSY);
-}
+static void bug_called(mote_self *self) { mote_check_at(self, "other.py", 7, MOTE_OK), mote_check_at(self, "other.py", 7, MOTE_EBUSY); }
 static void bug_called_error(mote_self *self) { mote_error_at(self, "other.py", 8, atom("oops")); }
 static void bug_called_assertion(mote_self *self) { mote_assertion_failed(self, NULL, 9, NULL); }
 static void bug_must(mote_self *self) { mote_must(self, MOTE_OK), mote_must(self, MOTE_EBUSY); }
