@@ -38,6 +38,9 @@ WORKLOADS = {
     "timers_procs 10": "timer.procs_cpu ns, timer.procs_wall ms",
     "late 10": "timer.sleep1ms_p50 us, timer.sleep1ms_p99 us",
     "bigbin 1 2": "bigbin.1MiB.send ns, bigbin.copy GB/s",
+    "monitor 100": "monitor.spawn_exit_down ns, link.spawn_exit_EXIT ns, monitor.mon_demon ns, link.link_unlink ns",
+    "linkfan 100": "link.fan_exit ns",
+    "gencall 100": "gencall ns",
     "nqueens 6 3": "nqueens.6.d3 ms",
     "nqueens 4 4": "nqueens.4.d4 ms",
     "chameneos 100": "chameneos ns",
@@ -46,7 +49,7 @@ WORKLOADS = {
     "pairs 3 100": "pairs.3 ns",
 }
 HANDLERS = {"pingpong", "ring", "spawn", "spawn_flood", "skynet", "memory", "fanin", "mailbox", "big", "pairs", "chameneos",
-            "nqueens"}
+            "nqueens", "monitor", "linkfan"}
 
 # arguments: a part of the message
 REFUSED = {
