@@ -81,9 +81,9 @@ void mt_close(struct mt_proc *p, struct mt_reason reason) {
     struct mt_cache *cache;
     p->flags |= MT_PF_ENDING;
     p->arg = reason.word;
+    mt_certify(p, reason.word); /* first: a clean-up of the first process lets the runtime stop */
     run_cleanups(p, reason.word);
     cache = mt_cache_of(p);
-    mt_certify(p, reason.word);
     empty_more(p);
     mt_name_end(p);
     uint64_t low = mt_pair_swap_low(&p->inbox, MT_IN_CLOSED);
