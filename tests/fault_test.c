@@ -666,7 +666,7 @@ static void in_child(uint64_t nth, enum mode mode) {
 }
 
 static uint64_t stride(uint64_t points) {
-    uint64_t want = getenv("MOTE_TEST_UNDER") ? 4 : MT_ASAN || MT_TSAN ? 25 : 1000;
+    uint64_t want = getenv("MOTE_TEST_UNDER") || MT_TSAN ? 4 : MT_ASAN ? 25 : 1000;
     return points / want + 1;
 }
 
