@@ -457,7 +457,7 @@ struct mt_sig *mt_relation_apply(struct mt_proc *self, struct mt_sig *sig) {
         link = find(self, sig->heap[0]);
         if (link && link->heap[1] == sig->root) forget(self, link);
         break;
-    default: MT_ASSERT(!"a relation's signal");
+    default: MT_ASSERT(sig->kind == MT_SIG_LINK_EXIT); /* nothing else is a relation's signal */
     }
     mt_sig_free(mt_cache_of(self), sig);
     return NULL;
