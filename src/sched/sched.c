@@ -158,6 +158,10 @@ static inline void enqueue(struct mt_sched *s, struct mt_task *task) {
     if (mt_unlikely(!room)) spill(s, task);
 }
 
+/* So many spilled tasks that whoever is spilled next would wait tens of milliseconds. With fewer, tasks behind them would wait longer than
+ * without this rule: the injector is looked at every 64 picks only. */
+#define CROWD 32768u
+
 void mt_sched_push(struct mt_sched *s, struct mt_task *task) {
     struct mt_cluster *c = s->cluster;
     if (s->outside) {
@@ -165,7 +169,7 @@ void mt_sched_push(struct mt_sched *s, struct mt_task *task) {
         mt_cluster_notify(c);
         return;
     }
-    if (mt_unlikely(atomic_load_explicit(&c->injector.waiting, memory_order_relaxed) > MT_RING) && !is_fresh(task))
+    if (mt_unlikely(atomic_load_explicit(&c->injector.waiting, memory_order_relaxed) > CROWD) && !is_fresh(task))
         mt_injector_push(&c->injector, task->priority, &task, 1); /* behind those that were spilled before it */
     else
         enqueue(s, task);
