@@ -372,13 +372,11 @@ mote_err mote_blocking_start(mote_self *self, void (*call)(void *context), void 
 
 /* ------------------------------------------------------------------------------------------------- messages */
 
-/* Sends to what is no pid, a message that has a word of heap more if it goes through an alias. Takes the message. */
-static mote_err send_resolved(struct mt_proc *p, uint64_t pid, uint64_t alias, struct mt_sig *sig) {
-    if (alias) {
-        sig->kind = MT_SIG_ALIASED;
-        sig->heap[sig->words - 1] = alias;
-    }
-    return mt_send(p, pid, sig);
+/* A message that goes through an alias (0: it does not) names it in its last word of heap. */
+static void address(struct mt_sig *sig, uint64_t alias) {
+    if (!alias) return;
+    sig->kind = MT_SIG_ALIASED;
+    sig->heap[sig->words - 1] = alias;
 }
 
 static mote_err send_term(mote_self *self, mote_term to, mote_term message, uint8_t flags) {
@@ -390,7 +388,8 @@ static mote_err send_term(mote_self *self, mote_term to, mote_term message, uint
     if (mt_unlikely(mt_tag(to.word) != MT_PID) && (err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return err;
     if (mt_unlikely((err = mt_sig_of_term(mt_cache_of(p), message, alias != 0, p->current, &sig)))) return err;
     if (alias) sig->flags |= flags;
-    return send_resolved(p, pid, alias, sig);
+    address(sig, alias);
+    return mt_send(p, pid, sig);
 }
 
 mote_err (mote_send_term)(mote_self *self, mote_term to, mote_term message) { return send_term(self, to, message, 0); }
@@ -417,7 +416,8 @@ static __attribute__((noinline)) mote_err send_site_resolved(struct mt_proc *p, 
     uint64_t pid, alias;
     mote_err err = mt_resolve(mt_runtime(p), to.word, &pid, &alias);
     if (err || (err = sig_of_site(p, site, count, args, alias != 0, &sig))) return err;
-    return send_resolved(p, pid, alias, sig);
+    address(sig, alias);
+    return mt_send(p, pid, sig);
 }
 
 mote_err mote_send_site(mote_self *self, mote_term to, mote_site *site, size_t count, const mote_arg *args) {
@@ -568,10 +568,7 @@ mote_err mote_send_after_site(mote_self *self, int64_t ms, mote_term to, mote_re
         return err;
     }
     sig->flags |= flags;
-    if (alias) {
-        sig->kind = MT_SIG_ALIASED;
-        sig->heap[sig->words - 1] = alias;
-    }
+    address(sig, alias);
     return start_timer(p, ms, to, pid, sig, timer);
 }
 
@@ -827,8 +824,7 @@ mote_err mote_group_leader(mote_self *self, mote_pid *leader) {
     mote_err err = check_self(self);
     if (!err && !leader) err = MOTE_EARG;
     if (err) return err;
-    struct mt_proc *p = mt_self(self);
-    leader->word = p->flags & MT_PF_LED ? p->more->leader : atomic_load_explicit(&mt_runtime(p)->leader, memory_order_relaxed);
+    leader->word = mt_leader(mt_self(self));
     return MOTE_OK;
 }
 

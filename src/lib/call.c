@@ -18,8 +18,7 @@ struct call {
 
 mote_err mt_gen_may_wait(mote_self *self, int64_t timeout_ms) {
     if (timeout_ms < -1 || timeout_ms > TIME_MAX_MS) return MOTE_EARG;
-    mote_err err = mote_receive(self, timeout_ms, NULL); /* takes nothing: EARG is about the NULL */
-    return err == MOTE_EARG ? MOTE_OK : err;
+    return mt_may_wait(self);
 }
 
 /* MOTE_ENAME: nobody has the name. */

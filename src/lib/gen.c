@@ -4,25 +4,6 @@
 
 #define LETTERS_MAX 256u /* of a backlog that are handled in one go */
 
-/* ------------------------------------------------------------------------------------------------ kept terms */
-
-mote_err mt_keep(mote_term term, struct mt_kept *kept) {
-    kept->arena = NULL;
-    kept->term = mote_term_copy(NULL, term);
-    if (mote_term_type(kept->term) != MOTE_NONE || mote_term_type(term) == MOTE_NONE) return MOTE_OK;
-    if (!(kept->arena = mote_arena_new(0))) return MOTE_ENOMEM;
-    kept->term = mote_term_copy(kept->arena, term);
-    if (mote_term_type(kept->term) != MOTE_NONE) return MOTE_OK;
-    mt_unkeep(kept);
-    return MOTE_ENOMEM;
-}
-
-void mt_unkeep(struct mt_kept *kept) {
-    mote_arena_free(kept->arena);
-    kept->arena = NULL;
-    kept->term = MOTE_TERM_NONE;
-}
-
 /* -------------------------------------------------------------------------------------------- who starts one */
 
 struct start {
@@ -198,7 +179,7 @@ static void drop_letter(mote_self *self, struct mt_gen *gen) {
     struct mt_letter *letter = gen->backlog;
     gen->backlog = letter->next;
     if (!gen->backlog) gen->backlog_end = &gen->backlog;
-    mt_unkeep(&letter->message);
+    mt_stored_drop(&letter->message);
     mote_dealloc(self, letter);
 }
 
@@ -213,7 +194,7 @@ void mt_gen_ended(mote_self *self, struct mt_gen *gen, mote_term reason) {
 
 static void append(mote_self *self, struct mt_gen *gen, mote_term message) {
     struct mt_letter *letter = mote_alloc(self, sizeof *letter);
-    if (!letter || mt_keep(message, &letter->message)) {
+    if (!letter || mt_store_any(&letter->message, message)) {
         gen->phase = MT_GEN_CALLBACK; /* an error found: terminate is called */
         mote_must(self, MOTE_ENOMEM);
     }

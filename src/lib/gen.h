@@ -5,24 +5,20 @@
  * G1 terminate is called at most once, and only in a process whose init has succeeded: when a callback says stop, when it is found that a
  *    callback ended the process, when the parent has ended, and when a system message says so.
  * G2 while there is a backlog every message goes behind it, so that the order holds.
- * G3 a term that outlives its message is a struct mt_kept; all of them are freed by the behaviour's `drop`, however the process ends. */
+ * G3 a term that outlives its message is a struct mt_stored; all of them are freed by the behaviour's `drop`, however the process ends. */
 #ifndef MT_LIB_GEN_H
 #define MT_LIB_GEN_H
 
 #include <mote/server.h>
 
-struct mt_gen;
+#include "lib/store.h"
 
-/* A term that stays: in an arena of its own, unless it needs none. */
-struct mt_kept {
-    mote_term term;
-    mote_arena *arena;
-};
+struct mt_gen;
 
 /* A message that waits for a suspension to end. */
 struct mt_letter {
     struct mt_letter *next;
-    struct mt_kept message;
+    struct mt_stored message;
 };
 
 /* A behaviour: how a server or a machine does what both do. */
@@ -63,10 +59,6 @@ struct mt_gen {
     uint64_t messages_in, messages_out;
     uint64_t counts_since_ms, reductions_before;
 };
-
-/* Keeps a copy. MOTE_ENOMEM. */
-MOTE_MUST mote_err mt_keep(mote_term term, struct mt_kept *kept);
-void mt_unkeep(struct mt_kept *kept);
 
 /* MOTE_OK in a process or thread that may wait, for this long; else what the wait would give. */
 MOTE_MUST mote_err mt_gen_may_wait(mote_self *self, int64_t timeout_ms);

@@ -13,7 +13,7 @@
 struct event {
     struct event *next;
     mote_event_kind kind;
-    struct mt_kept content, from, name;
+    struct mt_stored content, from, name;
 };
 
 struct events {
@@ -23,7 +23,7 @@ struct events {
 struct timeout {
     struct timeout *next;
     mote_event_kind kind;
-    struct mt_kept content, name;
+    struct mt_stored content, name;
     int64_t ms;
     int64_t id;
     mote_ref timer; /* if ms > 0 */
@@ -72,9 +72,9 @@ static void put_in_front(struct events *queue, struct events *events) {
 }
 
 static void free_event(mote_self *self, struct event *e) {
-    mt_unkeep(&e->content);
-    mt_unkeep(&e->from);
-    mt_unkeep(&e->name);
+    mt_stored_drop(&e->content);
+    mt_stored_drop(&e->from);
+    mt_stored_drop(&e->name);
     mote_dealloc(self, e);
 }
 
@@ -82,7 +82,7 @@ static struct event *keep_event(mote_self *self, const mote_event *from) {
     struct event *e = mote_alloc(self, sizeof *e);
     if (!e) return NULL;
     e->kind = from->kind;
-    if (!mt_keep(from->content, &e->content) && !mt_keep(from->from, &e->from) && !mt_keep(from->name, &e->name)) return e;
+    if (!mt_store_any(&e->content, from->content) && !mt_store_any(&e->from, from->from) && !mt_store_any(&e->name, from->name)) return e;
     free_event(self, e);
     return NULL;
 }
@@ -98,8 +98,8 @@ static void queue_event(mote_machine *m, struct events *events, const mote_event
 /* ------------------------------------------------------------------------------------------------ timeouts */
 
 static void free_timeout(mote_self *self, struct timeout *t) {
-    mt_unkeep(&t->content);
-    mt_unkeep(&t->name);
+    mt_stored_drop(&t->content);
+    mt_stored_drop(&t->name);
     mote_dealloc(self, t);
 }
 
@@ -317,7 +317,7 @@ static mote_err ask_timeout(mote_machine *m, mote_event_kind kind, mote_term nam
     if (!t) return MOTE_ENOMEM;
     t->kind = kind;
     t->ms = ms;
-    if (mt_keep(name, &t->name) || mt_keep(content, &t->content)) {
+    if (mt_store_any(&t->name, name) || mt_store_any(&t->content, content)) {
         free_timeout(m->self, t);
         return MOTE_ENOMEM;
     }

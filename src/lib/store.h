@@ -16,6 +16,12 @@ struct mt_stored {
 
 /* Keeps a copy of a term. MOTE_ENOMEM; MOTE_ETERM for none. */
 MOTE_MUST mote_err mt_store(struct mt_stored *stored, mote_term term);
+/* The same, and none stays none. */
+MOTE_MUST static inline mote_err mt_store_any(struct mt_stored *stored, mote_term term) {
+    if (mote_term_type(term) != MOTE_NONE) return mt_store(stored, term);
+    *stored = (struct mt_stored){0};
+    return MOTE_OK;
+}
 /* Gives it up; what never was (all zero) is allowed. */
 void mt_stored_drop(struct mt_stored *stored);
 

@@ -59,14 +59,12 @@ static mote_term where(struct mt_proc *p, mote_arena *arena, uint64_t reason) {
 
 static mote_term certificate(struct mt_proc *p, mote_arena *arena, uint64_t reason, uint32_t missed) {
     struct mt_relation_counts n = mt_relations_count(p);
-    char name[64];
     uint64_t registered = mt_name_of(mt_runtime(p), mt_proc_pid(p));
     mote_term term = MOTE_TERM_NONE;
-    mt_proc_name(p, name, sizeof name);
     mote_err err = mote_build(arena, &term,
                               "#{pid => ?, name => ?, registered => ?, reason => ?, where => ?, lived_ms => ?, handler => ?, messages => ?, "
                               "mailbox => ?, links => ?, monitors => ?, missed => ?}",
-                              (mote_pid){mt_proc_pid(p)}, (const char *)name, (mote_term){registered ? registered : MT_WORD_OF(undefined)},
+                              (mote_pid){mt_proc_pid(p)}, mt_proc_name(p), (mote_term){registered ? registered : MT_WORD_OF(undefined)},
                               (mote_term){reason}, where(p, arena, reason), mt_lived_ms(p), (bool)(p->task.kind == MT_HANDLER), heads(p, arena),
                               p->queued, n.links, n.monitored_by, missed);
     return err ? MOTE_TERM_NONE : term;

@@ -191,8 +191,7 @@ static void hibernate(struct mt_sched *s, struct mt_proc *p) {
     p->task.started = 0;
     while (!p->queue && !(p->flags & MT_PF_EXITING)) {
         if (mt_fetch(p)) continue;
-        uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
-        if (!(low & ~(uint64_t)MT_IN_BOUNDED) && mt_pair_cas_low(&p->inbox, low, low | MT_IN_WAITING)) return; /* P3 */
+        if (mt_fall_asleep(p)) return;
     }
     mt_sched_push(s, &p->task);
 }

@@ -23,13 +23,10 @@ static size_t queue_bytes(const struct mt_proc *p) {
     return bytes;
 }
 
-void mt_proc_name(struct mt_proc *p, char *name, size_t size) {
-    const char *text = "";
-    if (p->more && p->more->name[0])
-        text = p->more->name;
-    else if (p->task.kind == MT_HANDLER && p->code.handler->name)
-        text = p->code.handler->name;
-    snprintf(name, size, "%s", text);
+const char *mt_proc_name(struct mt_proc *p) {
+    struct mt_more *more = p->more;
+    if (more && more->name[0]) return more->name;
+    return p->task.kind == MT_HANDLER && p->code.handler->name ? p->code.handler->name : "";
 }
 
 static void fill(struct mt_proc *p, mote_process_info *info, mote_state state) {
@@ -37,7 +34,7 @@ static void fill(struct mt_proc *p, mote_process_info *info, mote_state state) {
     if (p->task.kind != MT_HANDLER && p->task.stack && p->task.started && p->task.context.sp) stack = (size_t)(p->task.stack - (char *)p->task.context.sp);
     memset(info, 0, sizeof *info);
     info->pid.word = mt_proc_pid(p);
-    mt_proc_name(p, info->name, sizeof info->name);
+    snprintf(info->name, sizeof info->name, "%s", mt_proc_name(p));
     info->state = state;
     info->handler = p->task.kind == MT_HANDLER;
     info->priority = (mote_priority)p->task.priority;
@@ -55,7 +52,7 @@ static void fill(struct mt_proc *p, mote_process_info *info, mote_state state) {
     info->aliases = n.aliases;
     info->trap_exit = p->flags & MT_PF_TRAPS;
     info->registered.word = mt_name_of(mt_runtime(p), mt_proc_pid(p));
-    info->group_leader.word = p->flags & MT_PF_LED ? p->more->leader : atomic_load(&mt_runtime(p)->leader);
+    info->group_leader.word = mt_leader(p);
     info->lived_ms = mt_lived_ms(p);
     info->function = info->handler ? (const void *)(uintptr_t)p->code.handler->handle : (const void *)(uintptr_t)p->code.body;
 }

@@ -100,21 +100,17 @@ mote_err mt_unregister(mote_runtime *rt, uint64_t name) {
     return e ? MOTE_OK : MOTE_ENAME;
 }
 
-uint64_t mt_whereis(mote_runtime *rt, uint64_t name) {
-    mt_lock_take(&rt->names->mu);
-    struct mt_node *node = *mt_hash_find(&rt->names->by_name, name);
-    uint64_t pid = node ? of_name(node)->by_pid.key : 0;
-    mt_lock_drop(&rt->names->mu);
-    return pid;
+/* The other key of an entry, or 0. */
+static uint64_t look_up(struct mt_names *n, const struct mt_hash *by, uint64_t key) {
+    mt_lock_take(&n->mu);
+    struct mt_node *node = *mt_hash_find(by, key);
+    uint64_t other = !node ? 0 : by == &n->by_name ? of_name(node)->by_pid.key : of_pid(node)->by_name.key;
+    mt_lock_drop(&n->mu);
+    return other;
 }
 
-uint64_t mt_name_of(mote_runtime *rt, uint64_t pid) {
-    mt_lock_take(&rt->names->mu);
-    struct mt_node *node = *mt_hash_find(&rt->names->by_pid, pid);
-    uint64_t name = node ? of_pid(node)->by_name.key : 0;
-    mt_lock_drop(&rt->names->mu);
-    return name;
-}
+uint64_t mt_whereis(mote_runtime *rt, uint64_t name) { return look_up(rt->names, &rt->names->by_name, name); }
+uint64_t mt_name_of(mote_runtime *rt, uint64_t pid) { return look_up(rt->names, &rt->names->by_pid, pid); }
 
 struct listing {
     mote_atom *names;

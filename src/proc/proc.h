@@ -117,7 +117,7 @@ struct mt_more { /* owner: all of it */
 
 struct mt_proc { /* MT_SHARED */
     struct mt_pair inbox;   /* atomic: see P1 */
-    struct mt_task task;    /* owner: first line's rest */
+    struct mt_task task;    /* owner: first line's rest; a handler's state is its `stack` */
     union {
         mote_body body;
         const mote_handler *handler;
@@ -231,8 +231,10 @@ static inline int32_t mt_mailbox_max(struct mt_proc *p) {
 }
 static inline uint64_t mt_serial(struct mt_proc *p) { return atomic_load_explicit(&p->inbox.high, memory_order_relaxed); }
 static inline uint64_t mt_proc_pid(struct mt_proc *p) { return mt_pid_word(p->index, 0, mt_serial(p)); }
-/* A handler's state lies where others have their stack. */
-static inline void *mt_state(struct mt_proc *p) { return p->task.kind == MT_HANDLER ? p->task.stack : NULL; }
+/* The group leader: its own, or the runtime's. */
+static inline uint64_t mt_leader(struct mt_proc *p) {
+    return p->flags & MT_PF_LED ? p->more->leader : atomic_load_explicit(&mt_runtime(p)->leader, memory_order_relaxed);
+}
 static inline struct mt_cache *mt_cache_of(struct mt_proc *p) { return &p->task.sched->cache; }
 
 /* ------------------------------------------------------------------------------------------- table.c */
@@ -296,7 +298,6 @@ struct mt_reason mt_exit_reason_of(const struct mt_sig *sig);
 /* An exit signal (EXIT or LINK_EXIT) from `from` in a signal of MT_EXIT_WORDS. Shares the reason. */
 #define MT_EXIT_WORDS 5u
 void mt_exit_fill(struct mt_sig *sig, enum mt_sig_kind kind, uint64_t from, const struct mt_reason *reason);
-static inline uint64_t mt_exit_reason(const struct mt_sig *sig) { return sig->heap[4]; }
 static inline uint64_t mt_exit_from(const struct mt_sig *sig) { return sig->heap[3]; }
 /* A new one. MOTE_ENOMEM. */
 mote_err mt_exit_new(struct mt_cache *cache, uint64_t from, const struct mt_reason *reason, struct mt_sig **sig);
@@ -375,6 +376,12 @@ void mt_free_arg(struct mt_proc *p);
 uint64_t mt_deadline(int64_t timeout_ms);
 void mt_turn(struct mt_sched *s, struct mt_task *task);
 
+/* Goes to sleep if the inbox is still empty; then it is no longer ours (P3). */
+static inline bool mt_fall_asleep(struct mt_proc *p) {
+    uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
+    return mt_likely(!(low & ~(uint64_t)MT_IN_BOUNDED) && mt_pair_cas_low(&p->inbox, low, low | MT_IN_WAITING));
+}
+
 /* The post-switch hook (sched.h, L2), inlined where a process comes back. */
 void mt_after_slow(struct mt_sched *s);
 static inline void mt_after(struct mt_sched *s) {
@@ -382,10 +389,9 @@ static inline void mt_after(struct mt_sched *s) {
     if (!task) return;
     if (mt_likely(s->how == MT_HOW_WAIT)) {
         struct mt_proc *p = mt_task_proc(task);
-        uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
         s->left = NULL;
         p->reductions += (uint64_t)(MT_TURN - p->task.budget);
-        if (mt_likely(!(low & ~(uint64_t)MT_IN_BOUNDED) && mt_pair_cas_low(&p->inbox, low, low | MT_IN_WAITING))) return; /* P3 */
+        if (mt_fall_asleep(p)) return;
         mt_sched_push(s, task);
         return;
     }
@@ -435,6 +441,8 @@ mote_err mt_relate_child(struct mt_proc *self, struct mt_proc *child, const mote
 void mt_relations_drop(struct mt_proc *p);
 /* Applies a signal of kinds LINK_EXIT to DOWN; gives the message it became, or the exit signal to be applied, or NULL. Takes. */
 struct mt_sig *mt_relation_apply(struct mt_proc *self, struct mt_sig *sig);
+/* The signal has become the message that lies from word 1 on, which no mailbox refuses. Gives it. */
+struct mt_sig *mt_as_message(struct mt_proc *self, struct mt_sig *sig);
 /* A message through an alias: gives it, or NULL when the alias is closed. Takes. */
 struct mt_sig *mt_alias_apply(struct mt_proc *self, struct mt_sig *sig);
 /* A signal about relations to a process that has ended is answered for it. Takes. */
@@ -529,8 +537,8 @@ mote_err mt_runtime_stop(mote_runtime *rt, int64_t drain_ms);
 mote_err mt_attach(mote_runtime *rt, struct mt_proc **self);
 mote_err mt_detach(struct mt_proc *self);
 void mt_log(mote_runtime *rt, mote_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Its name for reports, or "". */
-void mt_proc_name(struct mt_proc *p, char *name, size_t size);
+/* Its name for reports, or ""; borrowed while the process lives. */
+const char *mt_proc_name(struct mt_proc *p);
 /* "<0.1.2> (name)" for reports. */
 void mt_proc_describe(struct mt_proc *p, char *text, size_t size);
 void mt_runtime_figures(mote_runtime *rt, mote_runtime_info *info);

@@ -8,13 +8,7 @@
 static struct mt_sig *apply_exit(struct mt_proc *self, struct mt_sig *sig) {
     bool kills = sig->kind == MT_SIG_EXIT && sig->root == MT_WORD_OF(kill);
     bool own = sig->kind == MT_SIG_EXIT && mt_exit_from(sig) == mt_proc_pid(self);
-    if ((self->flags & MT_PF_TRAPS) && !kills && !(self->flags & MT_PF_EXITING)) {
-        sig->kind = MT_SIG_MESSAGE;
-        sig->root = mt_boxed(&sig->heap[1]);
-        sig->flags |= MT_SIG_UNSENT;
-        if (self->flags & MT_PF_BOUNDED) atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
-        return sig;
-    }
+    if ((self->flags & MT_PF_TRAPS) && !kills && !(self->flags & MT_PF_EXITING)) return mt_as_message(self, sig);
     bool ignored = (sig->root == MT_WORD_OF(normal) && !own) || (self->flags & MT_PF_EXITING) || self->task.kind == MT_THREAD;
     if (ignored) {
         mt_sig_free(mt_cache_of(self), sig);
@@ -296,12 +290,6 @@ static void first_turn(struct mt_proc *p) {
     mt_drop_scratch(p);
 }
 
-/* Goes to sleep if the inbox is still empty; then it is no longer ours (P3). */
-static bool fall_asleep(struct mt_proc *p) {
-    uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
-    return !(low & ~(uint64_t)MT_IN_BOUNDED) && mt_pair_cas_low(&p->inbox, low, low | MT_IN_WAITING);
-}
-
 void mt_turn(struct mt_sched *s, struct mt_task *task) {
     struct mt_proc *p = mt_task_proc(task);
     const mote_handler *h = p->code.handler;
@@ -321,7 +309,7 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
                 continue;
             }
             p->reductions += (uint64_t)(budget > task->budget ? budget - task->budget : 0);
-            if (fall_asleep(p)) return;
+            if (mt_fall_asleep(p)) return;
             continue;
         }
         mt_take(p, &p->queue);

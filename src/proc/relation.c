@@ -203,8 +203,7 @@ void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig) {
     mt_deliver(s, from, sig);
 }
 
-/* The signal has become a message, which no mailbox refuses. */
-static struct mt_sig *as_message(struct mt_proc *self, struct mt_sig *sig) {
+struct mt_sig *mt_as_message(struct mt_proc *self, struct mt_sig *sig) {
     sig->kind = MT_SIG_MESSAGE;
     sig->root = mt_boxed(&sig->heap[1]);
     sig->flags |= MT_SIG_UNSENT;
@@ -408,7 +407,7 @@ static struct mt_sig *retag(struct mt_proc *self, struct mt_sig *sig, uint64_t t
     mt_sig_free(mt_cache_of(self), sig);
     if (!out) return NULL;
     uint64_t root = out->root;
-    as_message(self, out)->root = root;
+    mt_as_message(self, out)->root = root;
     return out;
 }
 
@@ -422,7 +421,7 @@ static struct mt_sig *apply_down(struct mt_proc *self, struct mt_sig *sig) {
         sig = retag(self, sig, watch->heap[2]);
     } else {
         sig->heap[2] = watch->heap[2];
-        as_message(self, sig);
+        mt_as_message(self, sig);
     }
     if ((watch->heap[3] & MODE_MASK) != MOTE_ALIAS_EXPLICIT_UNALIAS) {
         forget(self, watch);

@@ -34,10 +34,8 @@ void mt_log(mote_runtime *rt, mote_log_level level, const char *format, ...) {
 }
 
 void mt_proc_describe(struct mt_proc *p, char *text, size_t size) {
-    struct mt_more *more = p->more;
-    const char *name = more && more->name[0] ? more->name : NULL;
-    if (!name && p->task.kind == MT_HANDLER) name = p->code.handler->name;
-    snprintf(text, size, name ? "<0.%u.%llu> (%s)" : "<0.%u.%llu>", p->index, (unsigned long long)mt_serial(p), name);
+    const char *name = mt_proc_name(p);
+    snprintf(text, size, *name ? "<0.%u.%llu> (%s)" : "<0.%u.%llu>", p->index, (unsigned long long)mt_serial(p), name);
 }
 
 static void report_stuck(struct mt_cluster *cluster, struct mt_sched *s, struct mt_task *task, uint64_t ns) {
