@@ -31,6 +31,15 @@ static inline mote_err check_waits(const mote_self *self, int64_t timeout_ms) {
     return mt_unlikely(timeout_ms < -1 || timeout_ms > TIME_MAX_MS) ? MOTE_EARG : MOTE_OK;
 }
 
+/* A call that has cost little, or failed: whoever repeats it for ever gets to the end of its turn too, and hears that it shall end. */
+static __attribute__((noinline)) mote_err paid(mote_self *self, mote_err err) {
+    struct mt_proc *p = mt_self(self);
+    if (mt_unlikely(!p)) return err;
+    p->task.budget--;
+    mt_pay(p);
+    return err;
+}
+
 /* -------------------------------------------------------------------------------------------------- runtime */
 
 mote_err mote_runtime_start(const mote_options *options, mote_runtime **runtime) {
@@ -135,7 +144,7 @@ mote_runtime *mote_runtime_of(mote_self *self) {
 mote_err mote_spawn_opt(mote_self *self, const mote_spawn_options *options, mote_term arg, mote_pid *pid) {
     mote_err err = check_self(self);
     if (err) return err;
-    return options ? mt_spawn(mt_self(self), options, arg, pid) : MOTE_EARG;
+    return options ? mt_spawn(mt_self(self), options, arg, pid) : paid(self, MOTE_EARG);
 }
 
 mote_err mote_export(mote_self *self, mote_atom module, mote_atom function, mote_body body) {
@@ -255,7 +264,7 @@ mote_err (mote_exit_send)(mote_self *self, mote_term to, mote_term reason) {
     mote_err err = check_self(self);
     if (err) return err;
     struct mt_proc *p = mt_self(self);
-    if ((err = process_of(p, to, &pid)) || (err = exit_signal(p, reason, &sig))) return err;
+    if ((err = process_of(p, to, &pid)) || (err = exit_signal(p, reason, &sig))) return paid(self, err);
     mt_deliver(p->task.sched, pid, sig);
     p->task.budget -= COST_SIGNAL;
     mt_pay(p);
@@ -367,7 +376,7 @@ mote_err mote_blocking(mote_self *self, void (*call)(void *context), void *conte
 mote_err mote_blocking_start(mote_self *self, void (*call)(void *context), void *context, mote_ref *ref) {
     mote_err err = check_self(self);
     if (!err && (!call || !ref)) err = MOTE_EARG;
-    return err ? err : mt_blocking_start(mt_self(self), call, context, &ref->word);
+    return paid(self, err ? err : mt_blocking_start(mt_self(self), call, context, &ref->word));
 }
 
 /* ------------------------------------------------------------------------------------------------- messages */
@@ -385,8 +394,8 @@ static mote_err send_term(mote_self *self, mote_term to, mote_term message, uint
     mote_err err = check_self(self);
     if (mt_unlikely(err)) return err;
     struct mt_proc *p = mt_self(self);
-    if (mt_unlikely(mt_tag(to.word) != MT_PID) && (err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return err;
-    if (mt_unlikely((err = mt_sig_of_term(mt_cache_of(p), message, alias != 0, p->current, &sig)))) return err;
+    if (mt_unlikely(mt_tag(to.word) != MT_PID) && (err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return paid(self, err);
+    if (mt_unlikely((err = mt_sig_of_term(mt_cache_of(p), message, alias != 0, p->current, &sig)))) return paid(self, err);
     if (alias) sig->flags |= flags;
     address(sig, alias);
     return mt_send(p, pid, sig);
@@ -415,7 +424,7 @@ static __attribute__((noinline)) mote_err send_site_resolved(struct mt_proc *p, 
     struct mt_sig *sig;
     uint64_t pid, alias;
     mote_err err = mt_resolve(mt_runtime(p), to.word, &pid, &alias);
-    if (err || (err = sig_of_site(p, site, count, args, alias != 0, &sig))) return err;
+    if (err || (err = sig_of_site(p, site, count, args, alias != 0, &sig))) return paid(mt_as_self(p), err);
     address(sig, alias);
     return mt_send(p, pid, sig);
 }
@@ -425,7 +434,7 @@ mote_err mote_send_site(mote_self *self, mote_term to, mote_site *site, size_t c
     mote_err err = check_self(self);
     if (mt_unlikely(err)) return err;
     if (mt_unlikely(mt_tag(to.word) != MT_PID)) return send_site_resolved(mt_self(self), to, site, count, args);
-    if (mt_unlikely((err = sig_of_site(mt_self(self), site, count, args, 0, &sig)))) return err;
+    if (mt_unlikely((err = sig_of_site(mt_self(self), site, count, args, 0, &sig)))) return paid(self, err);
     return mt_send(mt_self(self), to.word, sig);
 }
 
@@ -435,8 +444,8 @@ mote_err (mote_forward)(mote_self *self, mote_term to) {
     if (err) return err;
     struct mt_proc *p = mt_self(self);
     struct mt_sig *sig = p->current;
-    if (!sig) return MOTE_EARG;
-    if ((err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return err;
+    if (!sig) return paid(self, MOTE_EARG);
+    if ((err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return paid(self, err);
     if (alias) { /* there is no room for the alias's word in it */
         err = send_term(self, to, (mote_term){sig->root}, 0);
         if (!err || err == MOTE_EFULL) mt_drop_current(p);
@@ -565,7 +574,7 @@ mote_err mote_send_after_site(mote_self *self, int64_t ms, mote_term to, mote_re
     if ((err = timer_target(p, to, &pid, &alias, &flags))) return err;
     if ((err = sig_of_site(p, site, count, args, alias != 0, &sig))) {
         drop_target(to);
-        return err;
+        return paid(self, err);
     }
     sig->flags |= flags;
     address(sig, alias);
@@ -582,7 +591,7 @@ mote_err (mote_exit_after)(mote_self *self, int64_t ms, mote_term to, mote_term 
     if ((err = timer_target(p, to, &pid, &alias, &flags))) return err;
     if ((err = exit_signal(p, reason, &sig))) {
         drop_target(to);
-        return err;
+        return paid(self, err);
     }
     sig->flags |= flags;
     return start_timer(p, ms, to, pid, sig, timer);
@@ -593,7 +602,7 @@ static int64_t to_ms(uint64_t ns) { return (int64_t)((ns + 999999) / 1000000); }
 mote_err mote_timer_cancel(mote_self *self, mote_ref timer, int64_t *left_ms) {
     uint64_t left_ns = 0;
     mote_err err = check_self(self);
-    if (err || (err = mt_alarm_cancel(mt_self(self)->task.sched, timer.word, &left_ns))) return err;
+    if (err || (err = mt_alarm_cancel(mt_self(self)->task.sched, timer.word, &left_ns))) return paid(self, err);
     if (left_ms) *left_ms = to_ms(left_ns);
     return MOTE_OK;
 }
@@ -602,9 +611,8 @@ mote_err mote_timer_read(mote_self *self, mote_ref timer, int64_t *left_ms) {
     uint64_t left_ns = 0;
     mote_err err = check_self(self);
     if (!err && !left_ms) err = MOTE_EARG;
-    if (err || (err = mt_alarm_read(mt_self(self)->task.sched, timer.word, &left_ns))) return err;
-    *left_ms = to_ms(left_ns);
-    return MOTE_OK;
+    if (!err && !(err = mt_alarm_read(mt_self(self)->task.sched, timer.word, &left_ns))) *left_ms = to_ms(left_ns);
+    return paid(self, err);
 }
 
 mote_err mote_fd_wait(mote_self *self, int fd, int events, int64_t timeout_ms, int *ready) {
@@ -616,12 +624,12 @@ mote_err mote_fd_arm(mote_self *self, int fd, int events, mote_ref *ref) {
     mote_err err = check_self(self);
     if (!err && (mt_self(self)->flags & MT_PF_ENDING)) err = MOTE_ECONTEXT;
     if (!err && !ref) err = MOTE_EARG;
-    return err ? err : mt_fd_arm(mt_self(self), fd, events, &ref->word);
+    return paid(self, err ? err : mt_fd_arm(mt_self(self), fd, events, &ref->word));
 }
 
 mote_err mote_fd_disarm(mote_self *self, mote_ref ref) {
     mote_err err = check_self(self);
-    return err ? err : mt_fd_disarm(mt_self(self), ref.word);
+    return paid(self, err ? err : mt_fd_disarm(mt_self(self), ref.word));
 }
 
 /* ----------------------------------------------------------------------------------------------- inspection */
@@ -632,20 +640,20 @@ mote_err mote_process_info_get(mote_self *self, mote_pid pid, int64_t timeout_ms
     struct mt_proc *p = mt_self(self);
     if (pid.word != mt_proc_pid(p)) err = check_waits(self, timeout_ms);
     if (!err && !info) err = MOTE_EARG;
-    return err ? err : mt_info(p, pid.word, timeout_ms, info);
+    return paid(self, err ? err : mt_info(p, pid.word, timeout_ms, info));
 }
 
 mote_err mote_process_list(mote_self *self, mote_pid *pids, size_t capacity, size_t *count) {
     mote_err err = check_self(self);
     if (!err && (!count || (capacity && !pids))) err = MOTE_EARG;
-    return err ? err : mt_list(mt_runtime(mt_self(self)), pids, capacity, count);
+    return paid(self, err ? err : mt_list(mt_runtime(mt_self(self)), pids, capacity, count));
 }
 
 mote_err mote_runtime_info_get(mote_self *self, mote_runtime_info *info) {
     mote_err err = check_self(self);
     if (!err && !info) err = MOTE_EARG;
     if (!err) mt_runtime_figures(mt_runtime(mt_self(self)), info);
-    return err;
+    return paid(self, err);
 }
 
 mote_err mote_scheduler_info_get(mote_self *self, unsigned index, mote_scheduler_info *info) {
@@ -681,12 +689,6 @@ mote_err mote_flag_set(mote_self *self, mote_flag flag, int64_t value, int64_t *
         return MOTE_OK;
     }
     return MOTE_EARG;
-}
-
-/* After a call that sends signals: the turn may be over. */
-static mote_err paid(mote_self *self, mote_err err) {
-    if (!err) mt_pay(mt_self(self));
-    return err;
 }
 
 static mote_err check_pid(mote_self *self, mote_pid pid) {
@@ -746,12 +748,12 @@ mote_err mote_demonitor(mote_self *self, mote_ref ref, bool flush, bool *active)
 mote_err mote_alias(mote_self *self, unsigned flags, mote_ref *alias) {
     mote_err err = check_self(self);
     if (!err && (!alias || flags > (MOTE_ALIAS_REPLY | MOTE_ALIAS_PRIORITY))) err = MOTE_EARG;
-    return err ? err : mt_alias(mt_self(self), flags, &alias->word);
+    return paid(self, err ? err : mt_alias(mt_self(self), flags, &alias->word));
 }
 
 mote_err mote_unalias(mote_self *self, mote_ref alias) {
     mote_err err = check_self(self);
-    return err ? err : mt_unalias(mt_self(self), alias.word);
+    return paid(self, err ? err : mt_unalias(mt_self(self), alias.word));
 }
 
 mote_err mote_is_alive(mote_self *self, mote_pid pid, bool *alive) {
@@ -761,7 +763,7 @@ mote_err mote_is_alive(mote_self *self, mote_pid pid, bool *alive) {
     if (err) return err;
     if (pid.word == mt_proc_pid(mt_self(self))) {
         *alive = true;
-        return MOTE_OK;
+        return paid(self, MOTE_OK);
     }
     struct mt_proc *p = mt_table_find(mt_runtime(mt_self(self)), pid.word);
     uint64_t low = p ? atomic_load_explicit(&p->inbox.low, memory_order_acquire) : 0;
@@ -769,7 +771,7 @@ mote_err mote_is_alive(mote_self *self, mote_pid pid, bool *alive) {
     /* Gone; or it sleeps with nothing to look at: then it has seen all that was sent to it. */
     if (!same || (low & MT_IN_CLOSED) || (low & ~(uint64_t)MT_IN_BOUNDED) == MT_IN_WAITING) {
         *alive = same && !(low & MT_IN_CLOSED);
-        return MOTE_OK;
+        return paid(self, MOTE_OK);
     }
     err = mote_process_info_get(self, pid, -1, &info);
     if (err && err != MOTE_ENOPROC) return err;
@@ -796,12 +798,12 @@ mote_err mote_hibernate(mote_self *self, mote_body body, mote_term arg) {
 
 mote_err (mote_register)(mote_self *self, mote_term name, mote_pid pid) {
     mote_err err = check_self(self);
-    return err ? err : mt_register(mt_runtime(mt_self(self)), name.word, pid.word);
+    return paid(self, err ? err : mt_register(mt_runtime(mt_self(self)), name.word, pid.word));
 }
 
 mote_err (mote_unregister)(mote_self *self, mote_term name) {
     mote_err err = check_self(self);
-    return err ? err : mt_unregister(mt_runtime(mt_self(self)), name.word);
+    return paid(self, err ? err : mt_unregister(mt_runtime(mt_self(self)), name.word));
 }
 
 mote_err (mote_whereis)(mote_self *self, mote_term name, mote_pid *pid) {
@@ -809,15 +811,14 @@ mote_err (mote_whereis)(mote_self *self, mote_term name, mote_pid *pid) {
     if (!err && !pid) err = MOTE_EARG;
     if (err) return err;
     uint64_t found = mt_whereis(mt_runtime(mt_self(self)), name.word);
-    if (!found) return MOTE_ENAME;
-    pid->word = found;
-    return MOTE_OK;
+    if (found) pid->word = found;
+    return paid(self, found ? MOTE_OK : MOTE_ENAME);
 }
 
 mote_err mote_registered(mote_self *self, mote_atom *names, size_t capacity, size_t *count) {
     mote_err err = check_self(self);
     if (!err && (!count || (capacity && !names))) err = MOTE_EARG;
-    return err ? err : mt_registered(mt_runtime(mt_self(self)), names, capacity, count);
+    return paid(self, err ? err : mt_registered(mt_runtime(mt_self(self)), names, capacity, count));
 }
 
 mote_err mote_group_leader(mote_self *self, mote_pid *leader) {
@@ -834,10 +835,10 @@ mote_err mote_group_leader_set(mote_self *self, mote_pid leader, mote_pid pid) {
     if (err) return err;
     struct mt_proc *p = mt_self(self);
     struct mt_sig *sig = mt_sig_new(mt_cache_of(p), MT_SIG_GROUP_LEADER, 0);
-    if (!sig) return MOTE_ENOMEM;
+    if (!sig) return paid(self, MOTE_ENOMEM);
     sig->root = leader.word;
     mt_deliver(p->task.sched, pid.word, sig);
-    return MOTE_OK;
+    return paid(self, MOTE_OK);
 }
 
 mote_err mote_deaths_to(mote_self *self, mote_pid subscriber) {

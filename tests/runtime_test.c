@@ -180,6 +180,48 @@ static void without_a_trace(void) {
     }
 }
 
+/* Who repeats a call for ever, though it fails or costs next to nothing, holds no scheduler: others get on, and it can be ended. */
+static mote_err spawns_too_many(mote_self *self) { return mote_spawn(self, waits, MOTE_TERM_NIL, NULL); }
+static mote_err spawns_nothing(mote_self *self) { return mote_spawn_opt(self, NULL, MOTE_TERM_NIL, NULL); }
+static mote_err sends_to_nobody(mote_self *self) { return mote_send(self, "nobody", "hello"); }
+static mote_err sends_nonsense(mote_self *self) { return mote_send_term(self, mote_self_pid(self), MOTE_TERM_NONE); }
+static mote_err forwards_nothing(mote_self *self) { return mote_forward(self, mote_self_pid(self)); }
+static mote_err seeks(mote_self *self) { return mote_whereis(self, "nobody", &(mote_pid){0}); }
+static mote_err unregisters(mote_self *self) { return mote_unregister(self, "nobody"); }
+static mote_err reads_timer(mote_self *self) { return mote_timer_read(self, (mote_ref){0}, &(int64_t){0}); }
+static mote_err cancels_timer(mote_self *self) { return mote_timer_cancel(self, (mote_ref){0}, NULL); }
+static mote_err unaliases(mote_self *self) { return mote_unalias(self, (mote_ref){0}); }
+static mote_err asks_alive(mote_self *self) { return mote_is_alive(self, mote_self_pid(self), &(bool){0}); }
+static mote_err asks_runtime(mote_self *self) { return mote_runtime_info_get(self, &(mote_runtime_info){0}); }
+static mote_err links_nonsense(mote_self *self) { return mote_link(self, (mote_pid){0}); }
+static mote_err disarms(mote_self *self) { return mote_fd_disarm(self, (mote_ref){0}); }
+static mote_err polls(mote_self *self) {
+    mote_term message;
+    return mote_receive(self, 0, &message);
+}
+static mote_err (*const stubborn_calls[])(mote_self *self) = {
+    spawns_nothing, sends_to_nobody, sends_nonsense, forwards_nothing, seeks,          unregisters, reads_timer,
+    cancels_timer,   unaliases,      asks_alive,      asks_runtime,   links_nonsense,   disarms,    polls, spawns_too_many,
+};
+enum { STUBBORN = sizeof stubborn_calls / sizeof *stubborn_calls };
+static void stubborn(mote_self *self, mote_term arg) {
+    int64_t which;
+    CHECK_OK(mote_int_get(arg, &which));
+    for (;;) (void)stubborn_calls[which](self);
+}
+static int among_stubborn(mote_self *self, void *context) {
+    mote_pid pid;
+    mote_process_info info;
+    (void)context;
+    for (int i = 0; i < STUBBORN; i++) {
+        CHECK_OK(mote_spawn(self, stubborn, mote_int_make(NULL, i), &pid));
+        for (int k = 0; k < 3; k++) CHECK_OK(mote_yield(self));
+        CHECK_OK(mote_process_info_get(self, pid, PATIENCE_MS, &info)); /* it answers */
+    }
+    return 0;
+}
+static void holds_nothing(void) { CHECK_INT(mote_run(&(mote_options){.schedulers = 1, .processes_max = 500}, among_stubborn, NULL), 0); }
+
 /* The same while threads come and go, spawn and send. */
 struct visitors {
     mote_runtime *rt;
@@ -557,7 +599,7 @@ static void own_stack(void) { RUN(1, uses_own); }
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     return check_main(argc, argv,
-                      (struct check_test[]){TEST(several), TEST(nested), TEST(without_a_trace), TEST(stopped_while_used), TEST(drained),
+                      (struct check_test[]){TEST(several), TEST(nested), TEST(without_a_trace), TEST(holds_nothing), TEST(stopped_while_used), TEST(drained),
                                             TEST(not_drained), TEST(stopped_threads), TEST(many_threads), TEST(thread_is_process),
                                             TEST(exit_codes), TEST(environment), TEST(watchdog), TEST(watchdog_1), TEST(aborts),
                                             OVERFLOW_TESTS, TEST(own_stack), {0}});

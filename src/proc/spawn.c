@@ -158,7 +158,7 @@ mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term a
     mote_runtime *rt = mt_runtime(self);
     struct mt_proc *p;
     mote_err err = check(rt, o, arg);
-    if (err || (err = mt_table_take(rt, s, &p))) return err;
+    if (err || (err = mt_table_take(rt, s, &p))) goto unborn;
     reset(p, s, o);
     if ((err = add_options(rt, p, o)) || (err = add_arg(p, arg)) || (err = add_state(p, o->handler)) || (err = add_leader(self, p)))
         goto fail;
@@ -175,5 +175,7 @@ mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term a
     return MOTE_OK;
 fail:
     undo(rt, p);
+unborn: /* who tries again and again must get to the end of its turn, too */
+    if ((self->task.budget -= COST_SPAWN) <= 0) mt_turn_over(self);
     return err;
 }
