@@ -103,6 +103,7 @@ void run_pairs(mote_self *self, const struct bench *bench);
 /* failures.c */
 void run_monitor(mote_self *self, const struct bench *bench);
 void run_linkfan(mote_self *self, const struct bench *bench);
+void run_exits(mote_self *self, const struct bench *bench);
 void run_gencall(mote_self *self, const struct bench *bench);
 
 /* processes.c */

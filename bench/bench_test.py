@@ -40,6 +40,7 @@ WORKLOADS = {
     "bigbin 1 2": "bigbin.1MiB.send ns, bigbin.copy GB/s",
     "monitor 100": "monitor.spawn_exit_down ns, link.spawn_exit_EXIT ns, monitor.mon_demon ns, link.link_unlink ns",
     "linkfan 100": "link.fan_exit ns",
+    "exits 100": "monitor.exits ns",
     "gencall 100": "gencall ns",
     "nqueens 6 3": "nqueens.6.d3 ms",
     "nqueens 4 4": "nqueens.4.d4 ms",
@@ -49,7 +50,7 @@ WORKLOADS = {
     "pairs 3 100": "pairs.3 ns",
 }
 HANDLERS = {"pingpong", "ring", "spawn", "spawn_flood", "skynet", "memory", "fanin", "mailbox", "big", "pairs", "chameneos",
-            "nqueens", "monitor", "linkfan"}
+            "nqueens", "monitor", "linkfan", "exits"}
 
 # arguments: a part of the message
 REFUSED = {

@@ -4,6 +4,8 @@
  */
 #include "bench.h"
 
+#include <stdlib.h>
+
 #include <mote/server.h>
 
 /* Ends at once. */
@@ -132,6 +134,70 @@ void run_linkfan(mote_self *self, const struct bench *bench) {
     sure(mote_send(self, hub, "die"));
     wait_done(self, count);
     report("link.fan_exit", t0, count);
+}
+
+/* Ends when told to. */
+static void doomed_body(mote_self *self, mote_term arg) {
+    (void)arg;
+    sure(mote_receive_match(self, -1, "stop"));
+}
+static void doomed_handle(mote_self *self, mote_term message, void *state) {
+    (void)state;
+    expect(mote_match(message, "stop"), "exits: a message it does not know");
+    done(self);
+}
+static const mote_handler doomed = {.name = "doomed", .handle = doomed_handle};
+static const struct kind doomed_kind = {doomed_body, &doomed};
+
+/* Told {Doomed, Parent}: monitors it, says d, and d again when it has ended. */
+static void watcher_body(mote_self *self, mote_term arg) {
+    mote_pid target, parent;
+    mote_ref ref;
+    expect(mote_match(arg, "{?, ?}", &target, &parent), "exits: bad argument");
+    sure(mote_monitor(self, target, &ref));
+    sure(mote_send(self, parent, "d"));
+    sure(mote_receive_match(self, -1, "{'DOWN', ^, process, ^, normal}", ref, target));
+    sure(mote_send(self, parent, "d"));
+}
+
+struct watcher {
+    mote_pid target, parent;
+    mote_ref ref;
+};
+
+static void watcher_init(mote_self *self, mote_term arg, void *state) {
+    struct watcher *w = state;
+    expect(mote_match(arg, "{?, ?}", &w->target, &w->parent), "exits: bad argument");
+    sure(mote_monitor(self, w->target, &w->ref));
+    sure(mote_send(self, w->parent, "d"));
+}
+static void watcher_handle(mote_self *self, mote_term message, void *state) {
+    struct watcher *w = state;
+    expect(mote_match(message, "{'DOWN', ^, process, ^, normal}", w->ref, w->target), "exits: a message it does not know");
+    sure(mote_send(self, w->parent, "d"));
+    done(self);
+}
+static const mote_handler watcher = {
+    .name = "watcher", .state_size = sizeof(struct watcher), .init = watcher_init, .handle = watcher_handle};
+static const struct kind watcher_kind = {watcher_body, &watcher};
+
+/* N end at once, each watched by one of N others. */
+void run_exits(mote_self *self, const struct bench *bench) {
+    int64_t count = bench->number[0];
+    mote_pid *targets = take((size_t)count, sizeof *targets);
+    for (int64_t i = 0; i < count; i++) targets[i] = start(self, bench->handler, &doomed_kind, MOTE_TERM_NIL);
+    for (int64_t i = 0; i < count; i++) {
+        mote_term arg;
+        sure(mote_build(mote_scratch(self), &arg, "{?, ?}", targets[i], mote_self_pid(self)));
+        start(self, bench->handler, &watcher_kind, arg);
+        mote_arena_reset(mote_scratch(self));
+    }
+    wait_done(self, count);
+    int64_t t0 = now_ns();
+    for (int64_t i = 0; i < count; i++) sure(mote_send(self, targets[i], "stop"));
+    wait_done(self, count);
+    report("monitor.exits", t0, count);
+    free(targets);
 }
 
 /* --------------------------------------------------------------------------------------------------- calls */

@@ -70,6 +70,8 @@ static const struct workload workloads[] = {
      .help = "start, end and DOWN or EXIT, one after another; monitor and demonitor, link and unlink"},
     {.name = "linkfan", .args = {{"N", 1, MANY}}, .run = run_linkfan, .bodies = true,
      .help = "a process ends that N others are linked to"},
+    {.name = "exits", .args = {{"N", 1, MANY}}, .run = run_exits, .bodies = true,
+     .help = "N processes end at once, each watched by one of N others"},
     {.name = "gencall", .args = {{"N", 1, MANY}}, .run = run_gencall,
      .help = "calls of a server that monitors, has an alias and a time limit"},
     {.name = "nqueens", .args = {{"N", 1, 14}, {"D", 0, 14}}, .run = run_nqueens, .bodies = true, .refuse = refuse_nqueens,

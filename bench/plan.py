@@ -36,6 +36,7 @@ _TABLE = """
 12 | nqueens 13 4                | nqueens 13 4              | mheg
 12 | monitor 500000              | monitor 50000             | mhe
 12 | linkfan 100000              | linkfan 10000             | mhe
+12 | exits 1000000               | exits 20000               | he
 12 | gencall 500000              | gencall 50000             | meg
 1  | payload bin 64 300000       | payload bin 64 30000      | me
 1  | payload list 100 100000     | payload list 100 10000    | me
@@ -64,7 +65,7 @@ def cases() -> list[Case]:
 
 @dataclass(frozen=True)
 class Target:
-    """One line of NUMBERS.md, "C core": `series`, divided by the smallest of `over` if there are any, against `bound`."""
+    """A figure to reach: `series`, divided by the smallest of `over` if there are any, against `bound`."""
 
     title: str
     series: str
@@ -134,6 +135,14 @@ def targets() -> list[Target]:
         *_against("send a 64 MiB binary", "bigbin.64MiB.send", {"erlang": 0.2}),
         *_against("chameneos", "chameneos", {BEST: 0.5}),
         *_speed_up("13 queens, 1 to 2 schedulers", "nqueens.13.d4", 1.85),
+        *_against("spawn, monitor, exit, DOWN", "monitor.spawn_exit_down", {"erlang": 0.25}),
+        *_against("spawn linked, exit, EXIT", "link.spawn_exit_EXIT", {"erlang": 0.25}),
+        *_against("monitor and demonitor", "monitor.mon_demon", {"erlang": 0.7}),
+        *_against("link and unlink", "link.link_unlink", {"erlang": 0.55}),
+        *_against("exit to 100,000 linked, handlers, each", "link.fan_exit", {"erlang": 0.2}, mote="mote-handler"),
+        *_against("exit to 100,000 linked, own stacks, each", "link.fan_exit", {"erlang": 0.2}),
+        *_against("server call, round trip", "gencall", {"erlang": 0.22}),
+        *_against("1M exits at once, 1M watchers, each", "monitor.exits", {"erlang": 0.4}, mote="mote-handler"),
     ]
 
 
@@ -154,5 +163,7 @@ PICTURE = [
     ("chameneos, per meeting", 2, "chameneos"),
     ("skynet", 2, "skynet"),
     ("13 queens", 2, "nqueens.13.d4"),
+    ("spawn, monitor, exit, DOWN", 1, "monitor.spawn_exit_down"),
+    ("server call, round trip", 1, "gencall"),
     ("waiting process", 1, "memory.idle"),
 ]

@@ -38,7 +38,7 @@ _Static_assert(sizeof(long) == 8 && sizeof(time_t) == 8, "64-bit Linux only");
 
 #define NS_PER_S UINT64_C(1000000000)
 #define ADVICE_NONSENSE 0x7fff   /* an advice that no kernel knows */
-#define GUARD_BATCH 64u          /* guards per system call */
+#define BATCH 64u          /* spans per system call */
 #define MAPS_DEFAULT 65530u      /* the kernel's map limit where it cannot be read */
 #define LOG_BYTES_MAX 4096u      /* one atomic write to a pipe */
 
@@ -272,6 +272,38 @@ void mt_os_decommit(void *p, size_t size) {
     MT_ASSERT(!err);
 }
 
+/* On oneself: with one call for up to BATCH spans. Gives how many bytes were advised, from the first span on. */
+static size_t advise_spans(const struct iovec *of, size_t count, int advice) {
+    MT_ASSERT(count && count <= BATCH);
+    int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (pidfd < 0) return 0;
+    long done = syscall(SYS_process_madvise, pidfd, of, count, advice, 0);
+    close(pidfd);
+    return done > 0 ? (size_t)done : 0;
+}
+
+/* Up to BATCH spans; gives how many were done. */
+static size_t decommit_batch(const struct mt_os_span *of, size_t count) {
+    struct iovec spans[BATCH];
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) spans[i] = (struct iovec){of[i].p, of[i].size};
+    size_t done = advise_spans(spans, count, MADV_DONTNEED);
+    while (n < count && done >= of[n].size) done -= of[n++].size;
+    return n;
+}
+
+void mt_os_decommit_spans(const struct mt_os_span *of, size_t count) {
+    while (count) {
+        size_t n = count > 1 ? decommit_batch(of, count < BATCH ? count : BATCH) : 0;
+        if (!n) {
+            mt_os_decommit(of->p, of->size);
+            n = 1;
+        }
+        of += n;
+        count -= n;
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------ guards */
 
 /* A number that is all a small file in /proc holds, or the `field`-th (from 0); `otherwise` when it cannot be read. */
@@ -290,34 +322,23 @@ static size_t read_number(const char *path, unsigned field, size_t otherwise) {
     return end == p ? otherwise : number;
 }
 
-/* Lays light guards with one call for up to GUARD_BATCH of them; gives how many. */
-static size_t guard_batch(int pidfd, char *p, size_t stride, size_t count) {
-    struct iovec pages[GUARD_BATCH];
-    size_t page = mt_os_page_size();
-    MT_ASSERT(count && count <= GUARD_BATCH);
-    for (size_t i = 0; i < count; i++) pages[i] = (struct iovec){p + i * stride, page};
-    long done = syscall(SYS_process_madvise, pidfd, pages, count, MT_GUARD_ADVICE, 0);
-    return done > 0 ? (size_t)done / page : 0;
-}
-
 /* As far as the kernel can do several per call (6.13 and later on oneself); gives how many. */
 static size_t guard_batches(char *p, size_t stride, size_t count) {
-    size_t done = 0, n = 0;
-    int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    if (pidfd < 0) return 0;
+    struct iovec pages[BATCH];
+    size_t page = mt_os_page_size(), done = 0, n, asked;
     do {
-        size_t left = count - done;
-        n = guard_batch(pidfd, p + done * stride, stride, left < GUARD_BATCH ? left : GUARD_BATCH);
+        asked = count - done < BATCH ? count - done : BATCH;
+        for (size_t i = 0; i < asked; i++) pages[i] = (struct iovec){p + (done + i) * stride, page};
+        n = advise_spans(pages, asked, MT_GUARD_ADVICE) / page;
         done += n;
-    } while (n == GUARD_BATCH && done < count);
-    close(pidfd);
+    } while (n == asked && done < count);
     MT_ASSERT(done <= count);
     return done;
 }
 
 static size_t guard_light(char *p, size_t stride, size_t count) {
     size_t page = mt_os_page_size();
-    size_t done = count >= GUARD_BATCH / 8 ? guard_batches(p, stride, count) : 0;
+    size_t done = count >= BATCH / 8 ? guard_batches(p, stride, count) : 0;
     while (done < count && madvise(p + done * stride, page, MT_GUARD_ADVICE) == 0) done++;
     return done;
 }

@@ -42,6 +42,12 @@ void mt_os_unmap(void *p, size_t size);
 void mt_os_populate(void *p, size_t size);
 /* Gives the pages' memory back; they read as zero afterwards. */
 void mt_os_decommit(void *p, size_t size);
+/* The same for several spans, in one call where the kernel can (Linux 6.13; 6.16 interrupts the other cores once for all of them). */
+struct mt_os_span {
+    void *p;
+    size_t size;
+};
+void mt_os_decommit_spans(const struct mt_os_span *of, size_t count);
 size_t mt_os_page_size(void);
 /* Makes `count` pages at p, p + stride ... fault on access: light guards where the kernel has them, else page protections
  * while fewer than a fraction of the kernel's map limit are in use. Gives how many are guarded, from the first on. */

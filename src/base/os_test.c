@@ -13,7 +13,7 @@
 
 #define MIB ((size_t)1 << 20)
 #define MS UINT64_C(1000000)
-#define TOOLS (MT_TSAN || MT_ASAN) /* their own memory hides ours */
+#define TOOLS (MT_TSAN || MT_ASAN || getenv("MOTE_TEST_UNDER")) /* their own memory hides ours */
 
 /* ------------------------------------------------------------------------------------------------ memory */
 
@@ -78,6 +78,28 @@ static bool readable(const char *p) {
     close(ends[0]);
     close(ends[1]);
     return n == 1;
+}
+
+/* Many at once, of different sizes; what lies between them stays. */
+static void spans(void) {
+    enum { SPANS = 150 };
+    size_t page = mt_os_page_size(), stride = 4 * page;
+    struct mt_os_span of[SPANS];
+    char *p = mt_os_map(stride * SPANS);
+    CHECK(p);
+    memset(p, 1, stride * SPANS);
+    for (size_t i = 0; i < SPANS; i++) of[i] = (struct mt_os_span){p + i * stride, (1 + i % 3) * page};
+    size_t before = mt_os_rss();
+    mt_os_decommit_spans(of, 0);
+    CHECK(p[0] == 1);
+    mt_os_decommit_spans(of, SPANS);
+    CHECK(TOOLS || mt_os_rss() <= before - SPANS * page);
+    for (size_t i = 0; i < SPANS; i++) {
+        size_t size = of[i].size;
+        char *at = of[i].p;
+        CHECK(at[0] == 0 && at[size - 1] == 0 && at[size] == 1 && at[stride - 1] == 1);
+    }
+    mt_os_unmap(p, stride * SPANS);
 }
 
 static void guards(void) {
@@ -373,7 +395,7 @@ static void one_thread_sees_it(void) {}
 int main(int argc, char **argv) {
     return check_main(
         argc, argv,
-        (struct check_test[]){TEST(blocks), TEST(maps), TEST(populates), TEST(maps_more_than_there_is), TEST(guards), TEST(a_guard_faults),
+        (struct check_test[]){TEST(blocks), TEST(maps), TEST(populates), TEST(maps_more_than_there_is), TEST(spans), TEST(guards), TEST(a_guard_faults),
                               TEST(clocks_and_random), TEST(cores_follow_affinity), TEST(futex_waits_as_long_as_said),
                               TEST(futex_wakes), TEST(threads_block_signals), TEST(log_escapes), TEST(log_cuts),
                               TEST(log_never_waits), TEST(log_survives_a_closed_pipe), TEST(a_failed_assert_says_where),

@@ -365,14 +365,16 @@ static void sort_by_address(struct warm *of, unsigned count) {
     }
 }
 
-/* Gives the pages of stacks back, neighbours together (a guard between them stays what it is). */
+/* Gives the pages of up to HALF stacks back, neighbours together (a guard between them stays what it is). */
 static void decommit(const struct mt_stacks *s, const struct warm *of, unsigned count) {
-    for (unsigned i = 0, end; i < count; i = end) {
-        char *low = of[i].top - s->size;
-        end = i + 1;
-        while (end < count && of[end].slab == of[i].slab && of[end].top == of[end - 1].top + s->stride) end++;
-        mt_os_decommit(low, (size_t)(of[end - 1].top - low));
+    struct mt_os_span spans[HALF];
+    size_t n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        bool neighbour = i && of[i].slab == of[i - 1].slab && of[i].top == of[i - 1].top + s->stride;
+        if (!neighbour) spans[n++] = (struct mt_os_span){of[i].top - s->size, 0};
+        spans[n - 1].size = (size_t)(of[i].top - (char *)spans[n - 1].p);
     }
+    mt_os_decommit_spans(spans, n);
 }
 
 static void make_cold(struct mt_stacks *s, struct warm *of, unsigned count) {

@@ -168,6 +168,13 @@ run(["linkfan", N0]) ->
     [spawn(fun() -> process_flag(trap_exit, true), link(H), Me ! d, receive {'EXIT', H, boom} -> Me ! d end end)
      || _ <- lists:seq(1, N)], waitd(N),
     T0 = t(), H ! die, waitd(N), T1 = t(), out("link.fan_exit", (T1 - T0) / N);
+run(["exits", N0]) ->
+    %% N processes die at once, each watched by one of N others
+    N = i(N0), Me = self(),
+    Ps = [spawn(fun() -> receive stop -> ok end end) || _ <- lists:seq(1, N)],
+    [spawn(fun() -> R = monitor(process, P), Me ! d, receive {'DOWN', R, process, P, normal} -> Me ! d end end) || P <- Ps],
+    waitd(N),
+    T0 = t(), [P ! stop || P <- Ps], waitd(N), T1 = t(), out("monitor.exits", (T1 - T0) / N);
 %% ---------------------------------------------------------------- 12 CPU scaling
 run(["nqueens", N0, D0]) ->
     N = i(N0), D = i(D0), Me = self(),
