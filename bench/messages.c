@@ -58,7 +58,7 @@ static void pinger_handle(mote_self *self, mote_term message, void *state) {
     sure(mote_send(self, p->echo, "{?, x}", mote_self_pid(self)));
 }
 
-static const mote_handler pinger_handler = {"pinger", sizeof(struct pinger), pinger_init, pinger_handle, NULL};
+static const mote_handler pinger_handler = {.name = "pinger", .state_size = sizeof(struct pinger), .init = pinger_init, .handle = pinger_handle};
 static const struct kind pinger_kind = {pinger_body, &pinger_handler};
 
 /* An echo in an OS thread of its own: the API pins nobody to a scheduler, so this is how two processes are kept apart. */
@@ -204,7 +204,7 @@ static void link_handle(mote_self *self, mote_term message, void *state) {
         expect(l->ready = mote_match(message, "{next, ?}", &l->next), "ring: the first message names no neighbour");
 }
 
-static const mote_handler link_handler = {"link", sizeof(struct link), link_init, link_handle, NULL};
+static const mote_handler link_handler = {.name = "link", .state_size = sizeof(struct link), .init = link_init, .handle = link_handle};
 static const struct kind link_kind = {link_body, &link_handler};
 
 void run_ring(mote_self *self, const struct bench *bench) {
@@ -262,7 +262,7 @@ static void sink_handle(mote_self *self, mote_term message, void *state) {
     done(self);
 }
 
-static const mote_handler sink_handler = {"sink", sizeof(struct sink), sink_init, sink_handle, NULL};
+static const mote_handler sink_handler = {.name = "sink", .state_size = sizeof(struct sink), .init = sink_init, .handle = sink_handle};
 static const struct kind sink_kind = {sink_body, &sink_handler};
 
 static mote_pid sink_start(mote_self *self, bool handler, int64_t count) {
@@ -383,7 +383,7 @@ static void peer_handle(mote_self *self, mote_term message, void *state) {
     }
 }
 
-static const mote_handler peer_handler = {"peer", sizeof(struct peer), peer_init, peer_handle, NULL};
+static const mote_handler peer_handler = {.name = "peer", .state_size = sizeof(struct peer), .init = peer_init, .handle = peer_handle};
 static const struct kind peer_kind = {peer_body, &peer_handler};
 
 void run_big(mote_self *self, const struct bench *bench) {
@@ -541,7 +541,7 @@ static void pair_handle(mote_self *self, mote_term message, void *state) {
     sure(mote_send(self, p->echo, "{?, x}", mote_self_pid(self)));
 }
 
-static const mote_handler pair_handler = {"pair", sizeof(struct pair), pair_init, pair_handle, NULL};
+static const mote_handler pair_handler = {.name = "pair", .state_size = sizeof(struct pair), .init = pair_init, .handle = pair_handle};
 static const struct kind pair_kind = {pair_body, &pair_handler};
 
 void run_pairs(mote_self *self, const struct bench *bench) {

@@ -111,7 +111,7 @@ static void sky_handle(mote_self *self, mote_term message, void *state) {
     done(self);
 }
 
-static const mote_handler sky_handler = {"sky", sizeof(struct sky), sky_init, sky_handle, NULL};
+static const mote_handler sky_handler = {.name = "sky", .state_size = sizeof(struct sky), .init = sky_init, .handle = sky_handle};
 static const struct kind sky_kind = {sky_body, &sky_handler};
 
 static bool sky_begin(mote_self *self, struct sky *s, bool handler, mote_term arg) {
@@ -174,7 +174,7 @@ static void waiter_handle(mote_self *self, mote_term message, void *state) {
     done(self);
 }
 
-static const mote_handler waiter_handler = {"waiter", sizeof(struct crowd *), waiter_init, waiter_handle, NULL};
+static const mote_handler waiter_handler = {.name = "waiter", .state_size = sizeof(struct crowd *), .init = waiter_init, .handle = waiter_handle};
 static const struct kind waiter_kind = {waiter_body, &waiter_handler};
 
 /* Starts `count` of them and returns when all wait. */
@@ -269,7 +269,7 @@ static void board_handle(mote_self *self, mote_term message, void *state) {
     done(self);
 }
 
-static const mote_handler board_handler = {"board", sizeof(struct board), board_init, board_handle, NULL};
+static const mote_handler board_handler = {.name = "board", .state_size = sizeof(struct board), .init = board_init, .handle = board_handle};
 static const struct kind board_kind = {board_body, &board_handler};
 
 static void board_child(mote_self *self, const struct board *b, bool handler, int64_t bit) {
@@ -354,7 +354,7 @@ static void mall_handle(mote_self *self, mote_term message, void *state) {
     mall_take(self, state, pid, colour);
 }
 
-static const mote_handler mall_handler = {"mall", sizeof(struct mall), mall_init, mall_handle, NULL};
+static const mote_handler mall_handler = {.name = "mall", .state_size = sizeof(struct mall), .init = mall_init, .handle = mall_handle};
 static const struct kind mall_kind = {mall_body, &mall_handler};
 
 /* A chameneos, told {Mall, Colour, Parent}: meets until it is sent away, then sends {met, Times}. */
@@ -400,7 +400,7 @@ static void chameneos_handle(mote_self *self, mote_term message, void *state) {
     if (!chameneos_take(self, state, message)) done(self);
 }
 
-static const mote_handler chameneos_handler = {"chameneos", sizeof(struct chameneos), chameneos_init, chameneos_handle, NULL};
+static const mote_handler chameneos_handler = {.name = "chameneos", .state_size = sizeof(struct chameneos), .init = chameneos_init, .handle = chameneos_handle};
 static const struct kind chameneos_kind = {chameneos_body, &chameneos_handler};
 
 void run_chameneos(mote_self *self, const struct bench *bench) {

@@ -333,7 +333,7 @@ static void reader_stop(mote_self *self, mote_term reason, void *state) {
                               r->bytes, r->words_sent, sent));
 }
 
-static const mote_handler reader = {"reader", sizeof(struct reader), reader_init, reader_handle, reader_stop};
+static const mote_handler reader = {.name = "reader", .state_size = sizeof(struct reader), .init = reader_init, .handle = reader_handle, .stop = reader_stop};
 
 /* ------------------------------------------------------------------------------------------------ counter */
 
@@ -440,7 +440,7 @@ static void counter_stop(mote_self *self, mote_term reason, void *state) {
     must_report(mote_send(self, c->coordinator, "{failed, ?}", bytes_of(text, strlen(text))));
 }
 
-static const mote_handler counter = {"counter", sizeof(struct counter), counter_init, counter_handle, counter_stop};
+static const mote_handler counter = {.name = "counter", .state_size = sizeof(struct counter), .init = counter_init, .handle = counter_handle, .stop = counter_stop};
 
 /* ------------------------------------------------------------------------------------------------- walker */
 

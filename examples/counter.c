@@ -31,7 +31,7 @@ static void counter_stop(mote_self *self, mote_term reason, void *state) {
     mote_send(self, counter->heir, "{ended, ?, ?}", reason, counter->value);
 }
 
-static const mote_handler counter_server = {"counter", sizeof(struct counter), counter_init, counter_handle, counter_stop};
+static const mote_handler counter_server = {.name = "counter", .state_size = sizeof(struct counter), .init = counter_init, .handle = counter_handle, .stop = counter_stop};
 
 /* Asks the counter, and waits at most `timeout_ms` for its answer. */
 static mote_err counter_get(mote_self *self, mote_pid counter, int64_t timeout_ms, int64_t *value) {

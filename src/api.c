@@ -27,7 +27,8 @@ static inline mote_err check_waits(const mote_self *self, int64_t timeout_ms) {
     mote_err err = check_self(self);
     if (mt_unlikely(err)) return err;
     const struct mt_proc *p = (const struct mt_proc *)(const void *)self;
-    if (mt_unlikely(p->task.kind == MT_HANDLER || (p->flags & MT_PF_ENDING))) return MOTE_ECONTEXT;
+    bool waits = p->task.kind != MT_HANDLER || (timeout_ms == 0 && (p->flags & MT_PF_HOSTED));
+    if (mt_unlikely(!waits || (p->flags & MT_PF_ENDING))) return MOTE_ECONTEXT;
     return mt_unlikely(timeout_ms < -1 || timeout_ms > TIME_MAX_MS) ? MOTE_EARG : MOTE_OK;
 }
 
@@ -215,6 +216,7 @@ void mote_exit(mote_self *self, mote_term reason) {
     if (!p) misuse("called outside a process (self is NULL)");
     if (p->task.kind == MT_THREAD) misuse("called in an attached thread; use mote_detach()");
     if (p->flags & MT_PF_ENDING) misuse("called by a clean-up or stop callback of a process that ends already");
+    if (p->flags & MT_PF_EXITING) mt_end_by_signal(p); /* its reason goes before */
     if (mt_reason_of(reason, p->current, &why) == MOTE_ETERM) why.word = MT_WORD_OF(badarg);
     mt_end(p, why);
 }
@@ -275,10 +277,30 @@ mote_err (mote_exit_send)(mote_self *self, mote_term to, mote_term reason) {
     return MOTE_OK;
 }
 
+/* A handler returns, to be resumed; a body gives way, and stands still as long as a receiver's policy says. */
+static mote_err hosted_yield(struct mt_proc *p) {
+    if (p->task.kind == MT_HANDLER) {
+        p->flags |= MT_PF_AGAIN;
+        return MOTE_OK;
+    }
+    if (p->flags & MT_PF_ENDING) return MOTE_OK;
+    mt_give_way(p);
+    for (;;) {
+        if (p->flags & MT_PF_EXITING) return MOTE_EEXIT;
+        if (!mt_suspended(p)) return MOTE_OK;
+        mote_err err = mt_wait(p, MT_NEVER);
+        if (err) return err;
+        mt_fetch(p);
+    }
+}
+
 mote_err mote_yield(mote_self *self) {
     mote_err err = check_self(self);
-    if (!err) mt_turn_over(mt_self(self));
-    return err;
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    if (p->flags & MT_PF_HOSTED) return hosted_yield(p);
+    mt_turn_over(p);
+    return MOTE_OK;
 }
 
 mote_err mote_reductions(mote_self *self, uint32_t reductions) {
@@ -845,4 +867,50 @@ mote_err mote_deaths_to(mote_self *self, mote_pid subscriber) {
     mote_err err = check_pid(self, subscriber);
     if (!err) atomic_store_explicit(&mt_runtime(mt_self(self))->deaths_to, subscriber.word, memory_order_relaxed);
     return err;
+}
+
+/* -------------------------------------------------------------------------------------------------- hosting */
+
+mote_err mote_host_attach(mote_runtime *runtime, mote_self **self) {
+    mote_err err = mote_attach(runtime, self);
+    if (!err) mt_self(*self)->flags |= MT_PF_HOSTED;
+    return err;
+}
+
+mote_err mote_host_wait(mote_self *self, int64_t timeout_ms) {
+    mote_err err = check_waits(self, timeout_ms);
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    if (p->task.kind == MT_HANDLER || !(p->flags & MT_PF_HOSTED)) return MOTE_ECONTEXT;
+    if (mt_suspended(p) && (err = hosted_yield(p))) return err;
+    if (mt_fetch(p)) return p->flags & MT_PF_EXITING ? MOTE_EEXIT : MOTE_OK;
+    if ((err = mt_wait(p, mt_deadline(timeout_ms)))) return err;
+    mt_fetch(p);
+    return p->flags & MT_PF_EXITING ? MOTE_EEXIT : MOTE_OK;
+}
+
+mote_err mote_host_wake_after(mote_self *self, int64_t ms) {
+    mote_err err = check_self(self);
+    if (!err && (mt_self(self)->task.kind != MT_HANDLER || !(mt_self(self)->flags & MT_PF_HOSTED))) err = MOTE_ECONTEXT;
+    if (!err && (ms < 0 || ms > TIME_MAX_MS)) err = MOTE_EARG;
+    return err ? err : mt_ensure_alarm(mt_self(self), mt_deadline(ms));
+}
+
+bool mote_host_exit_reason(mote_self *self, mote_term *reason) {
+    struct mt_proc *p = mt_self(self);
+    if (!p || !(p->flags & MT_PF_EXITING)) return false;
+    if (reason) reason->word = p->arg;
+    return true;
+}
+
+bool mote_host_turn_over(mote_self *self) { return self && mt_self(self)->task.budget <= 0; }
+
+void mote_host_message_drop(mote_self *self) {
+    if (self) mt_drop_current(mt_self(self));
+}
+
+void *mote_host_stack_head(mote_self *self) {
+    struct mt_proc *p = mt_self(self);
+    size_t head = p ? p->task.sched->cluster->stack_head : 0;
+    return head && p->task.kind == MT_STRAIGHT ? p->task.stack - head : NULL;
 }

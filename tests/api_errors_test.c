@@ -33,7 +33,7 @@ static void names(void) {
         CHECK(strlen(mote_err_text((mote_err)i)) > 5);
     }
     CHECK_INT(MOTE_ENAME, sizeof all / sizeof *all - 1);
-    CHECK_STR(mote_err_name((mote_err)(MOTE_ENAME + 1)), "MOTE_?");
+    CHECK_STR(mote_err_name((mote_err)(MOTE_EEXIT + 1)), "MOTE_?");
     CHECK_STR(mote_err_name((mote_err)1000000), "MOTE_?");
     CHECK(mote_err_text((mote_err)1000000)[0]);
     CHECK_STR(mote_version(), MOTE_VERSION);
@@ -507,7 +507,7 @@ static void strict_stop(mote_self *self, mote_term reason, void *state) {
     refuse_to_wait(self, *(mote_pid *)state);
     CHECK_OK(mote_send(self, *(mote_pid *)state, "stopped"));
 }
-static const mote_handler strict = {"strict", sizeof(mote_pid), strict_init, strict_handle, strict_stop};
+static const mote_handler strict = {.name = "strict", .state_size = sizeof(mote_pid), .init = strict_init, .handle = strict_handle, .stop = strict_stop};
 
 static void in_cleanup(void *context) { refuse_to_wait(context, mote_self_pid(NULL)); }
 static void strict_body(mote_self *self, mote_term arg) {
@@ -589,7 +589,7 @@ static void exits(mote_self *self, mote_term arg, void *state) {
     (void)arg, (void)state;
     mote_exit(self, MOTE_TERM_NIL);
 }
-static const mote_handler stop_exits = {"stop_exits", 0, NULL, exits, exits};
+static const mote_handler stop_exits = {.name = "stop_exits", .handle = exits, .stop = exits};
 static int stop_exits_main(mote_self *self, void *context) {
     mote_pid pid;
     mote_term t;

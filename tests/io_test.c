@@ -275,7 +275,7 @@ static void echo_stop(mote_self *self, mote_term reason, void *state) {
     close((int)e->fd);
     CHECK_OK(mote_send(self, main_pid, "{echoed, ?}", e->count));
 }
-static const mote_handler echo = {"echo", sizeof(struct echo), echo_init, echo_handle, echo_stop};
+static const mote_handler echo = {.name = "echo", .state_size = sizeof(struct echo), .init = echo_init, .handle = echo_handle, .stop = echo_stop};
 
 static int handler_echoes(mote_self *self, void *context) {
     int ends[2], count;
@@ -425,7 +425,7 @@ static void start_handle(mote_self *self, mote_term message, void *state) {
         CHECK_OK(mote_send(self, main_pid, "done"));
     }
 }
-static const mote_handler starter = {"starter", sizeof(mote_ref), start_init, start_handle, NULL};
+static const mote_handler starter = {.name = "starter", .state_size = sizeof(mote_ref), .init = start_init, .handle = start_handle};
 static int handler_calls(mote_self *self, void *context) {
     mote_pid pid;
     (void)context;

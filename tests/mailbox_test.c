@@ -278,7 +278,7 @@ static void flood_handle(mote_self *self, mote_term m, void *state) {
         mote_exit(self, atom("normal"));
     }
 }
-static const mote_handler flooder = {"flooder", sizeof(struct flooder), flood_init, flood_handle, NULL};
+static const mote_handler flooder = {.name = "flooder", .state_size = sizeof(struct flooder), .init = flood_init, .handle = flood_handle};
 
 /* `kinds` bit 0: straight-line ones, bit 1: handlers, bit 2: every third has no limit. */
 static void flood(mote_self *self, int nodes, unsigned kinds, size_t limit) {

@@ -419,7 +419,7 @@ static void ways_stop(mote_self *self, mote_term reason, void *state) {
     note_reason(reason);
     CHECK_OK(mote_send(self, main_pid, "stopped"));
 }
-static const mote_handler ways = {"ways", sizeof(int), ways_init, ways_handle, ways_stop};
+static const mote_handler ways = {.name = "ways", .state_size = sizeof(int), .init = ways_init, .handle = ways_handle, .stop = ways_stop};
 
 static void handler_way(mote_self *self, const char *arg, const char *signal, const char *want) {
     mote_pid pid;
@@ -478,7 +478,7 @@ static void left_stop(mote_self *self, mote_term reason, void *state) {
     CHECK_TERM(reason, "killed");
     count_clean(&thousand);
 }
-static const mote_handler left = {"left", 0, left_init, left_handle, left_stop};
+static const mote_handler left = {.name = "left", .init = left_init, .handle = left_handle, .stop = left_stop};
 static int leave_some(mote_self *self, void *context) {
     (void)context;
     for (int i = 0; i < 50; i++) CHECK_OK(mote_spawn(self, left_body, self_term(self), NULL));

@@ -54,7 +54,8 @@ typedef enum mote_err {
     MOTE_EARG,
     MOTE_EBUSY,
     MOTE_EOS,
-    MOTE_ENAME
+    MOTE_ENAME,
+    MOTE_EEXIT
 } mote_err;
 
 /* The code's name, "MOTE_ENOMEM" for MOTE_ENOMEM; "MOTE_?" for a number that is no code. Static text. */
@@ -473,6 +474,8 @@ typedef struct mote_options {
     uint64_t chaos_seed;    /* not 0: turns end early and run queues are mixed at random, for tests */
     void (*log)(void *context, mote_log_level level, const char *text); /* any thread; NULL: stderr */
     void *log_context;
+    size_t stack_head;      /* bytes kept free above every straight-line process's stack, out of its size, for a host: see host.h */
+    const struct mote_host_loop *host_loop; /* what a host does around the schedulers' work: see host.h; borrowed while the runtime lives */
 } mote_options;
 
 /* Starts a runtime. `options` (NULL: defaults) is copied. Gives `runtime`; end it with mote_runtime_stop().
@@ -514,6 +517,7 @@ typedef struct mote_handler {
     void (*init)(mote_self *self, mote_term arg, void *state);       /* first turn; may be NULL; `arg` borrowed for the call */
     void (*handle)(mote_self *self, mote_term message, void *state); /* `message` borrowed for the call */
     void (*stop)(mote_self *self, mote_term reason, void *state);    /* however it ends, after the clean-ups; may be NULL; may send */
+    void (*resume)(mote_self *self, void *state); /* instead of `handle`: for a host, see host.h */
 } mote_handler;
 
 typedef enum mote_priority { MOTE_NORMAL, MOTE_HIGH, MOTE_LOW } mote_priority;
@@ -553,6 +557,7 @@ typedef struct mote_spawn_options {
     bool link;                   /* linked with the caller from its first moment */
     mote_ref *monitor;           /* not NULL: monitored from its first moment; gives the reference */
     mote_monitor_options monitoring; /* of that monitor */
+    bool hosted;                 /* a `body` of a host's: see host.h */
 } mote_spawn_options;
 
 /* Starts a straight-line process. Copies `arg`. Gives `pid` (may be NULL). Never waits.

@@ -191,7 +191,7 @@ mote_err mt_blocking(struct mt_proc *self, void (*fn)(void *), void *context) {
     mote_err err = start_call(self, fn, context, sig);
     if (err) return err;
     do { /* exit signals are applied, but wait until the call has returned: it may use our stack */
-        mt_wait(self, MT_NEVER);
+        mt_wait_through(self, MT_NEVER);
         mt_fetch(self);
     } while (!(self->flags & MT_PF_DONE));
     mt_end_if_exiting(self);

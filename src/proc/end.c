@@ -165,11 +165,21 @@ void mt_end(struct mt_proc *self, struct mt_reason reason) {
 }
 
 void mt_end_if_exiting(struct mt_proc *self) {
-    if (!(self->flags & MT_PF_EXITING) || (self->flags & MT_PF_ENDING)) return;
+    if ((self->flags & (MT_PF_EXITING | MT_PF_ENDING | MT_PF_HOSTED)) == MT_PF_EXITING) mt_end_by_signal(self);
+}
+
+mote_err mt_exiting(struct mt_proc *self) {
+    mt_end_if_exiting(self);
+    return MOTE_EEXIT;
+}
+
+struct mt_reason mt_signal_reason(struct mt_proc *self) {
     struct mt_sig *sig = self->arg_sig; /* the newest: the exit signal, if `arg` came with one */
     bool held = sig && (sig->flags & MT_SIG_SHARED) && (sig->kind == MT_SIG_EXIT || sig->kind == MT_SIG_LINK_EXIT) && sig->root == self->arg;
-    mt_end(self, held ? mt_exit_reason_of(sig) : (struct mt_reason){self->arg, NULL});
+    return held ? mt_exit_reason_of(sig) : (struct mt_reason){self->arg, NULL};
 }
+
+void mt_end_by_signal(struct mt_proc *self) { mt_end(self, mt_signal_reason(self)); }
 
 void mt_hibernate(struct mt_proc *self) {
     self->flags |= MT_PF_HIBERNATING | MT_PF_HIBERNATED;
@@ -223,10 +233,11 @@ void mt_entry(void) {
     mt_context_entered(&p->task.context);
     mt_after(s);
     mt_fetch(p);
-    mt_end_if_exiting(p);
+    if (mt_unlikely(p->flags & MT_PF_EXITING)) mt_end_by_signal(p);
     if (!p->queue && (p->flags & MT_PF_HIBERNATED)) mt_hibernate(p); /* woken by a signal that is no message */
     p->flags &= ~(uint32_t)MT_PF_HIBERNATED;
     p->code.body(mt_as_self(p), (mote_term){p->arg});
+    if (mt_unlikely(p->flags & MT_PF_EXITING)) mt_end_by_signal(p);
     mt_end(p, (struct mt_reason){MT_WORD_OF(normal), NULL});
 }
 

@@ -75,12 +75,14 @@ enum mt_proc_flags {
     MT_PF_TRAPS = 2,    /* exit signals become messages */
     MT_PF_ENDING = 4,   /* clean-ups run: it must not wait or receive */
     MT_PF_TELLING = 8,   /* it has ended, and tells its relations so, some in each turn */
+    MT_PF_HOSTED = 16,   /* told of its end, switched only where it waits: see host.h */
     MT_PF_DONE = 32,     /* a blocking call has returned */
     MT_PF_ARMED = 64,    /* its alarm is in a wheel */
     MT_PF_BOUNDED = 128, /* as MT_IN_BOUNDED */
     MT_PF_LED = 256,     /* it has a group leader, in `more` */
     MT_PF_HIBERNATING = 512, /* it leaves its stack, see mt_hibernate() */
-    MT_PF_HIBERNATED = 1024  /* it begins anew when there is a message */
+    MT_PF_HIBERNATED = 1024, /* it begins anew when there is a message */
+    MT_PF_AGAIN = 2048       /* a handler to be resumed without a reason */
 };
 
 /* Of `naming`. */
@@ -342,8 +344,10 @@ mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig);
 bool mt_suspended(struct mt_proc *p);
 /* Reductions for a signal that lands behind others: senders that outrun a receiver yield. */
 #define MT_COST_QUEUED 32
-/* Ends a turn that is used up. */
+/* Ends a turn that is used up: not a handler's, nor a hosted process's. */
 void mt_turn_over(struct mt_proc *self);
+/* Lets others run, whatever the process is but a handler. */
+void mt_give_way(struct mt_proc *self);
 static inline void mt_pay(struct mt_proc *self) {
     if (mt_unlikely(self->task.budget <= 0)) mt_turn_over(self);
 }
@@ -356,8 +360,10 @@ bool mt_fetch(struct mt_proc *self);
 void mt_queue_remove(struct mt_proc *self, struct mt_sig **at);
 /* Takes the next message into `current`. */
 mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message);
-/* Waits for any signal, or `deadline_ns`, whatever comes first; the caller looks again. MOTE_TIMEOUT, MOTE_ENOMEM, MOTE_ESTOPPED. */
+/* Waits for any signal, or `deadline_ns`, whatever comes first; the caller looks again. MOTE_TIMEOUT, MOTE_ENOMEM, MOTE_ESTOPPED, MOTE_EEXIT. */
 mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns);
+/* The same for what cannot be left: not even an exit signal ends it. */
+mote_err mt_wait_through(struct mt_proc *self, uint64_t deadline_ns);
 /* Frees the current message and what was built in the scratch arena. */
 static inline void mt_drop_scratch(struct mt_proc *p);
 void mt_scratch_return(struct mt_proc *p);
@@ -424,6 +430,12 @@ void mt_free_more(mote_runtime *rt, struct mt_cache *cache, struct mt_proc *p);
 void mt_bury(struct mt_sched *s, struct mt_proc *p);
 /* Ends at once if an exit signal was applied. */
 void mt_end_if_exiting(struct mt_proc *self);
+/* The same, and MOTE_EEXIT if it goes on, because it is hosted. */
+mote_err mt_exiting(struct mt_proc *self);
+/* Why an exit signal ends it; shares. */
+struct mt_reason mt_signal_reason(struct mt_proc *self);
+/* Ends a process that an exit signal ends, hosted or not. */
+MOTE_NORETURN void mt_end_by_signal(struct mt_proc *self);
 void mt_overflowed(const void *address);
 
 /* ---------------------------------------------------------------------------------------- relation.c */

@@ -9,7 +9,7 @@ static struct mt_sig *apply_exit(struct mt_proc *self, struct mt_sig *sig) {
     bool kills = sig->kind == MT_SIG_EXIT && sig->root == MT_WORD_OF(kill);
     bool own = sig->kind == MT_SIG_EXIT && mt_exit_from(sig) == mt_proc_pid(self);
     if ((self->flags & MT_PF_TRAPS) && !kills && !(self->flags & MT_PF_EXITING)) return mt_as_message(self, sig);
-    bool ignored = (sig->root == MT_WORD_OF(normal) && !own) || (self->flags & MT_PF_EXITING) || self->task.kind == MT_THREAD;
+    bool ignored = (sig->root == MT_WORD_OF(normal) && !own) || (self->flags & MT_PF_EXITING) || !mt_can_end(self);
     if (ignored) {
         mt_sig_free(mt_cache_of(self), sig);
         return NULL;
@@ -126,7 +126,7 @@ void mt_queue_remove(struct mt_proc *self, struct mt_sig **at) {
 
 /* The runtime stops; threads look at that themselves. */
 static void apply_kill(struct mt_proc *self) {
-    if ((self->flags & MT_PF_EXITING) || self->task.kind == MT_THREAD) return;
+    if ((self->flags & MT_PF_EXITING) || !mt_can_end(self)) return;
     self->flags |= MT_PF_EXITING;
     self->arg = MT_WORD_OF(killed);
 }
@@ -247,6 +247,10 @@ static mote_err wait_thread(struct mt_proc *self, uint64_t deadline_ns) {
 }
 
 mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns) {
+    return mt_unlikely(self->flags & MT_PF_EXITING) ? mt_exiting(self) : mt_wait_through(self, deadline_ns);
+}
+
+mote_err mt_wait_through(struct mt_proc *self, uint64_t deadline_ns) {
     if (deadline_ns != MT_NEVER && mt_os_now_ns() >= deadline_ns) return MOTE_TIMEOUT;
     if (mt_has_pending(self)) return MOTE_OK;
     if (self->task.kind == MT_THREAD) {
@@ -261,11 +265,11 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
     uint64_t deadline = timeout_ms < 0 ? MT_NEVER : 0;
     mt_drop_current(self);
     if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
-    if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
+    if (mt_unlikely(self->flags & MT_PF_EXITING)) return mt_exiting(self);
     for (;;) {
         if (!self->queue) {
             mt_fetch(self);
-            if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self); /* whoever has fetched the signal */
+            if (mt_unlikely(self->flags & MT_PF_EXITING)) return mt_exiting(self); /* whoever has fetched the signal */
         }
         if (mt_likely(self->queue != NULL)) {
             mt_take(self, &self->queue);
@@ -281,6 +285,29 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
 }
 
 /* ---------------------------------------------------------------------------------------------------- handlers */
+
+/* Ends the turn that had `budget`, unless something has come. The process is another thread's when it has. */
+static bool fell_asleep(struct mt_proc *p, int32_t budget) {
+    p->reductions += (uint64_t)(budget > p->task.budget ? budget - p->task.budget : 0);
+    return mt_fall_asleep(p);
+}
+
+/* A turn of a handler that receives for itself. */
+static void hosted_turn(struct mt_sched *s, struct mt_proc *p, int32_t budget) {
+    do {
+        while (mt_fetch(p) && p->task.budget > 0) continue;
+        p->flags &= ~(uint32_t)MT_PF_AGAIN;
+        if (!mt_suspended(p)) p->code.handler->resume(mt_as_self(p), p->task.stack);
+        if (mt_unlikely(p->scratch != NULL)) mt_scratch_return(p);
+        bool again = (p->flags & MT_PF_AGAIN) && !p->suspensions;
+        if (again || (mt_has_pending(p) && p->task.budget <= 0)) {
+            p->reductions += MT_TURN;
+            s->fresh_turns = MT_FRESH_TURNS;
+            mt_sched_push(s, &p->task);
+            return;
+        }
+    } while (mt_has_pending(p) || !fell_asleep(p, budget));
+}
 
 static void first_turn(struct mt_proc *p) {
     const mote_handler *h = p->code.handler;
@@ -299,6 +326,10 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
         return;
     }
     if (mt_unlikely(!task->started)) first_turn(p);
+    if (h->resume) {
+        hosted_turn(s, p, budget);
+        return;
+    }
     mt_fetch(p); /* once a turn, so that signals are heard however long the queue is */
     for (;;) {
         if (!p->queue || mt_unlikely(p->suspensions)) mt_fetch(p);
@@ -308,8 +339,7 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
                 if (task->budget <= 0) break;
                 continue;
             }
-            p->reductions += (uint64_t)(budget > task->budget ? budget - task->budget : 0);
-            if (mt_fall_asleep(p)) return;
+            if (fell_asleep(p, budget)) return;
             continue;
         }
         mt_take(p, &p->queue);

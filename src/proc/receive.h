@@ -9,6 +9,8 @@
 
 #include "proc/proc.h"
 
+/* Whether exit signals can end it: not a thread, unless a host unwinds it. */
+static inline bool mt_can_end(const struct mt_proc *p) { return p->task.kind != MT_THREAD || (p->flags & MT_PF_HOSTED); }
 /* Half of a full mailbox has been read: those who waited for room may go on. */
 void mt_resume_senders(struct mt_proc *self);
 /* Sees to it that an alarm fires at `deadline_ns` or before: one that fires early is found out and set anew. So a receive that gets its
@@ -52,7 +54,7 @@ static inline __attribute__((always_inline)) mote_err mt_receive_wanted(struct m
     uint64_t deadline = timeout_ms < 0 ? MT_NEVER : 0;
     mt_drop_current(self);
     if (mt_unlikely(--self->task.budget <= 0)) mt_turn_over(self);
-    if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
+    if (mt_unlikely(self->flags & MT_PF_EXITING)) return mt_exiting(self);
     struct mt_sig **at = mark && mark == self->mark ? self->mark_at : &self->queue;
     for (mote_err err = MOTE_OK;;) {
         for (struct mt_sig *sig; (sig = *at); at = &sig->next) {
@@ -61,7 +63,7 @@ static inline __attribute__((always_inline)) mote_err mt_receive_wanted(struct m
             return MOTE_OK;
         }
         bool fetched = mt_fetch(self);
-        if (mt_unlikely(self->flags & MT_PF_EXITING)) mt_end_if_exiting(self);
+        if (mt_unlikely(self->flags & MT_PF_EXITING)) return mt_exiting(self);
         if (fetched) {
             if (mt_unlikely(self->task.budget <= 0)) mt_turn_over(self);
             continue;

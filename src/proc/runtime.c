@@ -146,6 +146,7 @@ static mote_err set_options(mote_runtime *rt, const mote_options *options) {
     if (!o->blocking_max) o->blocking_max = BLOCKING_DEFAULT;
     if (o->schedulers >= MT_SCHEDS_MAX || o->processes_max > PROCESSES_MAX || o->blocking_max > 4096) return MOTE_ELIMIT;
     if (o->stack_size < MT_STACK_MIN || o->stack_size > MT_STACK_MAX) return MOTE_ELIMIT;
+    if (o->stack_head % 16 || o->stack_head > o->stack_size - MT_STACK_MIN) return MOTE_ELIMIT;
     o->stack_size = (o->stack_size + page - 1) / page * page;
     int64_t batch = (int64_t)(o->processes_max / (32u * o->schedulers));
     rt->quota_batch = batch < 1 ? 1 : batch > 64 ? 64 : batch;
@@ -187,6 +188,8 @@ static mote_err make_parts(mote_runtime *rt) {
     mote_err err = mt_table_init(&rt->table, rt->options.processes_max);
     if (err) return err;
     c->ops = &ops;
+    c->host = rt->options.host_loop;
+    c->stack_head = rt->options.stack_head;
     c->count = rt->options.schedulers;
     c->started_ns = mt_os_now_ns();
     c->spare_cores = mt_os_cores() > 1;
@@ -370,7 +373,7 @@ mote_err mt_detach(struct mt_proc *p) {
     mote_runtime *rt = mt_runtime(p);
     struct mt_sched *s = p->task.sched;
     struct mt_attached **at;
-    mt_close(p, (struct mt_reason){MT_WORD_OF(normal), NULL});
+    mt_close(p, p->flags & MT_PF_EXITING ? mt_signal_reason(p) : (struct mt_reason){MT_WORD_OF(normal), NULL});
     while (!mt_relations_tell(s, p, SIZE_MAX)) continue;
     mt_lock_take(&rt->mu);
     struct mt_attached *a = find_locked(rt, &at);

@@ -67,8 +67,8 @@ static void suspend(struct mt_proc *self, uint64_t pid) {
     sig->heap[0] = mt_proc_pid(self);
     self->suspensions++;
     mt_deliver(self->task.sched, pid, sig);
-    if (self->task.kind == MT_HANDLER) {
-        self->task.budget = 0; /* it stops after this callback, see mt_turn() */
+    if (self->task.kind == MT_HANDLER || (self->flags & MT_PF_HOSTED)) {
+        self->task.budget = 0; /* it stops after this callback, see mt_turn(), or in its next wait */
         return;
     }
     for (;;) {
@@ -162,8 +162,18 @@ mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     return MOTE_OK;
 }
 
+#define BUDGET_CLAMP (1 << 30) /* so far below zero it goes at most, in a turn that does not end */
+
 void mt_turn_over(struct mt_proc *self) {
-    if (self->task.kind == MT_HANDLER || (self->flags & MT_PF_ENDING)) return;
+    if (self->task.kind != MT_HANDLER && !(self->flags & (MT_PF_ENDING | MT_PF_HOSTED))) {
+        mt_give_way(self);
+    } else if (mt_unlikely(self->task.budget < -BUDGET_CLAMP)) {
+        self->task.budget += BUDGET_CLAMP;
+        self->reductions += BUDGET_CLAMP;
+    }
+}
+
+void mt_give_way(struct mt_proc *self) {
     self->reductions += (uint64_t)(MT_TURN - self->task.budget);
     if (self->task.kind == MT_THREAD) {
         self->task.budget = MT_TURN;

@@ -22,10 +22,10 @@ size_t mt_task_stack_size(struct mt_task *task) {
 }
 
 static mote_err check(mote_runtime *rt, const mote_spawn_options *o, mote_term arg) {
-    if (!o->body == !o->handler || arg.word == 0) return arg.word == 0 ? MOTE_ETERM : MOTE_EARG;
-    if (o->handler && (!o->handler->handle || o->stack_size)) return MOTE_EARG;
+    if (!o->body == !o->handler || (o->hosted && !o->body) || arg.word == 0) return arg.word == 0 ? MOTE_ETERM : MOTE_EARG;
+    if (o->handler && (!o->handler->handle == !o->handler->resume || o->stack_size)) return MOTE_EARG;
     if (o->handler && o->handler->state_size > STATE_MAX) return MOTE_ELIMIT;
-    if (o->stack_size && (o->stack_size < MT_STACK_MIN || o->stack_size > MT_STACK_MAX)) return MOTE_ELIMIT;
+    if (o->stack_size && (o->stack_size < MT_STACK_MIN + rt->options.stack_head || o->stack_size > MT_STACK_MAX)) return MOTE_ELIMIT;
     if (o->mailbox_max > MT_COUNT_MAX) return MOTE_ELIMIT;
     if (o->name && strlen(o->name) >= sizeof ((struct mt_more *)0)->name) return MOTE_ELIMIT;
     if (o->policy > MOTE_END || o->priority > MOTE_LOW || o->monitoring.alias > MOTE_ALIAS_REPLY_DEMONITOR) return MOTE_EARG;
@@ -67,6 +67,7 @@ static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_option
         p->code.handler = o->handler;
     else
         p->code.body = o->body;
+    if (o->hosted || (o->handler && o->handler->resume)) p->flags |= MT_PF_HOSTED;
 }
 
 /* What only some processes have: a name, a limit, a stack of another size. */
@@ -131,7 +132,7 @@ static void undo(mote_runtime *rt, struct mt_proc *p) {
 /* From here on it can be found, and runs. A handler without init sleeps until its first message. */
 static void publish(struct mt_sched *s, struct mt_proc *p) {
     uint64_t bounded = p->flags & MT_PF_BOUNDED ? MT_IN_BOUNDED : 0;
-    if (p->task.kind == MT_HANDLER && !p->code.handler->init) {
+    if (p->task.kind == MT_HANDLER && !p->code.handler->init && !p->code.handler->resume) {
         p->task.started = 1;
         mt_free_arg(p);
         mt_pair_set(&p->inbox, bounded | MT_IN_WAITING, mt_serial(p));

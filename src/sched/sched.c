@@ -333,6 +333,16 @@ static struct mt_task *spin(struct mt_sched *s) {
     return task;
 }
 
+/* There is nothing to run: looks around, and sleeps if there is still nothing. */
+static struct mt_task *rest(struct mt_sched *s) {
+    const mote_host_loop *host = s->cluster->host;
+    if (host && host->idle) host->idle(host->context, s->id);
+    struct mt_task *task = spin(s);
+    if (!task) park(s);
+    if (host && host->busy) host->busy(host->context, s->id);
+    return task;
+}
+
 /* The next task, however long it takes; NULL: the cluster stops. */
 static struct mt_task *find(struct mt_sched *s) {
     struct mt_cluster *c = s->cluster;
@@ -342,8 +352,7 @@ static struct mt_task *find(struct mt_sched *s) {
         if ((task = mt_sched_pick_slow(s)) || (!s->duty && (task = take_injected(s, MT_LANES_ALL, BATCH)))) break;
         if (s->duty) continue;
         if (atomic_load_explicit(&c->stopping, memory_order_acquire)) break;
-        if ((task = spin(s))) return task;
-        park(s);
+        if ((task = rest(s))) return task;
     }
     stop_searching(s, task != NULL);
     return task;
@@ -382,10 +391,13 @@ static void *scheduler(void *arg) {
     mt_sched_set_here(s);
     atomic_store_explicit(&s->thread_id, mt_os_thread_id(), memory_order_relaxed);
     mt_context_adopt(&s->base);
+    const mote_host_loop *volatile host = s->cluster->host;
+    if (host && host->enter) host->enter(host->context, s->id);
     if (_setjmp(s->restart) /* the signal mask stays as it is */) /* a task ended on this stack, or overflowed its own: start afresh */
         atomic_store_explicit(&mt_sched_here()->current, NULL, memory_order_relaxed);
     loop(mt_sched_here());
     s = mt_sched_here();
+    if (host && host->leave) host->leave(host->context, s->id);
     mt_segv_thread_end(alt_stack);
     mt_context_fini(&s->base);
     mt_sched_set_here(NULL);

@@ -10,6 +10,7 @@
 #ifndef MT_SCHED_SCHED_H
 #define MT_SCHED_SCHED_H
 
+#include <mote/host.h>
 #include <setjmp.h>
 
 #include "base/lock.h"
@@ -114,6 +115,8 @@ struct mt_cluster { /* MT_SHARED */
     struct mt_sched **scheds;         /* const */
     unsigned count;                   /* const */
     const struct mt_task_ops *ops;    /* const */
+    const struct mote_host_loop *host; /* const: or NULL */
+    size_t stack_head;                /* const: bytes above each stack that are a host's */
     struct mt_poll *poll;             /* const */
     struct mt_depot *depot;           /* const */
     uint64_t started_ns;              /* const */
@@ -190,7 +193,8 @@ static inline bool mt_sched_bind(struct mt_sched *s, struct mt_task *task) {
     task->sched = s; /* the one it was started from may be gone: a detached thread's */
     if (!task->stack) task->stack = mt_stack_take(&s->stacks);
     if (mt_unlikely(!task->stack)) return false;
-    mt_context_prepare(&task->context, task->stack, s->cluster->ops->stack_size(task), s->cluster->ops->entry);
+    size_t head = s->cluster->stack_head;
+    mt_context_prepare(&task->context, task->stack - head, s->cluster->ops->stack_size(task) - head, s->cluster->ops->entry);
     task->started = 1;
     return true;
 }

@@ -134,7 +134,8 @@ static int compare_far_refs(const uint64_t *a, const uint64_t *b) {
 
 static int compare_functions(const uint64_t *a, const uint64_t *b) {
     enum mt_kind k = mt_header_kind(*a), l = mt_header_kind(*b);
-    if (k != l) return k == MT_FUN ? -1 : 1;
+    if (k != l) return k < l ? -1 : 1;
+    if (k == MT_HOST) return sign(a[1], b[1]);
     if (k == MT_OPAQUE) {
         int order = memcmp(a + 2, b + 2, a[1] < b[1] ? a[1] : b[1]);
         return order ? order : sign(a[1], b[1]);
@@ -321,6 +322,7 @@ static uint64_t hash_object(uint64_t word) {
     case MT_PID_FAR:
     case MT_PORT_FAR:
     case MT_REF_FAR: return hash_words(p + 2, mt_header_words(*p) - 1, mt_atom_hash(p[1]) ^ h);
+    case MT_HOST: return hash_words(p + 1, 1, h);
     case MT_OPAQUE:
         for (uint64_t i = 0; i < p[1]; i++) h = (h ^ ((const uint8_t *)(p + 2))[i]) * HASH_P;
         return h;

@@ -74,6 +74,9 @@ static uint64_t *scan_raw(uint64_t *at, bool *counted) {
     if (kind == MT_BIN_SHARED || kind == MT_TEXT_SHARED) {
         mt_bin_hold((struct mt_bin *)(uintptr_t)at[3]);
         *counted = true;
+    } else if (kind == MT_HOST) {
+        mt_host_hold(at);
+        *counted = true;
     } else if (mt_tagged_words(*at) > 0 && mt_atom_counted(at[1])) {
         mt_atom_hold(at[1]);
         *counted = true;
@@ -156,6 +159,7 @@ void mt_fragment_drop(const uint64_t *words, size_t count) {
         enum mt_kind kind = mt_header_kind(word);
         MT_ASSERT(n <= (uint64_t)(end - at)); /* whole objects (I2) */
         if (kind == MT_BIN_SHARED || kind == MT_TEXT_SHARED) mt_bin_drop((struct mt_bin *)(uintptr_t)at[2]);
+        if (kind == MT_HOST) mt_host_drop(at - 1);
         if (tagged) mt_atom_drop(at[0]);
         at += n;
     }

@@ -13,7 +13,8 @@ static mote_type boxed_type(const uint64_t *p) {
     case MT_TUPLE: return MOTE_TUPLE;
     case MT_MAP: return MOTE_MAP;
     case MT_FUN:
-    case MT_OPAQUE: return MOTE_FUNCTION;
+    case MT_OPAQUE:
+    case MT_HOST: return MOTE_FUNCTION;
     case MT_FLOAT: return MOTE_FLOAT;
     case MT_BIG:
     case MT_BIG_NEG: return MOTE_INTEGER;
@@ -263,4 +264,18 @@ mote_err mote_map_at(mote_term map, size_t index, mote_term *key, mote_term *val
     if (key) key->word = p[1 + index];
     if (value) value->word = p[1 + n + index];
     return MOTE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- objects of a host */
+
+mote_term mote_host_box_term(mote_host_box *box, const mote_host_kind *kind, void *object) {
+    box->word[0] = mt_header(MT_HOST, 2);
+    box->word[1] = (uint64_t)(uintptr_t)object;
+    box->word[2] = (uint64_t)(uintptr_t)kind;
+    return (mote_term){mt_boxed(box->word)};
+}
+
+void *mote_host_object(mote_term term, const mote_host_kind *kind) {
+    const uint64_t *p = term.word && mt_tag(term.word) == MT_BOXED ? mt_ptr(term.word) : NULL;
+    return p && *p == mt_header(MT_HOST, 2) && mt_host_kind(p) == kind ? (void *)(uintptr_t)p[1] : NULL;
 }

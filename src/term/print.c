@@ -397,6 +397,13 @@ static bool external_int(const uint8_t *p, size_t size, size_t *at, uint64_t *v)
     return true;
 }
 
+/* #Name<address> */
+static void put_host(struct print *o, const uint64_t *p) {
+    char text[80];
+    snprintf(text, sizeof text, "#%.40s<%llx>", mt_host_kind(p)->name, (unsigned long long)p[1]);
+    put_text(o, text);
+}
+
 /* NEW_FUN_EXT: its module, index and uniq as Erlang writes them. */
 static void put_closure(struct print *o, const uint8_t *p, size_t size) {
     static const size_t head = 30; /* tag, size, arity, uniq, index, number of free variables */
@@ -476,6 +483,7 @@ static void put_boxed(struct print *o, uint64_t word) {
     case MT_PID_FAR: put_far(o, "<", p[1], 3, (uint64_t[]){p[2] & UINT32_MAX, p[2] >> 32, p[3]}); break;
     case MT_PORT_FAR: put_far(o, "#Port<", p[1], 2, p + 2); break;
     case MT_REF_FAR: put_far_ref(o, p); break;
+    case MT_HOST: put_host(o, p); break;
     case MT_OPAQUE: put_closure(o, (const uint8_t *)(p + 2), (size_t)p[1]); break;
     }
 }

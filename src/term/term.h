@@ -14,6 +14,7 @@
 
 #include "base/atomic.h"
 #include "base/os.h"
+#include "mote/host.h"
 #include "mote/mote.h"
 
 enum mt_tag { MT_BOXED, MT_SMALL, MT_ATOM, MT_PID, MT_REF, MT_CONS, MT_NIL_TAG, MT_HEADER };
@@ -33,7 +34,8 @@ enum mt_kind {
     MT_PORT_FAR, /* node (atom), raw: id, creation */
     MT_REF_FAR,  /* node (atom), raw: creation (low half) and number of 32-bit words (high half), then those words in pairs, the
                     first in the low half; an unused half is 0 */
-    MT_OPAQUE    /* another runtime's closure: raw external format, kept as it came: number of bytes, bytes */
+    MT_OPAQUE,   /* another runtime's closure: raw external format, kept as it came: number of bytes, bytes */
+    MT_HOST      /* raw: an object of the host's, its mote_host_kind (counted, see host.h) */
 };
 
 #define MT_SMALL_MAX ((int64_t)(((uint64_t)1 << 60) - 1))
@@ -85,6 +87,11 @@ struct mt_bin *mt_bin_new(size_t size);
 static inline void mt_bin_hold(struct mt_bin *bin) { atomic_fetch_add_explicit(&bin->refs, 1, memory_order_relaxed); }
 /* Gives up one reference; the last one frees and calls `release`. */
 void mt_bin_drop(struct mt_bin *bin);
+
+/* A host's object, at its header. */
+static inline const mote_host_kind *mt_host_kind(const uint64_t *at) { return (const mote_host_kind *)(uintptr_t)at[2]; }
+static inline void mt_host_hold(const uint64_t *at) { mt_host_kind(at)->hold((void *)(uintptr_t)at[1]); }
+static inline void mt_host_drop(const uint64_t *at) { mt_host_kind(at)->drop((void *)(uintptr_t)at[1]); }
 
 /* The bits of a binary, text or bitstring wherever they lie: `count` of them from bit `first` (0-7) of data[0] on. */
 struct mt_bits {

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Hosting: for an interpreter whose programs run as mote's processes. Python's extension is written on this header.
+ *
+ * A *hosted* process is one of the three bodies of mote.h with two differences, because the host has frames of its own to unwind and a state of
+ * its own to switch:
+ * - It is told of its end instead of being dropped: when an exit signal that it does not trap has come, every call that receives or waits gives
+ *   MOTE_EEXIT, mote_host_exit_reason() says why, and it ends itself soon, by returning or mote_exit(), with that reason whatever it gives.
+ * - Others run only while it waits: in mote_host_wait(), mote_yield(), mote_sleep() and the like. A call that sends or starts never switches;
+ *   mote_host_turn_over() says when a yield is due. A sender that a full mailbox makes stand still does so in its next wait or yield.
+ * Everything else (links, monitors, names, limits, signals' order) is as for all processes.
+ */
+#ifndef MOTE_HOST_H
+#define MOTE_HOST_H
+
+#include <mote/mote.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------------------------------------- objects */
+
+/* What the host's objects need in messages. Both are called by the threads of the runtime, and by attached threads. */
+typedef struct mote_host_kind {
+    const char *name;            /* for printing: #Name<address> */
+    void (*hold)(void *object);  /* one more message refers to it */
+    void (*drop)(void *object);  /* one less */
+} mote_host_kind;
+
+/* Memory for a term that stands for an object; the term is valid while this is. */
+typedef struct mote_host_box {
+    uint64_t word[3];
+} mote_host_box;
+
+/* A term for an object: immutable as all terms, opaque to C, equal to itself only. It may stand within others. Borrows `box` and `object`
+ * (each copy, as in a message, holds the object once); `kind` is borrowed for ever. Cannot fail. */
+MOTE_API mote_term mote_host_box_term(mote_host_box *box, const mote_host_kind *kind, void *object);
+
+/* The object of such a term, borrowed from it; NULL: the term is none of this kind. */
+MOTE_API void *mote_host_object(mote_term term, const mote_host_kind *kind);
+
+/* ---------------------------------------------------------------------------------------------------- loop */
+
+/* Around the schedulers' work, on the thread of each: a host takes its lock while processes run and gives it up while there are none. Without
+ * processes to run, signals to descriptors and timers are looked at between `idle` and `busy`. Members may be NULL. */
+typedef struct mote_host_loop {
+    void *context;
+    void (*enter)(void *context, unsigned scheduler); /* the thread has begun; before anything runs on it */
+    void (*idle)(void *context, unsigned scheduler);  /* nothing to run: it is about to look around, and to sleep */
+    void (*busy)(void *context, unsigned scheduler);  /* after that */
+    void (*leave)(void *context, unsigned scheduler); /* the thread ends */
+} mote_host_loop;
+
+/* ----------------------------------------------------------------------------------------------- processes */
+
+/* A hosted process is a `body` started with `hosted` in its options, or a handler with `resume` instead of `handle`. `resume` is called when the
+ * process begins, whenever something new has come or its alarm is due, and after mote_yield(); also without a reason. It receives with a limit of 0,
+ * looks at every message it may want, and returns to wait for more. */
+
+/* Makes the calling OS thread a hosted process: mote_attach(), but exit signals count, and its waits give MOTE_EEXIT. */
+MOTE_API MOTE_MUST mote_err mote_host_attach(mote_runtime *runtime, mote_self **self);
+
+/* Waits until something new has come (a message, or the end), or `timeout_ms` are over (-1: without limit). Messages stay where they are:
+ * receive with a limit of 0, and wait again. MOTE_TIMEOUT, MOTE_EEXIT, MOTE_ESELF, MOTE_ECONTEXT (not hosted, a handler, or ending), MOTE_EARG,
+ * MOTE_ENOMEM, MOTE_ESTOPPED. May switch. */
+MOTE_API MOTE_MUST mote_err mote_host_wait(mote_self *self, int64_t timeout_ms);
+
+/* For a handler with `resume`: it is resumed after `ms` at the latest, without a message; earlier is possible. MOTE_ESELF, MOTE_EARG,
+ * MOTE_ECONTEXT (no such handler), MOTE_ENOMEM. Never waits. */
+MOTE_API MOTE_MUST mote_err mote_host_wake_after(mote_self *self, int64_t ms);
+
+/* Whether an exit signal ends the process; gives its reason (may be NULL), borrowed until it has ended. */
+MOTE_API bool mote_host_exit_reason(mote_self *self, mote_term *reason);
+
+/* Whether the process has used up its turn and shall yield (a handler: return). */
+MOTE_API bool mote_host_turn_over(mote_self *self);
+
+/* Frees the message last received now, not at the next receive. */
+MOTE_API void mote_host_message_drop(mote_self *self);
+
+/* The lowest byte of the `stack_head` bytes above the calling straight-line process's stack. NULL: it has none. */
+MOTE_API void *mote_host_stack_head(mote_self *self);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

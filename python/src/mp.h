@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * _mote: mote's processes for CPython. What its files share.
+ *
+ * One interpreter runs on one scheduler of one runtime: its thread holds the GIL while processes run and gives it up while there are none
+ * (mote_host_loop). Python processes are hosted processes of the core: a coroutine is a handler with `resume`, a plain function a body on its own
+ * stack. So pids, mailboxes, links, monitors, names and timers are the core's, and C processes live among them.
+ *
+ * Laws: M1 all Python objects here are touched with the GIL held. M2 a message between Python processes is one host object (mp_share() has made
+ * it immutable, or a copy of its own); to everybody else it is a term. M3 no Python frame is ever dropped: mote_exit() is called only with none
+ * on the stack. M4 state is the module's (struct mp_state), not static; types are heap types.
+ */
+#ifndef MP_H
+#define MP_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <mote/host.h>
+#include <mote/mote.h>
+
+struct mp_node;
+
+/* The module's state. */
+struct mp_state {
+    PyObject *module;
+    PyTypeObject *atom, *pid, *ref, *pattern; /* Atom, Pid, Ref, Pattern */
+    PyObject *error;          /* MoteError(Exception), of which the next but NotSendable are made */
+    PyObject *not_sendable;   /* NotSendable(TypeError) */
+    PyObject *process_exit;   /* ProcessExit(BaseException): .reason */
+    PyObject *exit;           /* Exit(Exception): .reason */
+    PyObject *no_proc;        /* NoProc(LookupError) */
+    PyObject *mailbox_full;   /* MailboxFull(Exception) */
+    PyObject *atoms;          /* dict: name -> Atom */
+    PyObject *message_types;  /* dict: class -> (tag Atom, names of its fields); see message() */
+    PyObject *message_tags;   /* dict: (tag, arity) -> class */
+    PyObject *any;            /* ANY */
+    PyObject *skip;           /* SKIP */
+    PyObject *down, *exit_signal; /* classes Down and ExitSignal (NamedTuples of the Python layer), or NULL until it has set them */
+    PyTypeObject *receive;    /* the awaitables of process.c */
+    struct mp_node *node;     /* the running node, or NULL */
+};
+
+struct mp_state *mp_state_of(PyObject *module);
+
+/* ----------------------------------------------------------------------------------------------- values.c */
+
+/* A process, as Python sees it. Immutable, hashable, ordered, == by value. */
+struct mp_pid {
+    PyObject_HEAD
+    mote_pid pid;
+};
+struct mp_ref {
+    PyObject_HEAD
+    mote_ref ref;
+};
+/* Makes types and tables of values; called once for a module. -1: error set. */
+int mp_values_init(struct mp_state *st);
+PyObject *mp_pid_new(struct mp_state *st, mote_pid pid);
+PyObject *mp_ref_new(struct mp_state *st, mote_ref ref);
+/* The Atom of a name (size in bytes, UTF-8), interned. Gives. */
+PyObject *mp_atom_new(struct mp_state *st, const char *name, Py_ssize_t size);
+static inline int mp_is_pid(const struct mp_state *st, PyObject *o) { return Py_IS_TYPE(o, st->pid); }
+static inline int mp_is_ref(const struct mp_state *st, PyObject *o) { return Py_IS_TYPE(o, st->ref); }
+
+/* What a process may give another: the same object where it is immutable through and through, else a copy of its own. Gives; NULL:
+ * NotSendable (a TypeError that names the path to the offending value, as `message[2]["x"].y`), RecursionError beyond 200 levels. */
+PyObject *mp_share(struct mp_state *st, PyObject *value);
+/* The term for a value, in an arena. MOTE_TERM_NONE: error set. */
+mote_term mp_to_term(struct mp_state *st, mote_arena *arena, PyObject *value);
+/* The value of a term: host objects of this module give their object. Gives; NULL: error set. */
+PyObject *mp_from_term(struct mp_state *st, mote_term term);
+/* The host kind of Python objects (one for all modules of the program: it needs no state). */
+extern const mote_host_kind mp_object_kind;
+
+/* ---------------------------------------------------------------------------------------------- pattern.c */
+
+int mp_pattern_init(struct mp_state *st);
+/* The compiled Pattern of a plain value (or the Pattern itself). Gives; NULL: error set (TypeError for what cannot be a pattern). */
+PyObject *mp_pattern_of(struct mp_state *st, PyObject *spec);
+/* Whether a value matches: 1, 0; -1: an error in a `where` function or a comparison, set. */
+int mp_pattern_match(struct mp_state *st, PyObject *pattern, PyObject *value);
+/* The reference that every match must contain at the top or in its outermost tuple, if there is one (for a receive that is quick however long the
+ * mailbox is); NULL: none. Borrowed. */
+struct mp_ref *mp_pattern_ref(struct mp_state *st, PyObject *pattern);
+
+/* ---------------------------------------------------------------------------------------------- process.c */
+
+int mp_process_init(struct mp_state *st);
+extern PyMethodDef mp_process_methods[];
+
+#endif
