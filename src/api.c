@@ -286,11 +286,11 @@ static mote_err hosted_yield(struct mt_proc *p) {
     if (p->flags & MT_PF_ENDING) return MOTE_OK;
     mt_give_way(p);
     for (;;) {
+        mt_fetch(p);
         if (p->flags & MT_PF_EXITING) return MOTE_EEXIT;
         if (!mt_suspended(p)) return MOTE_OK;
         mote_err err = mt_wait(p, MT_NEVER);
         if (err) return err;
-        mt_fetch(p);
     }
 }
 
@@ -390,7 +390,7 @@ mote_arena *mote_scratch(mote_self *self) {
 }
 
 mote_err mote_blocking(mote_self *self, void (*call)(void *context), void *context) {
-    mote_err err = check_waits(self, 0);
+    mote_err err = check_waits(self, -1);
     if (!err && !call) err = MOTE_EARG;
     return err ? err : mt_blocking(mt_self(self), call, context);
 }
@@ -638,7 +638,7 @@ mote_err mote_timer_read(mote_self *self, mote_ref timer, int64_t *left_ms) {
 }
 
 mote_err mote_fd_wait(mote_self *self, int fd, int events, int64_t timeout_ms, int *ready) {
-    mote_err err = check_waits(self, timeout_ms);
+    mote_err err = check_waits(self, timeout_ms ? timeout_ms : -1); /* it waits for an event on its way, whatever the limit */
     return err ? err : mt_fd_wait(mt_self(self), fd, events, timeout_ms, ready);
 }
 
@@ -873,7 +873,7 @@ mote_err mote_deaths_to(mote_self *self, mote_pid subscriber) {
 
 mote_err mote_host_attach(mote_runtime *runtime, mote_self **self) {
     mote_err err = mote_attach(runtime, self);
-    if (!err) mt_self(*self)->flags |= MT_PF_HOSTED;
+    if (!err) mt_set_hosted(mt_self(*self));
     return err;
 }
 
@@ -882,11 +882,16 @@ mote_err mote_host_wait(mote_self *self, int64_t timeout_ms) {
     if (err) return err;
     struct mt_proc *p = mt_self(self);
     if (p->task.kind == MT_HANDLER || !(p->flags & MT_PF_HOSTED)) return MOTE_ECONTEXT;
+    uint64_t deadline = mt_deadline(timeout_ms);
     if (mt_suspended(p) && (err = hosted_yield(p))) return err;
-    if (mt_fetch(p)) return p->flags & MT_PF_EXITING ? MOTE_EEXIT : MOTE_OK;
-    if ((err = mt_wait(p, mt_deadline(timeout_ms)))) return err;
-    mt_fetch(p);
-    return p->flags & MT_PF_EXITING ? MOTE_EEXIT : MOTE_OK;
+    for (;;) { /* other signals and earlier alarms wake it too; a message may have been fetched by a call that was no receive */
+        mt_fetch(p);
+        if (p->flags & MT_PF_EXITING) return MOTE_EEXIT;
+        if (p->flags & MT_PF_NEWS) break;
+        if ((err = mt_wait(p, deadline))) return err;
+    }
+    p->flags &= ~(uint32_t)MT_PF_NEWS;
+    return MOTE_OK;
 }
 
 mote_err mote_host_wake_after(mote_self *self, int64_t ms) {
@@ -894,6 +899,24 @@ mote_err mote_host_wake_after(mote_self *self, int64_t ms) {
     if (!err && (mt_self(self)->task.kind != MT_HANDLER || !(mt_self(self)->flags & MT_PF_HOSTED))) err = MOTE_ECONTEXT;
     if (!err && (ms < 0 || ms > TIME_MAX_MS)) err = MOTE_EARG;
     return err ? err : mt_ensure_alarm(mt_self(self), mt_deadline(ms));
+}
+
+bool mote_host_takes(mote_self *self, mote_term to) {
+    uint64_t pid, alias;
+    if (!self || mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias)) return false;
+    struct mt_proc *p = mt_table_find(mt_runtime(mt_self(self)), pid);
+    return p && (atomic_load_explicit(&p->naming, memory_order_acquire) & MT_IS_HOSTED) && mt_serial(p) == mt_pid_serial(pid);
+}
+
+mote_err mote_host_receive(mote_self *self, mote_ref since, bool (*wanted)(mote_term message, void *context), void *context, mote_term *message) {
+    mote_err err = check_waits(self, 0);
+    if (!err && (!wanted || !message)) err = MOTE_EARG;
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    struct wanted_by_user w = {wanted, context};
+    err = mt_receive_wanted(p, 0, p->mark == since.word ? since.word : 0, ask_user, &w);
+    if (!err) message->word = p->current->root;
+    return err;
 }
 
 bool mote_host_exit_reason(mote_self *self, mote_term *reason) {
@@ -904,6 +927,11 @@ bool mote_host_exit_reason(mote_self *self, mote_term *reason) {
 }
 
 bool mote_host_turn_over(mote_self *self) { return self && mt_self(self)->task.budget <= 0; }
+
+void *mote_host_context(mote_self *self) {
+    const mote_host_loop *host = self ? mt_self(self)->task.sched->cluster->host : NULL;
+    return host ? host->context : NULL;
+}
 
 void mote_host_message_drop(mote_self *self) {
     if (self) mt_drop_current(mt_self(self));

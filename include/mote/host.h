@@ -69,11 +69,22 @@ MOTE_API MOTE_MUST mote_err mote_host_wait(mote_self *self, int64_t timeout_ms);
  * MOTE_ECONTEXT (no such handler), MOTE_ENOMEM. Never waits. */
 MOTE_API MOTE_MUST mote_err mote_host_wake_after(mote_self *self, int64_t ms);
 
+/* mote_receive_if() with a limit of 0 that need not look at messages older than the reference `since`, which the process has made, if it is the
+ * newest that it made (0: at all): what is wanted can only have come later. Errors as there. */
+MOTE_API MOTE_MUST mote_err mote_host_receive(mote_self *self, mote_ref since, bool (*wanted)(mote_term message, void *context), void *context,
+                                              mote_term *message);
+
+/* Whether what is sent to this pid, name or alias now gets to a hosted process, which understands objects. */
+MOTE_API bool mote_host_takes(mote_self *self, mote_term to);
+
 /* Whether an exit signal ends the process; gives its reason (may be NULL), borrowed until it has ended. */
 MOTE_API bool mote_host_exit_reason(mote_self *self, mote_term *reason);
 
 /* Whether the process has used up its turn and shall yield (a handler: return). */
 MOTE_API bool mote_host_turn_over(mote_self *self);
+
+/* The `context` of the runtime's host loop; NULL: it has none. */
+MOTE_API void *mote_host_context(mote_self *self);
 
 /* Frees the message last received now, not at the next receive. */
 MOTE_API void mote_host_message_drop(mote_self *self);

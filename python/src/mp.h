@@ -37,6 +37,8 @@ struct mp_state {
     PyObject *skip;           /* SKIP */
     PyObject *down, *exit_signal; /* classes Down and ExitSignal (NamedTuples of the Python layer), or NULL until it has set them */
     PyTypeObject *receive;    /* the awaitables of process.c */
+    PyObject *receive_any;    /* the one that wants anything */
+    size_t nodes_started;
     struct mp_node *node;     /* the running node, or NULL */
 };
 

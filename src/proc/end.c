@@ -170,6 +170,7 @@ void mt_end_if_exiting(struct mt_proc *self) {
 
 mote_err mt_exiting(struct mt_proc *self) {
     mt_end_if_exiting(self);
+    self->flags &= ~(uint32_t)MT_PF_NEWS; /* it has been told */
     return MOTE_EEXIT;
 }
 

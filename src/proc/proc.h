@@ -82,12 +82,14 @@ enum mt_proc_flags {
     MT_PF_LED = 256,     /* it has a group leader, in `more` */
     MT_PF_HIBERNATING = 512, /* it leaves its stack, see mt_hibernate() */
     MT_PF_HIBERNATED = 1024, /* it begins anew when there is a message */
-    MT_PF_AGAIN = 2048       /* a handler to be resumed without a reason */
+    MT_PF_AGAIN = 2048,      /* a handler to be resumed without a reason */
+    MT_PF_NEWS = 4096        /* a message was fetched, or the end, that a hosted process may not have looked at */
 };
 
 /* Of `naming`. */
 #define MT_NAMED 1u /* it has a name, or is about to get one */
 #define MT_DYING 2u /* it gets no name any more */
+#define MT_IS_HOSTED 4u /* as MT_PF_HOSTED, for others to see */
 
 struct mt_cleanup {
     struct mt_cleanup *next;
@@ -143,7 +145,7 @@ struct mt_proc { /* MT_SHARED */
     uint64_t alarm;             /* owner: reference of its alarm */
     uint32_t index;             /* const: of the slot */
     uint16_t suspensions;       /* owner: receivers it waits for, by their policy */
-    _Atomic uint16_t naming;    /* atomic: seq_cst: MT_NAMED, MT_DYING; see names.c */
+    _Atomic uint16_t naming;    /* atomic: seq_cst: MT_NAMED, MT_DYING, see names.c; MT_IS_HOSTED, set while it starts */
     _Atomic uint32_t refused;   /* atomic: relaxed: messages dropped by policy, since the slot exists */
     uint32_t born;              /* owner: when it started: units of 2^MT_BORN_SHIFT ns since the runtime did */
     _Atomic int32_t count;      /* atomic: relaxed: messages accepted and not yet taken, when bounded; never reset, see send.c */
@@ -408,6 +410,7 @@ static inline void mt_after(struct mt_sched *s) {
 
 mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *options, mote_term arg, mote_pid *pid);
 mote_err mt_more(struct mt_proc *p);
+void mt_set_hosted(struct mt_proc *p);
 /* How long the process has lived, to 17 ms. */
 uint64_t mt_lived_ms(struct mt_proc *p);
 #define MT_STACK_MIN ((size_t)16 << 10) /* bytes, of what users may ask for */

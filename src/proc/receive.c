@@ -14,7 +14,7 @@ static struct mt_sig *apply_exit(struct mt_proc *self, struct mt_sig *sig) {
         mt_sig_free(mt_cache_of(self), sig);
         return NULL;
     }
-    self->flags |= MT_PF_EXITING;
+    self->flags |= MT_PF_EXITING | MT_PF_NEWS;
     self->arg = kills ? MT_WORD_OF(killed) : sig->root;
     sig->next = self->arg_sig; /* the reason lives in it; the argument may still be used by a blocking call or a clean-up */
     self->arg_sig = sig;
@@ -80,6 +80,7 @@ static void put_ahead(struct mt_proc *self, struct mt_sig *sig) {
 
 static void append(struct mt_proc *self, struct mt_sig *sig) {
     self->queued++;
+    self->flags |= MT_PF_NEWS;
     if (mt_unlikely(sig->flags & MT_SIG_PRIORITY)) {
         put_ahead(self, sig);
         return;
@@ -127,7 +128,7 @@ void mt_queue_remove(struct mt_proc *self, struct mt_sig **at) {
 /* The runtime stops; threads look at that themselves. */
 static void apply_kill(struct mt_proc *self) {
     if ((self->flags & MT_PF_EXITING) || !mt_can_end(self)) return;
-    self->flags |= MT_PF_EXITING;
+    self->flags |= MT_PF_EXITING | MT_PF_NEWS;
     self->arg = MT_WORD_OF(killed);
 }
 
@@ -157,6 +158,7 @@ bool mt_fetch(struct mt_proc *self) {
         *self->queue_end = oldest;
         self->queue_end = &newest->next;
         self->queued += n;
+        self->flags |= MT_PF_NEWS;
     } else {
         apply_all(self, oldest);
     }
@@ -276,7 +278,7 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
             message->word = self->current->root;
             return MOTE_OK;
         }
-        if (timeout_ms == 0) return MOTE_TIMEOUT;
+        if (timeout_ms == 0) return mt_seen_all(self);
         bool first = !deadline;
         if (first) deadline = mt_deadline(timeout_ms);
         mote_err err = mt_wait_inline(self, deadline, first);
@@ -292,21 +294,27 @@ static bool fell_asleep(struct mt_proc *p, int32_t budget) {
     return mt_fall_asleep(p);
 }
 
-/* A turn of a handler that receives for itself. */
+/* One resumption of a handler that receives for itself: not while it stands still, unless it has to hear of its end. Whether it is to go on. */
+static bool resume(struct mt_proc *p) {
+    while (mt_fetch(p) && mt_has_pending(p) && p->task.budget > 0) continue;
+    if (mt_suspended(p) && !(p->flags & MT_PF_EXITING)) return false;
+    p->flags &= ~(uint32_t)(MT_PF_AGAIN | MT_PF_NEWS);
+    p->code.handler->resume(mt_as_self(p), p->task.stack);
+    mt_drop_scratch(p);
+    p->task.budget--;
+    if (p->flags & MT_PF_NEWS) return true; /* fetched by a call that was no receive, or not looked at */
+    return (p->flags & MT_PF_AGAIN) && !mt_suspended(p);
+}
+
+/* A turn of it. mote_yield() ends it, so that others run. */
 static void hosted_turn(struct mt_sched *s, struct mt_proc *p, int32_t budget) {
     do {
-        while (mt_fetch(p) && p->task.budget > 0) continue;
-        p->flags &= ~(uint32_t)MT_PF_AGAIN;
-        if (!mt_suspended(p)) p->code.handler->resume(mt_as_self(p), p->task.stack);
-        if (mt_unlikely(p->scratch != NULL)) mt_scratch_return(p);
-        bool again = (p->flags & MT_PF_AGAIN) && !p->suspensions;
-        if (again || (mt_has_pending(p) && p->task.budget <= 0)) {
-            p->reductions += MT_TURN;
-            s->fresh_turns = MT_FRESH_TURNS;
-            mt_sched_push(s, &p->task);
-            return;
-        }
-    } while (mt_has_pending(p) || !fell_asleep(p, budget));
+        bool again = resume(p);
+        if (!again && !mt_has_pending(p) && fell_asleep(p, budget)) return;
+    } while (p->task.budget > 0 && !(p->flags & MT_PF_AGAIN));
+    p->reductions += (uint64_t)(budget > p->task.budget ? budget - p->task.budget : 0);
+    s->fresh_turns = MT_FRESH_TURNS;
+    mt_sched_push(s, &p->task);
 }
 
 static void first_turn(struct mt_proc *p) {

@@ -11,6 +11,11 @@
 
 /* Whether exit signals can end it: not a thread, unless a host unwinds it. */
 static inline bool mt_can_end(const struct mt_proc *p) { return p->task.kind != MT_THREAD || (p->flags & MT_PF_HOSTED); }
+/* The process has looked at every message, and wants none. */
+static inline mote_err mt_seen_all(struct mt_proc *self) {
+    self->flags &= ~(uint32_t)MT_PF_NEWS;
+    return MOTE_TIMEOUT;
+}
 /* Half of a full mailbox has been read: those who waited for room may go on. */
 void mt_resume_senders(struct mt_proc *self);
 /* Sees to it that an alarm fires at `deadline_ns` or before: one that fires early is found out and set anew. So a receive that gets its
@@ -68,7 +73,7 @@ static inline __attribute__((always_inline)) mote_err mt_receive_wanted(struct m
             if (mt_unlikely(self->task.budget <= 0)) mt_turn_over(self);
             continue;
         }
-        if (mt_unlikely(err || timeout_ms == 0)) return err ? err : MOTE_TIMEOUT;
+        if (mt_unlikely(err || timeout_ms == 0)) return err ? err : mt_seen_all(self);
         bool first = !deadline;
         if (first) deadline = mt_deadline(timeout_ms);
         err = mt_wait_inline(self, deadline, first);

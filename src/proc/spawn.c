@@ -60,6 +60,11 @@ void mt_reset(struct mt_proc *p, struct mt_sched *s, enum mt_task_kind kind) {
     p->reductions = 0;
 }
 
+void mt_set_hosted(struct mt_proc *p) {
+    p->flags |= MT_PF_HOSTED;
+    atomic_fetch_or(&p->naming, MT_IS_HOSTED);
+}
+
 static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_options *o) {
     mt_reset(p, s, o->handler ? MT_HANDLER : MT_STRAIGHT);
     p->task.priority = (uint8_t)o->priority;
@@ -67,7 +72,7 @@ static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_option
         p->code.handler = o->handler;
     else
         p->code.body = o->body;
-    if (o->hosted || (o->handler && o->handler->resume)) p->flags |= MT_PF_HOSTED;
+    if (o->hosted || (o->handler && o->handler->resume)) mt_set_hosted(p);
 }
 
 /* What only some processes have: a name, a limit, a stack of another size. */

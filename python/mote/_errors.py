@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How processes end: the exceptions, and what is told of an uncaught one."""
+import traceback
+
+
+class Exit(Exception):
+    """Raised by a process to end with a reason of its own: `raise mote.Exit("no more work")`."""
+
+    def __init__(self, reason="normal"):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ProcessExit(BaseException):
+    """Raised in a process that an exit signal ends, where it waits. It may clean up; it cannot receive any more."""
+
+    def __init__(self, reason="normal"):
+        super().__init__(reason)
+        self.reason = reason
+
+
+def describe(error):
+    """The reason of a process that has ended with an uncaught exception."""
+    from mote._mote import Atom
+
+    if isinstance(error, SystemExit):
+        return (Atom("exit"), error.code if isinstance(error.code, (int, str, type(None))) else repr(error.code))
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    text = "".join(traceback.format_exception(kind, error, error.__traceback__))
+    traceback.clear_frames(error.__traceback__)
+    return (Atom("error"), (name, str(error), text))

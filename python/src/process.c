@@ -1,0 +1,857 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Processes: the node, the two flavours, sending and receiving, failing.
+ *
+ * Who calls: on the scheduler's thread the process that runs (node->current), else the thread's own process, attached at its first call. A flow
+ * that waits leaves the thread state as it found it (mp_leave), so whoever runs next finds the scheduler's own; M5: between two flows the thread
+ * state is always that one. */
+#include "compat.h"
+#include "frames.h"
+#include "mp.h"
+
+#include <time.h>
+
+enum flavour { COROUTINE, FUNCTION, THREAD };
+
+/* What a receive wants, while it waits. All but the awaitable's are on the waiting flow's stack. */
+struct wanted {
+    PyObject *pattern;  /* a Pattern, or NULL: anything; owned by the awaitable or the caller */
+    PyObject *handler;  /* a function, or NULL */
+    PyObject *fallback; /* what a time-out gives, or NULL: TimeoutError */
+    uint64_t deadline_ns; /* UINT64_MAX: never */
+    mote_ref since;     /* see mote_host_receive() */
+};
+
+struct receive;
+
+struct mp_proc {
+    mote_self *self;
+    struct mp_node *node;
+    enum flavour flavour;
+    bool searching;           /* a pattern or handler looks at its messages */
+    bool told;                /* it has got its ProcessExit */
+    PyObject *pid;            /* its Pid, or NULL: not made yet */
+    PyObject *coroutine;      /* COROUTINE */
+    PyObject *context;        /* COROUTINE: contextvars, or NULL */
+    struct receive *awaited;  /* COROUTINE: what it waits in, borrowed from its frame, or NULL */
+    PyObject *value;          /* COROUTINE: what came for `awaited`, or NULL */
+    struct mp_frames frames;  /* FUNCTION: while it waits */
+};
+
+struct mp_node {
+    struct mp_state *st;
+    mote_runtime *rt;
+    mote_host_loop loop;
+    PyInterpreterState *interp;
+    PyThreadState *ts;        /* of the scheduler's thread */
+    struct mp_proc *current;  /* the Python process that runs there, or NULL */
+    struct mp_frames base;    /* the thread state between flows, while one runs */
+    PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
+};
+
+struct receive { /* the awaitable */
+    PyObject_HEAD
+    struct mp_state *st;
+    struct wanted want;
+};
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ------------------------------------------------------------------------------------------------ errors */
+
+static PyObject *fail(struct mp_state *st, mote_err err, const char *doing) {
+    if (err == MOTE_ENOMEM) return PyErr_NoMemory();
+    PyObject *type = err == MOTE_ENOPROC || err == MOTE_ENAME ? st->no_proc : err == MOTE_EFULL ? st->mailbox_full : st->error;
+    PyErr_Format(type, "%s: %s (%s)", doing, mote_err_text(err), mote_err_name(err));
+    return NULL;
+}
+
+/* Raises ProcessExit with the reason of the signal that ends this process. */
+static PyObject *raise_exit(struct mp_proc *p) {
+    struct mp_state *st = p->node->st;
+    mote_term why;
+    PyObject *reason = mote_host_exit_reason(p->self, &why) ? mp_from_term(st, why) : Py_NewRef(Py_None);
+    p->told = true;
+    if (!reason) return NULL;
+    PyObject *e = PyObject_CallFunctionObjArgs(st->process_exit, reason, NULL);
+    Py_DECREF(reason);
+    if (e) PyErr_SetObject(st->process_exit, e);
+    Py_XDECREF(e);
+    return NULL;
+}
+
+/* ----------------------------------------------------------------------------------------------- who calls */
+
+/* A thread's process; lives in the thread's dictionary, which ends with it. */
+static const char thread_key[] = "mote process";
+
+static void forget_thread(PyObject *capsule) {
+    struct mp_proc *p = PyCapsule_GetPointer(capsule, thread_key);
+    if (p->self) mote_detach(p->self);
+    Py_XDECREF(p->pid);
+    PyMem_Free(p);
+}
+
+static struct mp_proc *attach_thread(struct mp_node *node, PyObject *dict) {
+    struct mp_proc *p = PyMem_Calloc(1, sizeof *p);
+    if (!p) return PyErr_NoMemory(), NULL;
+    p->node = node;
+    p->flavour = THREAD;
+    mote_err err = mote_host_attach(node->rt, &p->self);
+    PyObject *capsule = err ? NULL : PyCapsule_New(p, thread_key, forget_thread);
+    if (!capsule) {
+        if (err) fail(node->st, err, "mote: this thread cannot be a process");
+        else mote_detach(p->self);
+        PyMem_Free(p);
+        return NULL;
+    }
+    int set = PyDict_SetItem(dict, node->key, capsule);
+    Py_DECREF(capsule);
+    return set < 0 ? NULL : p;
+}
+
+static struct mp_proc *thread_process(struct mp_node *node) {
+    PyObject *dict = PyThreadState_GetDict(), *capsule = dict ? PyDict_GetItemWithError(dict, node->key) : NULL;
+    if (capsule) return PyCapsule_GetPointer(capsule, thread_key);
+    if (!dict) PyErr_SetString(node->st->error, "mote: this thread has no Python state");
+    return PyErr_Occurred() ? NULL : attach_thread(node, dict);
+}
+
+static struct mp_node *node_start(struct mp_state *st, unsigned processes_max);
+
+/* The calling process; NULL: error set. A node is started if there is none. */
+static struct mp_proc *caller(struct mp_state *st) {
+    struct mp_node *node = st->node;
+    if (!node && !(node = node_start(st, 0))) return NULL;
+    if (PyThreadState_Get() != node->ts) return thread_process(node);
+    if (!node->current) PyErr_SetString(st->error, "mote: called on the scheduler's thread, outside a process");
+    return node->current;
+}
+
+static PyObject *pid_of(struct mp_proc *p) {
+    if (!p->pid) p->pid = mp_pid_new(p->node->st, mote_self_pid(p->self));
+    return Py_XNewRef(p->pid);
+}
+
+/* ------------------------------------------------------------------------------------------------- waiting */
+
+/* A flow gives the thread state back, and takes it again (M5). */
+static void mp_leave(struct mp_proc *p) {
+    mp_frames_save(p->node->ts, &p->frames);
+    mp_frames_load(p->node->ts, &p->node->base);
+    p->node->current = NULL;
+}
+static void mp_enter(struct mp_proc *p) {
+    mp_frames_save(p->node->ts, &p->node->base);
+    mp_frames_load(p->node->ts, &p->frames);
+    p->node->current = p;
+}
+
+static int64_t ms_until(uint64_t deadline_ns) {
+    if (deadline_ns == UINT64_MAX) return -1;
+    uint64_t now = now_ns();
+    return now >= deadline_ns ? 0 : (int64_t)((deadline_ns - now + 999999) / 1000000);
+}
+
+#define SIGNALS_EVERY_MS 50 /* a thread that waits looks whether Python has a signal to handle (Ctrl-C) */
+
+static mote_err wait_thread(struct mp_proc *p, uint64_t deadline_ns) {
+    for (;;) {
+        int64_t ms = ms_until(deadline_ns);
+        mote_err err;
+        bool slice = ms < 0 || ms > SIGNALS_EVERY_MS;
+        Py_BEGIN_ALLOW_THREADS
+        err = mote_host_wait(p->self, slice ? SIGNALS_EVERY_MS : ms);
+        Py_END_ALLOW_THREADS
+        if (err != MOTE_TIMEOUT || !slice) return err;
+        if (PyErr_CheckSignals() < 0) return MOTE_ECONTEXT; /* an exception is set */
+    }
+}
+
+/* Waits for something new in a process that can: not a coroutine. */
+static mote_err wait_for_more(struct mp_proc *p, uint64_t deadline_ns) {
+    if (p->flavour == THREAD) return wait_thread(p, deadline_ns);
+    mp_leave(p);
+    mote_err err = mote_host_wait(p->self, ms_until(deadline_ns));
+    mp_enter(p);
+    return err;
+}
+
+/* A function that has used up its turn lets others run. */
+static int let_others(struct mp_proc *p) {
+    if (p->flavour != FUNCTION || !mote_host_turn_over(p->self)) return 0;
+    mp_leave(p);
+    mote_err err = mote_yield(p->self);
+    mp_enter(p);
+    if (err == MOTE_EEXIT) return raise_exit(p), -1;
+    return 0;
+}
+
+/* ----------------------------------------------------------------------------------------------- receiving */
+
+struct search {
+    struct mp_state *st;
+    const struct wanted *want;
+    PyObject *found; /* the message, or what the handler gave */
+    bool failed;     /* an exception is set */
+};
+
+static PyObject *value_of(struct mp_state *st, mote_term message) {
+    PyObject *o = mote_host_object(message, &mp_object_kind);
+    return o ? Py_NewRef(o) : mp_from_term(st, message);
+}
+
+/* For mote_host_receive(). After an exception nothing else is looked at. */
+static bool is_wanted(mote_term message, void *context) {
+    struct search *s = context;
+    if (s->failed) return false;
+    PyObject *value = value_of(s->st, message), *result = NULL;
+    int matches = value ? 1 : -1;
+    if (value && s->want->pattern) matches = mp_pattern_match(s->st, s->want->pattern, value);
+    if (matches == 1 && s->want->handler) {
+        result = PyObject_CallOneArg(s->want->handler, value);
+        matches = !result ? -1 : result == s->st->skip ? 0 : 1;
+    }
+    s->failed = matches < 0;
+    if (matches == 1) {
+        s->found = result ? result : value;
+        if (result) Py_DECREF(value);
+        return true;
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(value);
+    return false;
+}
+
+/* Takes the first message that is wanted: MOTE_OK and *found, MOTE_TIMEOUT, MOTE_EEXIT, or -1: an exception is set. */
+static int take(struct mp_proc *p, const struct wanted *want, PyObject **found) {
+    mote_term message;
+    mote_err err;
+    if (!want->pattern && !want->handler) {
+        err = mote_receive(p->self, 0, &message);
+        if (err) return (int)err;
+        *found = value_of(p->node->st, message);
+    } else {
+        struct search s = {.st = p->node->st, .want = want};
+        if (p->searching) return PyErr_SetString(s.st->error, "mote: receive within a receive's own handler or where="), -1;
+        p->searching = true;
+        err = mote_host_receive(p->self, want->since, is_wanted, &s, &message);
+        p->searching = false;
+        if (s.failed) return -1;
+        if (err) return (int)err;
+        *found = s.found;
+    }
+    mote_host_message_drop(p->self);
+    return *found ? MOTE_OK : -1;
+}
+
+/* What a receive gives whose time is up. */
+static PyObject *timed_out(const struct wanted *want) {
+    if (want->fallback) return Py_NewRef(want->fallback);
+    PyErr_SetString(PyExc_TimeoutError, "mote: no message came in time");
+    return NULL;
+}
+
+static bool is_late(const struct wanted *want) { return want->deadline_ns != UINT64_MAX && now_ns() >= want->deadline_ns; }
+
+/* The receive of functions and threads. */
+static PyObject *receive_now(struct mp_proc *p, const struct wanted *want) {
+    for (;;) {
+        PyObject *found;
+        int got = take(p, want, &found);
+        if (got == MOTE_OK) return let_others(p) < 0 ? (Py_DECREF(found), NULL) : found;
+        if (got < 0) return NULL;
+        if (got == MOTE_EEXIT) return raise_exit(p);
+        if (got != MOTE_TIMEOUT) return fail(p->node->st, (mote_err)got, "mote.receive");
+        mote_err err = wait_for_more(p, want->deadline_ns);
+        if (PyErr_Occurred()) return NULL;
+        if (err == MOTE_EEXIT) return raise_exit(p);
+        if (err == MOTE_TIMEOUT) return timed_out(want);
+        if (err) return fail(p->node->st, err, "mote.receive");
+    }
+}
+
+/* seconds (None: for ever) to a deadline; -1: error set. */
+static int deadline_of(PyObject *timeout, uint64_t *deadline_ns) {
+    *deadline_ns = UINT64_MAX;
+    if (!timeout || timeout == Py_None) return 0;
+    double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1 && PyErr_Occurred()) return -1;
+    if (!(seconds >= 0)) return PyErr_Format(PyExc_ValueError, "timeout must be None or seconds from 0 on, not %R", timeout), -1;
+    if (seconds < 1e9) *deadline_ns = now_ns() + (uint64_t)(seconds * 1e9);
+    return 0;
+}
+
+/* (what?, *, timeout=None, default=...) Owned references in `want`, to be dropped with want_drop(). */
+static void want_drop(struct wanted *want) {
+    Py_CLEAR(want->pattern);
+    Py_CLEAR(want->handler);
+    Py_CLEAR(want->fallback);
+}
+static int want_from(struct mp_state *st, PyObject *const *args, Py_ssize_t n, PyObject *names, struct wanted *want) {
+    memset(want, 0, sizeof *want);
+    want->deadline_ns = UINT64_MAX;
+    if (n > 1) return PyErr_SetString(PyExc_TypeError, "receive takes one pattern or handler; for several use any_of(p, q)"), -1;
+    for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i), *value = args[n + i];
+        if (PyUnicode_CompareWithASCIIString(name, "timeout") == 0) {
+            if (deadline_of(value, &want->deadline_ns) < 0) goto fail;
+        } else if (PyUnicode_CompareWithASCIIString(name, "default") == 0) {
+            want->fallback = Py_NewRef(value);
+        } else {
+            PyErr_Format(PyExc_TypeError, "receive has no argument %R (it has timeout and default)", name);
+            goto fail;
+        }
+    }
+    if (n == 0) return 0;
+    bool handler = PyCallable_Check(args[0]) && !PyType_Check(args[0]) && !Py_IS_TYPE(args[0], st->pattern);
+    if (handler) want->handler = Py_NewRef(args[0]);
+    else if (!(want->pattern = mp_pattern_of(st, args[0]))) goto fail;
+    struct mp_ref *ref = want->pattern ? mp_pattern_ref(st, want->pattern) : NULL;
+    if (ref) want->since = ref->ref;
+    return 0;
+fail:
+    want_drop(want);
+    return -1;
+}
+
+static PyObject *py_receive(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = caller(st);
+    struct wanted want;
+    if (!p) return NULL;
+    if (p->flavour == COROUTINE)
+        return PyErr_SetString(PyExc_RuntimeError, "mote.receive() in a coroutine process: use `await mote.aio.receive()`"), NULL;
+    if (want_from(st, args, n, names, &want) < 0) return NULL;
+    PyObject *result = receive_now(p, &want);
+    want_drop(&want);
+    return result;
+}
+
+/* ------------------------------------------------------------------------------------------------- awaiting */
+
+static struct receive *receive_new(struct mp_state *st) {
+    struct receive *r = PyObject_New(struct receive, st->receive);
+    if (!r) return NULL;
+    r->st = st;
+    memset(&r->want, 0, sizeof r->want);
+    r->want.deadline_ns = UINT64_MAX;
+    return r;
+}
+
+static PyObject *py_aio_receive(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    struct mp_state *st = mp_state_of(module);
+    if (n == 0 && !names) return Py_NewRef(st->receive_any); /* what it wants never changes: one serves all */
+    struct receive *r = receive_new(st);
+    if (r && want_from(st, args, n, names, &r->want) < 0) Py_CLEAR(r);
+    return (PyObject *)r;
+}
+
+static void receive_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    want_drop(&((struct receive *)self)->want);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+/* The coroutine that awaits: by itself, not through asyncio. */
+static struct mp_proc *awaiting(struct receive *r) {
+    struct mp_node *node = r->st->node;
+    struct mp_proc *p = node && PyThreadState_Get() == node->ts ? node->current : NULL;
+    if (p && p->flavour == COROUTINE) return p;
+    PyErr_SetString(PyExc_RuntimeError, "mote.aio.receive() is for coroutine processes: elsewhere use mote.receive()");
+    return NULL;
+}
+
+/* 1: *value; 0: wait; -1: exception. */
+static int receive_step(struct receive *r, PyObject **value) {
+    struct mp_proc *p = awaiting(r);
+    if (!p) return -1;
+    if (p->value) { /* it was waited for, and came */
+        *value = p->value;
+        p->value = NULL;
+        return 1;
+    }
+    bool over = mote_host_turn_over(p->self) || p->told; /* who was told of its end and waits again is closed: see coroutine_resume() */
+    int got = over ? MOTE_TIMEOUT : take(p, &r->want, value);
+    if (got == MOTE_OK) return 1;
+    if (got == -1) return -1;
+    if (got == MOTE_EEXIT) return raise_exit(p), -1;
+    if (got != MOTE_TIMEOUT) return fail(r->st, (mote_err)got, "mote.aio.receive"), -1;
+    if (over) (void)mote_yield(p->self); /* others first */
+    else if (is_late(&r->want)) return (*value = timed_out(&r->want)) ? 1 : -1;
+    p->awaited = r;
+    return 0;
+}
+
+static PySendResult receive_send(PyObject *self, PyObject *sent, PyObject **result) {
+    (void)sent;
+    int step = receive_step((struct receive *)self, result);
+    if (step > 0) return PYGEN_RETURN;
+    *result = step < 0 ? NULL : Py_NewRef(Py_None);
+    return step < 0 ? PYGEN_ERROR : PYGEN_NEXT;
+}
+
+static PyObject *receive_next(PyObject *self) {
+    PyObject *value;
+    PySendResult how = receive_send(self, Py_None, &value);
+    if (how != PYGEN_RETURN) return value;
+    mp_stop_iteration(value);
+    return NULL;
+}
+
+static PyObject *same(PyObject *self) { return Py_NewRef(self); }
+
+static PyType_Slot receive_slots[] = {{Py_tp_dealloc, receive_dealloc},
+                                      {Py_am_await, same},
+#if PY_VERSION_HEX >= 0x030A0000
+                                      {Py_am_send, receive_send},
+#endif
+                                      {Py_tp_iter, same},
+                                      {Py_tp_iternext, receive_next},
+                                      {0, NULL}};
+static PyType_Spec receive_spec = {"mote._mote.Receive", sizeof(struct receive), 0, Py_TPFLAGS_DEFAULT, receive_slots};
+
+/* ---------------------------------------------------------------------------------------------------- ends */
+
+/* ("error", {type, message, traceback text}) as a term; what cannot be one is its repr. */
+static mote_term term_or_repr(struct mp_state *st, mote_arena *arena, PyObject *value) {
+    mote_term term = mp_to_term(st, arena, value);
+    if (term.word) return term;
+    PyErr_Clear();
+    PyObject *text = PyObject_Repr(value);
+    if (text) term = mp_to_term(st, arena, text);
+    Py_XDECREF(text);
+    PyErr_Clear();
+    return term.word ? term : mote_atom_term(mote_atom_make("error"));
+}
+
+static mote_term error_reason(struct mp_state *st, mote_arena *arena, PyObject *e) {
+    PyObject *module = PyImport_ImportModule("mote._errors");
+    PyObject *told = module ? PyObject_CallMethod(module, "describe", "O", e) : NULL;
+    mote_term term = mote_atom_term(mote_atom_make("error"));
+    if (told) term = term_or_repr(st, arena, told);
+    Py_XDECREF(told);
+    Py_XDECREF(module);
+    PyErr_Clear();
+    return term;
+}
+
+/* Why a flow has ended, from the exception that is set (if one is); clears it. */
+static mote_term end_reason(struct mp_state *st, mote_self *self) {
+    mote_term normal = mote_atom_term(mote_atom_make("normal"));
+    mote_arena *arena = mote_scratch(self);
+    PyObject *e = mp_take_exception();
+    if (!e) return normal;
+    mote_term term = normal;
+    PyObject *reason = NULL;
+    if (!arena) term = mote_atom_term(mote_atom_make("system_limit"));
+    else if (PyObject_IsInstance(e, st->exit) == 1 || PyObject_IsInstance(e, st->process_exit) == 1) {
+        reason = PyObject_GetAttrString(e, "reason");
+        term = term_or_repr(st, arena, reason ? reason : Py_None);
+    } else
+        term = error_reason(st, arena, e);
+    Py_XDECREF(reason);
+    Py_DECREF(e);
+    return term;
+}
+
+/* ---------------------------------------------------------------------------------------------- coroutines */
+
+/* `arg`: the coroutine, or (coroutine, context). */
+static void coroutine_init(mote_self *self, mote_term arg, void *state) {
+    struct mp_proc *p = state;
+    PyObject *start = mote_host_object(arg, &mp_object_kind);
+    p->self = self;
+    p->node = mote_host_context(self);
+    p->flavour = COROUTINE;
+    if (PyTuple_Check(start)) p->context = Py_NewRef(PyTuple_GET_ITEM(start, 1));
+    p->coroutine = Py_NewRef(PyTuple_Check(start) ? PyTuple_GET_ITEM(start, 0) : start);
+    PyObject_GC_UnTrack(p->coroutine); /* a million of them would make each collection long */
+}
+
+/* It is over, or can be closed no better. */
+static void coroutine_stop(mote_self *self, mote_term reason, void *state) {
+    struct mp_proc *p = state;
+    (void)self, (void)reason;
+    if (!p->coroutine) return;
+    struct mp_proc *before = p->node->current;
+    p->node->current = p; /* for what its last frames do: to wait is to be told again, see receive_step() */
+    p->told = true;
+    if (!PyObject_GC_IsTracked(p->coroutine)) PyObject_GC_Track(p->coroutine);
+    Py_CLEAR(p->coroutine);
+    Py_CLEAR(p->context);
+    Py_CLEAR(p->value);
+    Py_CLEAR(p->pid);
+    if (PyErr_Occurred()) PyErr_WriteUnraisable(NULL);
+    p->node->current = before;
+}
+
+/* Within: runs with the process's context, as its process. */
+static void coroutine_enter(struct mp_proc *p, PyObject **outside) {
+    PyThreadState *ts = p->node->ts;
+    *outside = ts->context;
+    ts->context = p->context;
+    ts->context_ver++;
+    p->awaited = NULL;
+    p->node->current = p;
+}
+static void coroutine_leave(struct mp_proc *p, PyObject *outside) {
+    PyThreadState *ts = p->node->ts;
+    p->node->current = NULL;
+    p->context = ts->context;
+    ts->context = outside;
+    ts->context_ver++;
+}
+
+/* Lets it run until it waits: true; false: it has ended, and the exception that is set says how. */
+static bool coroutine_run(struct mp_proc *p) {
+    PyObject *outside, *result = NULL;
+    coroutine_enter(p, &outside);
+    PySendResult how = mp_send_none(p->coroutine, &result);
+    coroutine_leave(p, outside);
+    Py_XDECREF(result);
+    return how == PYGEN_NEXT;
+}
+
+/* The same, with an exception (taken) out of what it awaits; NULL: it is closed. */
+static bool coroutine_throw(struct mp_proc *p, PyObject *e) {
+    PyObject *outside, *result;
+    coroutine_enter(p, &outside);
+    result = e ? PyObject_CallMethod(p->coroutine, "throw", "O", e) : PyObject_CallMethod(p->coroutine, "close", NULL);
+    coroutine_leave(p, outside);
+    Py_XDECREF(e);
+    Py_XDECREF(result);
+    if (!result && e && PyErr_ExceptionMatches(PyExc_StopIteration)) PyErr_Clear(); /* it has returned */
+    return result && e;
+}
+
+/* An exit signal: ProcessExit comes out of its await; kill, or to wait again, closes it. */
+static void coroutine_exit(struct mp_proc *p) {
+    mote_term why;
+    bool waits = true, killed = mote_host_exit_reason(p->self, &why) && mote_match(why, "killed");
+    if (!killed && !p->told) {
+        raise_exit(p);
+        waits = coroutine_throw(p, mp_take_exception());
+    }
+    if (waits) coroutine_throw(p, NULL);
+    mote_exit(p->self, end_reason(p->node->st, p->self));
+}
+
+static void coroutine_resume(mote_self *self, void *state) {
+    struct mp_proc *p = state;
+    struct receive *r = p->awaited;
+    if (mote_host_exit_reason(self, NULL)) coroutine_exit(p);
+    int got = r && !p->value ? take(p, &r->want, &p->value) : MOTE_OK;
+    if (got == MOTE_EEXIT) coroutine_exit(p);
+    bool waits;
+    if (got == -1) waits = coroutine_throw(p, mp_take_exception());
+    else waits = (got == MOTE_TIMEOUT && !is_late(&r->want)) || coroutine_run(p);
+    if (waits && !p->awaited) {
+        PyErr_SetString(p->node->st->error, "mote: a coroutine process has awaited something that is not mote's");
+        waits = coroutine_throw(p, mp_take_exception()) && p->awaited;
+    }
+    if (!waits) mote_exit(self, end_reason(p->node->st, self));
+    if (p->told) coroutine_exit(p);
+    uint64_t deadline_ns = p->awaited->want.deadline_ns;
+    if (deadline_ns != UINT64_MAX && mote_host_wake_after(self, ms_until(deadline_ns)))
+        mote_exit(self, mote_atom_term(mote_atom_make("system_limit"))); /* no memory for the alarm */
+}
+
+static const mote_handler coroutine_handler = {.name = "coroutine",
+                                               .state_size = offsetof(struct mp_proc, frames),
+                                               .init = coroutine_init,
+                                               .stop = coroutine_stop,
+                                               .resume = coroutine_resume};
+
+/* ----------------------------------------------------------------------------------------------- functions */
+
+/* Runs on the process's own stack; `start`: (function, args, kwargs or None, context or None). All references are given up before it ends (M3). */
+static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, PyObject *start, void *head) {
+    struct mp_own_frame own;
+    PyThreadState *ts = p->node->ts;
+    PyObject *kwargs = PyTuple_GET_ITEM(start, 2), *context = PyTuple_GET_ITEM(start, 3);
+    mp_frames_save(ts, &p->node->base);
+    mp_frames_begin(ts, &own, MP_STACK_DEFAULT - MP_STACK_HEAD, head, MP_STACK_HEAD);
+    ts->context = context == Py_None ? NULL : Py_NewRef(context);
+    p->node->current = p;
+    PyObject *result = PyObject_Call(PyTuple_GET_ITEM(start, 0), PyTuple_GET_ITEM(start, 1), kwargs == Py_None ? NULL : kwargs);
+    Py_XDECREF(result);
+    mote_term reason = end_reason(p->node->st, p->self);
+    Py_CLEAR(p->pid);
+    p->node->current = NULL;
+    mp_frames_end(ts, head);
+    mp_frames_load(ts, &p->node->base);
+    return reason;
+}
+
+static void function_body(mote_self *self, mote_term arg) {
+    struct mp_proc p = {.self = self, .node = mote_host_context(self), .flavour = FUNCTION};
+    mote_exit(self, function_run(&p, mote_host_object(arg, &mp_object_kind), mote_host_stack_head(self)));
+}
+
+/* ------------------------------------------------------------------------------------------------ spawning */
+
+struct start {
+    PyObject *function, *args, *kwargs; /* kwargs may be NULL */
+    mote_spawn_options how;
+};
+
+/* Arguments are given as messages are. */
+static PyObject *share_args(struct mp_state *st, PyObject *const *args, Py_ssize_t n) {
+    PyObject *tuple = PyTuple_New(n);
+    for (Py_ssize_t i = 0; tuple && i < n; i++) {
+        PyObject *shared = mp_share(st, args[i]);
+        if (!shared) Py_CLEAR(tuple);
+        else PyTuple_SET_ITEM(tuple, i, shared);
+    }
+    return tuple;
+}
+
+static PyObject *share_kwargs(struct mp_state *st, PyObject *const *args, PyObject *names) {
+    PyObject *dict = PyDict_New();
+    for (Py_ssize_t i = 0; dict && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *shared = mp_share(st, args[i]);
+        if (!shared || PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i), shared) < 0) Py_CLEAR(dict);
+        Py_XDECREF(shared);
+    }
+    return dict;
+}
+
+static int is_coroutine_function(PyObject *f) {
+    if (PyMethod_Check(f)) f = PyMethod_GET_FUNCTION(f);
+    if (PyFunction_Check(f)) return (((PyCodeObject *)PyFunction_GET_CODE(f))->co_flags & CO_COROUTINE) != 0;
+    if (PyCFunction_Check(f) || PyType_Check(f)) return 0;
+    PyObject *inspect = PyImport_ImportModule("inspect"), *yes = inspect ? PyObject_CallMethod(inspect, "iscoroutinefunction", "O", f) : NULL;
+    int is = yes ? PyObject_IsTrue(yes) : -1;
+    Py_XDECREF(yes);
+    Py_XDECREF(inspect);
+    return is;
+}
+
+/* What the new process begins with, as one object. */
+static PyObject *start_object(const struct start *s, bool coroutine) {
+    PyObject *context = PyThreadState_Get()->context ? PyContext_CopyCurrent() : Py_NewRef(Py_None), *start = NULL;
+    if (!context) return NULL;
+    if (!coroutine) start = PyTuple_Pack(4, s->function, s->args, s->kwargs ? s->kwargs : Py_None, context);
+    else if ((start = PyObject_Call(s->function, s->args, s->kwargs)) && !PyCoro_CheckExact(start)) {
+        PyErr_Format(PyExc_TypeError, "%R gave %R, which is no coroutine", s->function, start);
+        Py_CLEAR(start);
+    } else if (start && context != Py_None)
+        Py_SETREF(start, PyTuple_Pack(2, start, context));
+    Py_DECREF(context);
+    return start;
+}
+
+static PyObject *spawn(struct mp_state *st, struct mp_proc *p, struct start *s) {
+    int coroutine = is_coroutine_function(s->function);
+    PyObject *start = coroutine < 0 ? NULL : start_object(s, coroutine != 0);
+    mote_host_box box;
+    mote_pid pid;
+    if (!start) return NULL;
+    if (coroutine) s->how.handler = &coroutine_handler;
+    else {
+#if !MP_OWN_STACKS
+        Py_DECREF(start);
+        return PyErr_SetString(st->error, "mote: plain functions cannot be processes on this Python yet: use `async def`"), NULL;
+#endif
+        s->how.body = function_body;
+        s->how.hosted = true;
+    }
+    mote_err err = mote_spawn_opt(p->self, &s->how, mote_host_box_term(&box, &mp_object_kind, start), &pid);
+    Py_DECREF(start);
+    if (err) return fail(st, err, "mote.spawn");
+    if (let_others(p) < 0) return NULL;
+    return mp_pid_new(st, pid);
+}
+
+/* f, *args, **kwargs */
+static int start_from(struct mp_state *st, PyObject *const *args, Py_ssize_t n, PyObject *names, struct start *s) {
+    memset(s, 0, sizeof *s);
+    if (n < 1 || !PyCallable_Check(args[0])) return PyErr_SetString(PyExc_TypeError, "spawn needs a function and its arguments"), -1;
+    s->function = args[0];
+    if (!(s->args = share_args(st, args + 1, n - 1))) return -1;
+    if (names && PyTuple_GET_SIZE(names) && !(s->kwargs = share_kwargs(st, args + n, names))) {
+        Py_CLEAR(s->args);
+        return -1;
+    }
+    return 0;
+}
+
+enum related { ALONE, LINKED, MONITORED };
+static PyObject *spawn_related(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names, enum related related) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = caller(st);
+    struct start s;
+    mote_ref ref = {0};
+    if (!p || start_from(st, args, n, names, &s) < 0) return NULL;
+    s.how.link = related == LINKED;
+    if (related == MONITORED) s.how.monitor = &ref;
+    PyObject *pid = spawn(st, p, &s), *r = pid && related == MONITORED ? mp_ref_new(st, ref) : NULL;
+    Py_DECREF(s.args);
+    Py_XDECREF(s.kwargs);
+    if (!pid || related != MONITORED) return pid;
+    PyObject *pair = r ? PyTuple_Pack(2, pid, r) : NULL;
+    Py_DECREF(pid);
+    Py_XDECREF(r);
+    return pair;
+}
+static PyObject *py_spawn(PyObject *m, PyObject *const *a, Py_ssize_t n, PyObject *names) { return spawn_related(m, a, n, names, ALONE); }
+static PyObject *py_spawn_link(PyObject *m, PyObject *const *a, Py_ssize_t n, PyObject *names) { return spawn_related(m, a, n, names, LINKED); }
+static PyObject *py_spawn_monitor(PyObject *m, PyObject *const *a, Py_ssize_t n, PyObject *names) {
+    return spawn_related(m, a, n, names, MONITORED);
+}
+
+/* ------------------------------------------------------------------------------------------------- sending */
+
+/* A Pid, a Ref (an alias), or a name. */
+static int to_of(struct mp_state *st, PyObject *to, mote_term *term) {
+    if (mp_is_pid(st, to)) return *term = mote_pid_term(((struct mp_pid *)to)->pid), 0;
+    if (mp_is_ref(st, to)) return *term = mote_ref_term(((struct mp_ref *)to)->ref), 0;
+    Py_ssize_t size;
+    const char *name = PyUnicode_Check(to) ? PyUnicode_AsUTF8AndSize(to, &size) : NULL;
+    if (name) return *term = mote_atom_term(mote_atom_make(name)), 0;
+    if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "a Pid, an alias or a name is needed, not %R", to);
+    return -1;
+}
+
+static int send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
+    mote_err err;
+    if (mote_host_takes(p->self, to)) {
+        PyObject *shared = mp_share(st, message);
+        mote_host_box box;
+        if (!shared) return -1;
+        err = mote_send_term(p->self, to, mote_host_box_term(&box, &mp_object_kind, shared));
+        Py_DECREF(shared);
+    } else {
+        mote_arena *arena = mote_arena_new(0);
+        mote_term term = arena ? mp_to_term(st, arena, message) : MOTE_TERM_NONE;
+        err = term.word ? mote_send_term(p->self, to, term) : MOTE_OK;
+        mote_arena_free(arena);
+        if (!arena) PyErr_NoMemory();
+        if (!term.word) return -1;
+    }
+    if (err) return fail(st, err, "mote.send"), -1;
+    return let_others(p);
+}
+
+static PyObject *py_send(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = caller(st);
+    mote_term to;
+    if (!p) return NULL;
+    if (n != 2) return PyErr_SetString(PyExc_TypeError, "send(to, message) takes two arguments"), NULL;
+    if (to_of(st, args[0], &to) < 0 || send(st, p, to, args[1]) < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_self(PyObject *module, PyObject *none) {
+    struct mp_proc *p = caller(mp_state_of(module));
+    (void)none;
+    return p ? pid_of(p) : NULL;
+}
+
+static PyObject *py_make_ref(PyObject *module, PyObject *none) {
+    struct mp_proc *p = caller(mp_state_of(module));
+    (void)none;
+    return p ? mp_ref_new(p->node->st, mote_ref_make(p->self)) : NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------- the node */
+
+static void loop_enter(void *context, unsigned scheduler) {
+    struct mp_node *node = context;
+    (void)scheduler;
+    node->ts = PyThreadState_New(node->interp);
+    PyEval_RestoreThread(node->ts);
+}
+static void loop_idle(void *context, unsigned scheduler) {
+    (void)context, (void)scheduler;
+    PyEval_SaveThread();
+}
+static void loop_busy(void *context, unsigned scheduler) {
+    struct mp_node *node = context;
+    (void)scheduler;
+    PyEval_RestoreThread(node->ts);
+}
+static void loop_leave(void *context, unsigned scheduler) {
+    struct mp_node *node = context;
+    (void)scheduler;
+    PyThreadState_Clear(node->ts);
+    PyThreadState_DeleteCurrent();
+}
+
+static struct mp_node *node_start(struct mp_state *st, unsigned processes_max) {
+    struct mp_node *node = PyMem_RawCalloc(1, sizeof *node);
+    mote_err err;
+    if (!node) return PyErr_NoMemory(), NULL;
+    node->st = st;
+    node->interp = PyInterpreterState_Get();
+    node->key = PyUnicode_FromFormat("mote %zu", ++st->nodes_started);
+    if (!node->key) return PyMem_RawFree(node), NULL;
+    node->loop = (mote_host_loop){node, loop_enter, loop_idle, loop_busy, loop_leave};
+    mote_options options = {.schedulers = 1, .stack_size = MP_STACK_DEFAULT, .stack_head = MP_STACK_HEAD, .processes_max = processes_max,
+                            .host_loop = &node->loop};
+    Py_BEGIN_ALLOW_THREADS
+    err = mote_runtime_start(&options, &node->rt);
+    Py_END_ALLOW_THREADS
+    if (err) {
+        PyMem_RawFree(node);
+        fail(st, err, "mote: the runtime cannot start");
+        return NULL;
+    }
+    st->node = node;
+    return node;
+}
+
+static PyObject *py_start(PyObject *module, PyObject *none) {
+    struct mp_state *st = mp_state_of(module);
+    (void)none;
+    if (!st->node && !node_start(st, 0)) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* stop(seconds to drain): ends the node; its processes are ended. */
+static PyObject *py_stop(PyObject *module, PyObject *none) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_node *node = st->node;
+    mote_err err;
+    (void)none;
+    if (!node) Py_RETURN_NONE;
+    if (PyThreadState_Get() == node->ts) return PyErr_SetString(st->error, "mote: a process cannot stop its own node"), NULL;
+    PyObject *dict = PyThreadState_GetDict();
+    if (dict && PyDict_GetItemWithError(dict, node->key)) PyDict_DelItem(dict, node->key); /* this thread is no process any more */
+    st->node = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    err = mote_runtime_stop(node->rt, 0);
+    Py_END_ALLOW_THREADS
+    if (err && err != MOTE_TIMEOUT) return fail(st, err, "mote.stop");
+    Py_DECREF(node->key);
+    PyMem_RawFree(node);
+    Py_RETURN_NONE;
+}
+
+#define FAST(f) ((PyCFunction)(void (*)(void))(f))
+PyMethodDef mp_process_methods[] = {
+    {"spawn", FAST(py_spawn), METH_FASTCALL | METH_KEYWORDS, "spawn(f, /, *args, **kwargs) -> Pid\n\nStarts a process that runs f(*args, **kwargs)."},
+    {"spawn_link", FAST(py_spawn_link), METH_FASTCALL | METH_KEYWORDS, "As spawn(), linked with the caller from its first moment."},
+    {"spawn_monitor", FAST(py_spawn_monitor), METH_FASTCALL | METH_KEYWORDS, "As spawn(), monitored by the caller: gives (Pid, Ref)."},
+    {"send", FAST(py_send), METH_FASTCALL, "send(to, message, /)\n\nSends a message to a Pid, an alias or a name. Never waits."},
+    {"receive", FAST(py_receive), METH_FASTCALL | METH_KEYWORDS,
+     "receive(what=..., /, *, timeout=None, default=...)\n\nThe next message, or the first that fits a pattern or that a handler takes."},
+    {"aio_receive", FAST(py_aio_receive), METH_FASTCALL | METH_KEYWORDS, "receive() for coroutine processes: await it."},
+    {"self", py_self, METH_NOARGS, "self() -> Pid\n\nThe calling process."},
+    {"make_ref", py_make_ref, METH_NOARGS, "make_ref() -> Ref\n\nA reference that nobody has seen before."},
+    {"start", py_start, METH_NOARGS, "Starts the node, if it does not run."},
+    {"stop", py_stop, METH_NOARGS, "Stops the node: its processes are ended."},
+    {NULL, NULL, 0, NULL},
+};
+
+int mp_process_init(struct mp_state *st) {
+    st->receive = (PyTypeObject *)PyType_FromModuleAndSpec(st->module, &receive_spec, NULL);
+    st->receive_any = st->receive ? (PyObject *)receive_new(st) : NULL;
+    return st->receive_any ? 0 : -1;
+}
