@@ -937,6 +937,11 @@ void mote_host_message_drop(mote_self *self) {
     if (self) mt_drop_current(mt_self(self));
 }
 
+size_t mote_host_stack_size(mote_self *self) {
+    struct mt_proc *p = mt_self(self);
+    return p && p->task.kind == MT_STRAIGHT ? mt_task_stack_size(&p->task) - p->task.sched->cluster->stack_head : 0;
+}
+
 void *mote_host_stack_head(mote_self *self) {
     struct mt_proc *p = mt_self(self);
     size_t head = p ? p->task.sched->cluster->stack_head : 0;

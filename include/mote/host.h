@@ -89,6 +89,9 @@ MOTE_API void *mote_host_context(mote_self *self);
 /* Frees the message last received now, not at the next receive. */
 MOTE_API void mote_host_message_drop(mote_self *self);
 
+/* Bytes of the calling straight-line process's stack, without the head; 0: it has none. */
+MOTE_API size_t mote_host_stack_size(mote_self *self);
+
 /* The lowest byte of the `stack_head` bytes above the calling straight-line process's stack. NULL: it has none. */
 MOTE_API void *mote_host_stack_head(mote_self *self);
 

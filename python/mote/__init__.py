@@ -16,6 +16,7 @@ A plain function runs on a stack of its own and uses `mote.receive()`; an `async
 import atexit as _atexit
 
 from mote import _errors, _mote
+from mote._control import Down, ExitSignal, call, demonitor, exit, kill, monitoring, options, register, sleep, trap_exit
 from mote._errors import Exit, ProcessExit
 from mote._mote import (
     ANY,
@@ -27,17 +28,31 @@ from mote._mote import (
     NotSendable,
     Pid,
     Ref,
+    cancel,
+    cast,
+    is_alive,
+    link,
     make_ref,
+    monitor,
+    processes,
     receive,
+    registered,
+    reply,
     self,
     send,
+    send_after,
     spawn,
     spawn_link,
     spawn_monitor,
+    unlink,
+    unregister,
+    whereis,
 )
 
 _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)
+_mote._set("Down", Down)
+_mote._set("ExitSignal", ExitSignal)
 _atexit.register(_mote.stop)
 
 from mote import aio  # noqa: E402  (it needs what stands above)
@@ -45,9 +60,10 @@ from mote import aio  # noqa: E402  (it needs what stands above)
 __version__ = "0.1.0"
 __all__ = [
     "ANY",
-    "SKIP",
     "Atom",
+    "Down",
     "Exit",
+    "ExitSignal",
     "MailboxFull",
     "MoteError",
     "NoProc",
@@ -55,11 +71,32 @@ __all__ = [
     "Pid",
     "ProcessExit",
     "Ref",
+    "SKIP",
     "aio",
+    "call",
+    "cancel",
+    "cast",
+    "demonitor",
+    "is_alive",
+    "kill",
+    "link",
     "make_ref",
+    "monitor",
+    "monitoring",
+    "options",
+    "processes",
     "receive",
+    "register",
+    "registered",
+    "reply",
     "send",
+    "send_after",
+    "sleep",
     "spawn",
     "spawn_link",
     "spawn_monitor",
+    "trap_exit",
+    "unlink",
+    "unregister",
+    "whereis",
 ]

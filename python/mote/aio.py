@@ -1,5 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The functions of mote that wait, for coroutine processes: the same names, to be awaited."""
+from typing import Any, Awaitable, Optional
+
+from mote import _mote
+from mote._control import Destination
 from mote._mote import aio_receive as receive
 
-__all__ = ["receive"]
+__all__ = ["call", "receive", "sleep"]
+
+
+def call(to: Destination, request: Any, timeout: Optional[float] = 5.0) -> Awaitable[Any]:
+    """As mote.call()."""
+    return _mote.aio_call(to, request, timeout)
+
+
+async def sleep(seconds: float) -> None:
+    """Lets others run for a while; messages stay where they are."""
+    await _mote.aio_receive(_skip, timeout=seconds, default=None)
+
+
+def _skip(_: Any) -> Any:
+    return _mote.SKIP

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The module _mote: its state and what it is made of. */
 #include "compat.h"
-#include "mp.h"
+#include "process.h"
 
 extern struct PyModuleDef mp_module;
 
@@ -39,7 +39,8 @@ static int init(PyObject *module) {
     if (add_exception(st, &st->mailbox_full, "mote.MailboxFull", st->error, "The receiver's mailbox is full.") < 0) return -1;
     if (add_exception(st, &st->not_sendable, "mote.NotSendable", PyExc_TypeError, "A value that cannot be in a message.") < 0) return -1;
     if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0) return -1;
-    return PyModule_AddFunctions(module, mp_process_methods);
+    if (PyModule_AddFunctions(module, mp_process_methods) < 0) return -1;
+    return PyModule_AddFunctions(module, mp_control_methods);
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {

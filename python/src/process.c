@@ -1,52 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Processes: the node, the two flavours, sending and receiving, failing.
- *
- * Who calls: on the scheduler's thread the process that runs (node->current), else the thread's own process, attached at its first call. A flow
- * that waits leaves the thread state as it found it (mp_leave), so whoever runs next finds the scheduler's own; M5: between two flows the thread
- * state is always that one. */
-#include "compat.h"
-#include "frames.h"
-#include "mp.h"
+ * Processes: the node, the two flavours, sending, receiving, starting, ending. */
+#include "process.h"
 
 #include <time.h>
-
-enum flavour { COROUTINE, FUNCTION, THREAD };
-
-/* What a receive wants, while it waits. All but the awaitable's are on the waiting flow's stack. */
-struct wanted {
-    PyObject *pattern;  /* a Pattern, or NULL: anything; owned by the awaitable or the caller */
-    PyObject *handler;  /* a function, or NULL */
-    PyObject *fallback; /* what a time-out gives, or NULL: TimeoutError */
-    uint64_t deadline_ns; /* UINT64_MAX: never */
-    mote_ref since;     /* see mote_host_receive() */
-};
-
-struct receive;
-
-struct mp_proc {
-    mote_self *self;
-    struct mp_node *node;
-    enum flavour flavour;
-    bool searching;           /* a pattern or handler looks at its messages */
-    bool told;                /* it has got its ProcessExit */
-    PyObject *pid;            /* its Pid, or NULL: not made yet */
-    PyObject *coroutine;      /* COROUTINE */
-    PyObject *context;        /* COROUTINE: contextvars, or NULL */
-    struct receive *awaited;  /* COROUTINE: what it waits in, borrowed from its frame, or NULL */
-    PyObject *value;          /* COROUTINE: what came for `awaited`, or NULL */
-    struct mp_frames frames;  /* FUNCTION: while it waits */
-};
-
-struct mp_node {
-    struct mp_state *st;
-    mote_runtime *rt;
-    mote_host_loop loop;
-    PyInterpreterState *interp;
-    PyThreadState *ts;        /* of the scheduler's thread */
-    struct mp_proc *current;  /* the Python process that runs there, or NULL */
-    struct mp_frames base;    /* the thread state between flows, while one runs */
-    PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
-};
 
 struct receive { /* the awaitable */
     PyObject_HEAD
@@ -62,7 +18,7 @@ static uint64_t now_ns(void) {
 
 /* ------------------------------------------------------------------------------------------------ errors */
 
-static PyObject *fail(struct mp_state *st, mote_err err, const char *doing) {
+PyObject *mp_fail(struct mp_state *st, mote_err err, const char *doing) {
     if (err == MOTE_ENOMEM) return PyErr_NoMemory();
     PyObject *type = err == MOTE_ENOPROC || err == MOTE_ENAME ? st->no_proc : err == MOTE_EFULL ? st->mailbox_full : st->error;
     PyErr_Format(type, "%s: %s (%s)", doing, mote_err_text(err), mote_err_name(err));
@@ -70,7 +26,7 @@ static PyObject *fail(struct mp_state *st, mote_err err, const char *doing) {
 }
 
 /* Raises ProcessExit with the reason of the signal that ends this process. */
-static PyObject *raise_exit(struct mp_proc *p) {
+PyObject *mp_raise_exit(struct mp_proc *p) {
     struct mp_state *st = p->node->st;
     mote_term why;
     PyObject *reason = mote_host_exit_reason(p->self, &why) ? mp_from_term(st, why) : Py_NewRef(Py_None);
@@ -103,7 +59,7 @@ static struct mp_proc *attach_thread(struct mp_node *node, PyObject *dict) {
     mote_err err = mote_host_attach(node->rt, &p->self);
     PyObject *capsule = err ? NULL : PyCapsule_New(p, thread_key, forget_thread);
     if (!capsule) {
-        if (err) fail(node->st, err, "mote: this thread cannot be a process");
+        if (err) mp_fail(node->st, err, "mote: this thread cannot be a process");
         else mote_detach(p->self);
         PyMem_Free(p);
         return NULL;
@@ -123,7 +79,7 @@ static struct mp_proc *thread_process(struct mp_node *node) {
 static struct mp_node *node_start(struct mp_state *st, unsigned processes_max);
 
 /* The calling process; NULL: error set. A node is started if there is none. */
-static struct mp_proc *caller(struct mp_state *st) {
+struct mp_proc *mp_caller(struct mp_state *st) {
     struct mp_node *node = st->node;
     if (!node && !(node = node_start(st, 0))) return NULL;
     if (PyThreadState_Get() != node->ts) return thread_process(node);
@@ -139,12 +95,12 @@ static PyObject *pid_of(struct mp_proc *p) {
 /* ------------------------------------------------------------------------------------------------- waiting */
 
 /* A flow gives the thread state back, and takes it again (M5). */
-static void mp_leave(struct mp_proc *p) {
+void mp_leave(struct mp_proc *p) {
     mp_frames_save(p->node->ts, &p->frames);
     mp_frames_load(p->node->ts, &p->node->base);
     p->node->current = NULL;
 }
-static void mp_enter(struct mp_proc *p) {
+void mp_enter(struct mp_proc *p) {
     mp_frames_save(p->node->ts, &p->node->base);
     mp_frames_load(p->node->ts, &p->frames);
     p->node->current = p;
@@ -181,12 +137,12 @@ static mote_err wait_for_more(struct mp_proc *p, uint64_t deadline_ns) {
 }
 
 /* A function that has used up its turn lets others run. */
-static int let_others(struct mp_proc *p) {
+int mp_let_others(struct mp_proc *p) {
     if (p->flavour != FUNCTION || !mote_host_turn_over(p->self)) return 0;
     mp_leave(p);
     mote_err err = mote_yield(p->self);
     mp_enter(p);
-    if (err == MOTE_EEXIT) return raise_exit(p), -1;
+    if (err == MOTE_EEXIT) return mp_raise_exit(p), -1;
     return 0;
 }
 
@@ -199,16 +155,50 @@ struct search {
     bool failed;     /* an exception is set */
 };
 
-static PyObject *value_of(struct mp_state *st, mote_term message) {
+/* {'DOWN', ...} and {'EXIT', ...} of the core become the classes' instances, which are tuples too. */
+static PyObject *system_value(struct mp_state *st, mote_term message, PyObject *value) {
+    bool down = mote_match(message, "{'DOWN', _, _, _, _}"), exits = !down && mote_match(message, "{'EXIT', _, _}");
+    PyObject *class = down ? st->down : exits ? st->exit_signal : NULL;
+    if (value && class) Py_SETREF(value, PyObject_Call(class, value, NULL));
+    return value;
+}
+
+PyObject *mp_value_of(struct mp_state *st, mote_term message) {
     PyObject *o = mote_host_object(message, &mp_object_kind);
-    return o ? Py_NewRef(o) : mp_from_term(st, message);
+    return o ? Py_NewRef(o) : system_value(st, message, mp_from_term(st, message));
+}
+
+/* The answer of a call: 1: *found; 0: another message; -1: the server is gone, error set. */
+static int is_answer(struct mp_state *st, mote_ref call, mote_term message, PyObject **found) {
+    PyObject *o = mote_host_object(message, &mp_object_kind);
+    mote_term reply, why;
+    if (o) {
+        bool is = PyTuple_CheckExact(o) && PyTuple_GET_SIZE(o) == 2 && mp_is_ref(st, PyTuple_GET_ITEM(o, 0)) &&
+                  ((struct mp_ref *)PyTuple_GET_ITEM(o, 0))->ref.word == call.word;
+        if (is) *found = Py_NewRef(PyTuple_GET_ITEM(o, 1));
+        return is;
+    }
+    if (mote_match(message, "{'DOWN', ^, _, _, ?}", call, &why)) {
+        PyObject *reason = mp_from_term(st, why);
+        if (reason) PyErr_SetObject(st->no_proc, reason);
+        Py_XDECREF(reason);
+        return -1;
+    }
+    if (mote_call_answer(message, call, &reply)) return 0;
+    *found = mp_from_term(st, reply);
+    return *found ? 1 : -1;
 }
 
 /* For mote_host_receive(). After an exception nothing else is looked at. */
 static bool is_wanted(mote_term message, void *context) {
     struct search *s = context;
     if (s->failed) return false;
-    PyObject *value = value_of(s->st, message), *result = NULL;
+    if (s->want->call.word) {
+        int is = is_answer(s->st, s->want->call, message, &s->found);
+        s->failed = is < 0;
+        return is != 0; /* a DOWN is taken, too */
+    }
+    PyObject *value = mp_value_of(s->st, message), *result = NULL;
     int matches = value ? 1 : -1;
     if (value && s->want->pattern) matches = mp_pattern_match(s->st, s->want->pattern, value);
     if (matches == 1 && s->want->handler) {
@@ -230,10 +220,10 @@ static bool is_wanted(mote_term message, void *context) {
 static int take(struct mp_proc *p, const struct wanted *want, PyObject **found) {
     mote_term message;
     mote_err err;
-    if (!want->pattern && !want->handler) {
+    if (!want->pattern && !want->handler && !want->call.word) {
         err = mote_receive(p->self, 0, &message);
         if (err) return (int)err;
-        *found = value_of(p->node->st, message);
+        *found = mp_value_of(p->node->st, message);
     } else {
         struct search s = {.st = p->node->st, .want = want};
         if (p->searching) return PyErr_SetString(s.st->error, "mote: receive within a receive's own handler or where="), -1;
@@ -248,8 +238,13 @@ static int take(struct mp_proc *p, const struct wanted *want, PyObject **found) 
     return *found ? MOTE_OK : -1;
 }
 
-/* What a receive gives whose time is up. */
-static PyObject *timed_out(const struct wanted *want) {
+/* What a receive gives whose time is up. A call is given up: no late answer can come, but one may be there already. */
+static PyObject *timed_out(struct mp_proc *p, const struct wanted *want) {
+    if (want->call.word) {
+        (void)mote_call_cancel(p->self, want->call);
+        PyErr_SetString(PyExc_TimeoutError, "mote.call: no answer came in time");
+        return NULL;
+    }
     if (want->fallback) return Py_NewRef(want->fallback);
     PyErr_SetString(PyExc_TimeoutError, "mote: no message came in time");
     return NULL;
@@ -258,24 +253,24 @@ static PyObject *timed_out(const struct wanted *want) {
 static bool is_late(const struct wanted *want) { return want->deadline_ns != UINT64_MAX && now_ns() >= want->deadline_ns; }
 
 /* The receive of functions and threads. */
-static PyObject *receive_now(struct mp_proc *p, const struct wanted *want) {
+PyObject *mp_receive(struct mp_proc *p, const struct wanted *want) {
     for (;;) {
         PyObject *found;
         int got = take(p, want, &found);
-        if (got == MOTE_OK) return let_others(p) < 0 ? (Py_DECREF(found), NULL) : found;
+        if (got == MOTE_OK) return mp_let_others(p) < 0 ? (Py_DECREF(found), NULL) : found;
         if (got < 0) return NULL;
-        if (got == MOTE_EEXIT) return raise_exit(p);
-        if (got != MOTE_TIMEOUT) return fail(p->node->st, (mote_err)got, "mote.receive");
+        if (got == MOTE_EEXIT) return mp_raise_exit(p);
+        if (got != MOTE_TIMEOUT) return mp_fail(p->node->st, (mote_err)got, "mote.receive");
         mote_err err = wait_for_more(p, want->deadline_ns);
         if (PyErr_Occurred()) return NULL;
-        if (err == MOTE_EEXIT) return raise_exit(p);
-        if (err == MOTE_TIMEOUT) return timed_out(want);
-        if (err) return fail(p->node->st, err, "mote.receive");
+        if (err == MOTE_EEXIT) return mp_raise_exit(p);
+        if (err == MOTE_TIMEOUT) return timed_out(p, want);
+        if (err) return mp_fail(p->node->st, err, "mote.receive");
     }
 }
 
 /* seconds (None: for ever) to a deadline; -1: error set. */
-static int deadline_of(PyObject *timeout, uint64_t *deadline_ns) {
+int mp_deadline_of(PyObject *timeout, uint64_t *deadline_ns) {
     *deadline_ns = UINT64_MAX;
     if (!timeout || timeout == Py_None) return 0;
     double seconds = PyFloat_AsDouble(timeout);
@@ -298,7 +293,7 @@ static int want_from(struct mp_state *st, PyObject *const *args, Py_ssize_t n, P
     for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
         PyObject *name = PyTuple_GET_ITEM(names, i), *value = args[n + i];
         if (PyUnicode_CompareWithASCIIString(name, "timeout") == 0) {
-            if (deadline_of(value, &want->deadline_ns) < 0) goto fail;
+            if (mp_deadline_of(value, &want->deadline_ns) < 0) goto fail;
         } else if (PyUnicode_CompareWithASCIIString(name, "default") == 0) {
             want->fallback = Py_NewRef(value);
         } else {
@@ -320,13 +315,13 @@ fail:
 
 static PyObject *py_receive(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     struct mp_state *st = mp_state_of(module);
-    struct mp_proc *p = caller(st);
+    struct mp_proc *p = mp_caller(st);
     struct wanted want;
     if (!p) return NULL;
     if (p->flavour == COROUTINE)
         return PyErr_SetString(PyExc_RuntimeError, "mote.receive() in a coroutine process: use `await mote.aio.receive()`"), NULL;
     if (want_from(st, args, n, names, &want) < 0) return NULL;
-    PyObject *result = receive_now(p, &want);
+    PyObject *result = mp_receive(p, &want);
     want_drop(&want);
     return result;
 }
@@ -340,6 +335,12 @@ static struct receive *receive_new(struct mp_state *st) {
     memset(&r->want, 0, sizeof r->want);
     r->want.deadline_ns = UINT64_MAX;
     return r;
+}
+
+PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want) {
+    struct receive *r = receive_new(st);
+    if (r) r->want = *want;
+    return (PyObject *)r;
 }
 
 static PyObject *py_aio_receive(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
@@ -379,10 +380,10 @@ static int receive_step(struct receive *r, PyObject **value) {
     int got = over ? MOTE_TIMEOUT : take(p, &r->want, value);
     if (got == MOTE_OK) return 1;
     if (got == -1) return -1;
-    if (got == MOTE_EEXIT) return raise_exit(p), -1;
-    if (got != MOTE_TIMEOUT) return fail(r->st, (mote_err)got, "mote.aio.receive"), -1;
+    if (got == MOTE_EEXIT) return mp_raise_exit(p), -1;
+    if (got != MOTE_TIMEOUT) return mp_fail(r->st, (mote_err)got, "mote.aio.receive"), -1;
     if (over) (void)mote_yield(p->self); /* others first */
-    else if (is_late(&r->want)) return (*value = timed_out(&r->want)) ? 1 : -1;
+    else if (is_late(&r->want)) return (*value = timed_out(p, &r->want)) ? 1 : -1;
     p->awaited = r;
     return 0;
 }
@@ -534,7 +535,7 @@ static void coroutine_exit(struct mp_proc *p) {
     mote_term why;
     bool waits = true, killed = mote_host_exit_reason(p->self, &why) && mote_match(why, "killed");
     if (!killed && !p->told) {
-        raise_exit(p);
+        mp_raise_exit(p);
         waits = coroutine_throw(p, mp_take_exception());
     }
     if (waits) coroutine_throw(p, NULL);
@@ -575,7 +576,7 @@ static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, PyObj
     PyThreadState *ts = p->node->ts;
     PyObject *kwargs = PyTuple_GET_ITEM(start, 2), *context = PyTuple_GET_ITEM(start, 3);
     mp_frames_save(ts, &p->node->base);
-    mp_frames_begin(ts, &own, MP_STACK_DEFAULT - MP_STACK_HEAD, head, MP_STACK_HEAD);
+    mp_frames_begin(ts, &own, mote_host_stack_size(p->self), head, MP_STACK_HEAD);
     ts->context = context == Py_None ? NULL : Py_NewRef(context);
     p->node->current = p;
     PyObject *result = PyObject_Call(PyTuple_GET_ITEM(start, 0), PyTuple_GET_ITEM(start, 1), kwargs == Py_None ? NULL : kwargs);
@@ -663,8 +664,8 @@ static PyObject *spawn(struct mp_state *st, struct mp_proc *p, struct start *s) 
     }
     mote_err err = mote_spawn_opt(p->self, &s->how, mote_host_box_term(&box, &mp_object_kind, start), &pid);
     Py_DECREF(start);
-    if (err) return fail(st, err, "mote.spawn");
-    if (let_others(p) < 0) return NULL;
+    if (err) return mp_fail(st, err, "mote.spawn");
+    if (mp_let_others(p) < 0) return NULL;
     return mp_pid_new(st, pid);
 }
 
@@ -681,10 +682,19 @@ static int start_from(struct mp_state *st, PyObject *const *args, Py_ssize_t n, 
     return 0;
 }
 
+PyObject *mp_spawn(struct mp_state *st, struct mp_proc *p, PyObject *function, PyObject *args, PyObject *kwargs, mote_spawn_options *how) {
+    PyObject *shared = mp_share(st, args), *named = shared && kwargs ? mp_share(st, kwargs) : NULL, *pid = NULL;
+    struct start s = {function, shared, named, *how};
+    if (shared && (named || !kwargs)) pid = spawn(st, p, &s);
+    Py_XDECREF(shared);
+    Py_XDECREF(named);
+    return pid;
+}
+
 enum related { ALONE, LINKED, MONITORED };
 static PyObject *spawn_related(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names, enum related related) {
     struct mp_state *st = mp_state_of(module);
-    struct mp_proc *p = caller(st);
+    struct mp_proc *p = mp_caller(st);
     struct start s;
     mote_ref ref = {0};
     if (!p || start_from(st, args, n, names, &s) < 0) return NULL;
@@ -708,7 +718,7 @@ static PyObject *py_spawn_monitor(PyObject *m, PyObject *const *a, Py_ssize_t n,
 /* ------------------------------------------------------------------------------------------------- sending */
 
 /* A Pid, a Ref (an alias), or a name. */
-static int to_of(struct mp_state *st, PyObject *to, mote_term *term) {
+int mp_to_of(struct mp_state *st, PyObject *to, mote_term *term) {
     if (mp_is_pid(st, to)) return *term = mote_pid_term(((struct mp_pid *)to)->pid), 0;
     if (mp_is_ref(st, to)) return *term = mote_ref_term(((struct mp_ref *)to)->ref), 0;
     Py_ssize_t size;
@@ -718,7 +728,7 @@ static int to_of(struct mp_state *st, PyObject *to, mote_term *term) {
     return -1;
 }
 
-static int send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
+int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
     mote_err err;
     if (mote_host_takes(p->self, to)) {
         PyObject *shared = mp_share(st, message);
@@ -734,28 +744,28 @@ static int send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *
         if (!arena) PyErr_NoMemory();
         if (!term.word) return -1;
     }
-    if (err) return fail(st, err, "mote.send"), -1;
-    return let_others(p);
+    if (err) return mp_fail(st, err, "mote.send"), -1;
+    return mp_let_others(p);
 }
 
 static PyObject *py_send(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct mp_state *st = mp_state_of(module);
-    struct mp_proc *p = caller(st);
+    struct mp_proc *p = mp_caller(st);
     mote_term to;
     if (!p) return NULL;
     if (n != 2) return PyErr_SetString(PyExc_TypeError, "send(to, message) takes two arguments"), NULL;
-    if (to_of(st, args[0], &to) < 0 || send(st, p, to, args[1]) < 0) return NULL;
+    if (mp_to_of(st, args[0], &to) < 0 || mp_send(st, p, to, args[1]) < 0) return NULL;
     Py_RETURN_NONE;
 }
 
 static PyObject *py_self(PyObject *module, PyObject *none) {
-    struct mp_proc *p = caller(mp_state_of(module));
+    struct mp_proc *p = mp_caller(mp_state_of(module));
     (void)none;
     return p ? pid_of(p) : NULL;
 }
 
 static PyObject *py_make_ref(PyObject *module, PyObject *none) {
-    struct mp_proc *p = caller(mp_state_of(module));
+    struct mp_proc *p = mp_caller(mp_state_of(module));
     (void)none;
     return p ? mp_ref_new(p->node->st, mote_ref_make(p->self)) : NULL;
 }
@@ -800,7 +810,7 @@ static struct mp_node *node_start(struct mp_state *st, unsigned processes_max) {
     Py_END_ALLOW_THREADS
     if (err) {
         PyMem_RawFree(node);
-        fail(st, err, "mote: the runtime cannot start");
+        mp_fail(st, err, "mote: the runtime cannot start");
         return NULL;
     }
     st->node = node;
@@ -828,7 +838,7 @@ static PyObject *py_stop(PyObject *module, PyObject *none) {
     Py_BEGIN_ALLOW_THREADS
     err = mote_runtime_stop(node->rt, 0);
     Py_END_ALLOW_THREADS
-    if (err && err != MOTE_TIMEOUT) return fail(st, err, "mote.stop");
+    if (err && err != MOTE_TIMEOUT) return mp_fail(st, err, "mote.stop");
     Py_DECREF(node->key);
     PyMem_RawFree(node);
     Py_RETURN_NONE;

@@ -54,7 +54,8 @@ static void fill(struct mt_proc *p, mote_process_info *info, mote_state state) {
     info->registered.word = mt_name_of(mt_runtime(p), mt_proc_pid(p));
     info->group_leader.word = mt_leader(p);
     info->lived_ms = mt_lived_ms(p);
-    info->function = info->handler ? (const void *)(uintptr_t)p->code.handler->handle : (const void *)(uintptr_t)p->code.body;
+    const mote_handler *h = info->handler ? p->code.handler : NULL;
+    info->function = !h ? (const void *)(uintptr_t)p->code.body : h->handle ? (const void *)(uintptr_t)h->handle : (const void *)(uintptr_t)h->resume;
 }
 
 void mt_info_answer(struct mt_sched *s, struct mt_proc *p, struct mt_sig *sig) {

@@ -310,7 +310,9 @@ static bool resume(struct mt_proc *p) {
 static void hosted_turn(struct mt_sched *s, struct mt_proc *p, int32_t budget) {
     do {
         bool again = resume(p);
-        if (!again && !mt_has_pending(p) && fell_asleep(p, budget)) return;
+        if (again || mt_has_pending(p)) continue;
+        if (fell_asleep(p, budget)) return;
+        budget = p->task.budget; /* what was used is counted */
     } while (p->task.budget > 0 && !(p->flags & MT_PF_AGAIN));
     p->reductions += (uint64_t)(budget > p->task.budget ? budget - p->task.budget : 0);
     s->fresh_turns = MT_FRESH_TURNS;

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Failing, watching, calling, starting with options: what has defaults, or undoes itself."""
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple, Optional, Union
+
+from mote import _mote
+from mote._errors import Exit
+from mote._mote import Atom, Pid, Ref
+
+Destination = Union[Pid, Ref, str]
+
+
+class Down(NamedTuple):
+    """A monitored process has ended: `case Down(ref=r, reason=why)`, or `case ("DOWN", ref, _, pid, why)`."""
+
+    tag: Atom
+    ref: Ref
+    type: Atom
+    process: Any
+    reason: Any
+
+
+class ExitSignal(NamedTuple):
+    """What a process that traps exits gets when one it is linked with ends, or sends it an exit signal."""
+
+    tag: Atom
+    sender: Pid
+    reason: Any
+
+
+def exit(*args: Any) -> None:  # noqa: A001  (Erlang's name)
+    """exit(reason) ends the caller; exit(to, reason) sends an exit signal, as Erlang's exit/1 and exit/2."""
+    if len(args) == 1:
+        raise Exit(args[0])
+    to, reason = args
+    _mote.exit_send(to, Atom(reason) if type(reason) is str else reason)
+
+
+def kill(to: Destination) -> None:
+    """Ends a process, whatever it does; who watches it is told `killed`."""
+    _mote.exit_send(to, Atom("kill"))
+
+
+class trap_exit:  # noqa: N801  (used as a function)
+    """Exit signals become ExitSignal messages from now on: `trap_exit()`, or `with trap_exit():` for a while."""
+
+    def __init__(self, on: bool = True):
+        self._before = _mote.set_trap(on)
+
+    def __enter__(self) -> trap_exit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _mote.set_trap(self._before)
+
+
+class monitoring:  # noqa: N801
+    """`with monitoring(pid) as ref:` a monitor that ends with the block, its Down taken out of the mailbox."""
+
+    def __init__(self, process: Destination):
+        self._ref = _mote.monitor(process)
+
+    def __enter__(self) -> Ref:
+        return self._ref
+
+    def __exit__(self, *_: object) -> None:
+        _mote.demonitor(self._ref, True)
+
+
+def demonitor(ref: Ref, *, flush: bool = False) -> bool:
+    """Ends a monitor; `flush` takes its Down out of the mailbox if it is there. Whether it was active."""
+    return _mote.demonitor(ref, flush)
+
+
+def register(name: str, pid: Optional[Pid] = None) -> None:
+    """Gives a process (the caller) a name, which stands wherever a Pid may, and is free again when it ends."""
+    _mote.register(name, _mote.self() if pid is None else pid)
+
+
+def _skip(_: Any) -> Any:
+    return _mote.SKIP
+
+
+def sleep(seconds: float) -> None:
+    """Lets others run for a while; messages stay where they are."""
+    _mote.receive(_skip, timeout=seconds, default=None)
+
+
+def call(to: Destination, request: Any, timeout: Optional[float] = 5.0) -> Any:
+    """Asks a server (of any language) and waits for its answer. TimeoutError, or NoProc(reason) when it is gone."""
+    return _mote.call(to, request, timeout)
+
+
+_POLICIES = {"suspend": 0, "drop": 1, "end": 2}
+_PRIORITIES = {"normal": 0, "high": 1, "low": 2}
+
+
+class options:  # noqa: N801
+    """`mote.options(name="reader", mailbox=1000).spawn(f, *args)`: how a process is started."""
+
+    __slots__ = ("_how",)
+
+    def __init__(
+        self,
+        *,
+        link: bool = False,
+        monitor: bool = False,
+        name: Optional[str] = None,
+        mailbox: int = 0,
+        policy: str = "suspend",
+        priority: str = "normal",
+        stack: int = 0,
+    ):
+        if policy not in _POLICIES or priority not in _PRIORITIES:
+            wrong, known = (policy, _POLICIES) if policy not in _POLICIES else (priority, _PRIORITIES)
+            raise ValueError(f"{wrong!r} is none of {', '.join(known)}")
+        self._how = (link, monitor, name, mailbox, _POLICIES[policy], _PRIORITIES[priority], stack)
+
+    def spawn(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Starts function(*args, **kwargs): its Pid, or with `monitor` (Pid, Ref)."""
+        return _mote.spawn_opt(function, args, kwargs, *self._how)

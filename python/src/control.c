@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What Python processes do to each other beside sending: links, monitors, exit signals, names, timers, calls, and looking. Arguments are checked
+ * here and in the core; names and defaults are the Python layer's. */
+#include "process.h"
+
+static PyObject *none_or(struct mp_state *st, mote_err err, const char *doing) {
+    if (err) return mp_fail(st, err, doing);
+    Py_RETURN_NONE;
+}
+
+static int pid_from(struct mp_state *st, PyObject *o, mote_pid *pid) {
+    if (mp_is_pid(st, o)) return *pid = ((struct mp_pid *)o)->pid, 0;
+    return PyErr_Format(PyExc_TypeError, "a Pid is needed, not %R", o), -1;
+}
+static int ref_from(struct mp_state *st, PyObject *o, mote_ref *ref) {
+    if (mp_is_ref(st, o)) return *ref = ((struct mp_ref *)o)->ref, 0;
+    return PyErr_Format(PyExc_TypeError, "a Ref is needed, not %R", o), -1;
+}
+
+/* ------------------------------------------------------------------------------------------- links, monitors */
+
+static PyObject *link_or_not(PyObject *module, PyObject *o, mote_err (*does)(mote_self *, mote_pid), const char *doing) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_pid pid;
+    if (!p || pid_from(st, o, &pid) < 0) return NULL;
+    return none_or(st, does(p->self, pid), doing);
+}
+static PyObject *py_link(PyObject *module, PyObject *o) { return link_or_not(module, o, mote_link, "mote.link"); }
+static PyObject *py_unlink(PyObject *module, PyObject *o) { return link_or_not(module, o, mote_unlink, "mote.unlink"); }
+
+static PyObject *py_monitor(PyObject *module, PyObject *o) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_term to;
+    mote_ref ref;
+    if (!p || mp_to_of(st, o, &to) < 0) return NULL;
+    mote_err err = mote_monitor(p->self, to, &ref);
+    return err ? mp_fail(st, err, "mote.monitor") : mp_ref_new(st, ref);
+}
+
+/* demonitor(ref, flush) -> whether it was active */
+static PyObject *py_demonitor(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *o;
+    int flush;
+    bool active;
+    mote_ref ref;
+    if (!p || !PyArg_ParseTuple(args, "Op", &o, &flush) || ref_from(st, o, &ref) < 0) return NULL;
+    mote_err err = mote_demonitor(p->self, ref, flush != 0, &active);
+    return err ? mp_fail(st, err, "mote.demonitor") : PyBool_FromLong(active);
+}
+
+/* exit_send(to, reason) */
+static PyObject *py_exit_send(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *o, *reason;
+    mote_term to;
+    if (!p || !PyArg_ParseTuple(args, "OO", &o, &reason) || mp_to_of(st, o, &to) < 0) return NULL;
+    mote_arena *arena = mote_arena_new(0);
+    mote_term why = arena ? mp_to_term(st, arena, reason) : MOTE_TERM_NONE;
+    mote_err err = why.word ? mote_exit_send(p->self, to, why) : MOTE_OK;
+    mote_arena_free(arena);
+    if (!arena) return PyErr_NoMemory();
+    if (!why.word) return NULL;
+    if (!err && p->flavour != COROUTINE && mote_host_exit_reason(p->self, NULL)) return mp_raise_exit(p); /* to oneself */
+    return none_or(st, err, "mote.exit");
+}
+
+/* trap_exit(on) -> before */
+static PyObject *py_set_trap(PyObject *module, PyObject *on) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    int64_t before = 0;
+    int value = PyObject_IsTrue(on);
+    if (!p || value < 0) return NULL;
+    mote_err err = mote_flag_set(p->self, MOTE_TRAP_EXIT, value, &before);
+    return err ? mp_fail(st, err, "mote.trap_exit") : PyBool_FromLong(before != 0);
+}
+
+/* --------------------------------------------------------------------------------------------------- names */
+
+static int name_from(PyObject *o, mote_term *name) {
+    const char *text = PyUnicode_Check(o) ? PyUnicode_AsUTF8(o) : NULL;
+    if (text) return *name = mote_atom_term(mote_atom_make(text)), 0;
+    if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "a name is a str or an Atom, not %R", o);
+    return -1;
+}
+
+/* register(name, pid) */
+static PyObject *py_register(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *name, *o;
+    mote_term term;
+    mote_pid pid;
+    if (!p || !PyArg_ParseTuple(args, "OO", &name, &o) || name_from(name, &term) < 0 || pid_from(st, o, &pid) < 0) return NULL;
+    mote_err err = mote_register(p->self, term, pid);
+    if (err == MOTE_EBUSY) return PyErr_Format(PyExc_ValueError, "%R is taken, or the process has a name", name);
+    return none_or(st, err, "mote.register");
+}
+
+static PyObject *py_unregister(PyObject *module, PyObject *name) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_term term;
+    if (!p || name_from(name, &term) < 0) return NULL;
+    return none_or(st, mote_unregister(p->self, term), "mote.unregister");
+}
+
+static PyObject *py_whereis(PyObject *module, PyObject *name) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_term term;
+    mote_pid pid;
+    if (!p || name_from(name, &term) < 0) return NULL;
+    mote_err err = mote_whereis(p->self, term, &pid);
+    if (err == MOTE_ENAME) Py_RETURN_NONE;
+    return err ? mp_fail(st, err, "mote.whereis") : mp_pid_new(st, pid);
+}
+
+/* A list that may grow while it is made: asked again with more room. */
+static PyObject *py_registered(PyObject *module, PyObject *none) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_atom *names = NULL;
+    size_t count = 0, room = 0;
+    (void)none;
+    if (!p) return NULL;
+    for (;;) {
+        mote_err err = mote_registered(p->self, names, room, &count);
+        if (err && err != MOTE_ERANGE) return PyMem_Free(names), mp_fail(st, err, "mote.registered");
+        if (count <= room) break;
+        room = count + 16;
+        PyMem_Free(names);
+        if (!(names = PyMem_New(mote_atom, room))) return PyErr_NoMemory();
+    }
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list && i < count; i++) {
+        size_t size;
+        const char *text = mote_atom_name(names[i], &size);
+        PyObject *atom = mp_atom_new(st, text, (Py_ssize_t)size);
+        if (!atom) Py_CLEAR(list);
+        else PyList_SET_ITEM(list, (Py_ssize_t)i, atom);
+    }
+    PyMem_Free(names);
+    return list;
+}
+
+/* --------------------------------------------------------------------------------------------------- looking */
+
+static PyObject *py_processes(PyObject *module, PyObject *none) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_pid *pids = NULL;
+    size_t count = 0, room = 0;
+    (void)none;
+    if (!p) return NULL;
+    for (;;) {
+        mote_err err = mote_process_list(p->self, pids, room, &count);
+        if (err && err != MOTE_ERANGE) return PyMem_Free(pids), mp_fail(st, err, "mote.processes");
+        if (count <= room) break;
+        room = count + count / 4 + 16;
+        PyMem_Free(pids);
+        if (!(pids = PyMem_New(mote_pid, room))) return PyErr_NoMemory();
+    }
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list && i < count; i++) {
+        PyObject *pid = mp_pid_new(st, pids[i]);
+        if (!pid) Py_CLEAR(list);
+        else PyList_SET_ITEM(list, (Py_ssize_t)i, pid);
+    }
+    PyMem_Free(pids);
+    return list;
+}
+
+/* Whether a process lives; a coroutine cannot wait for those that are busy: for them the answer is what can be seen. */
+static PyObject *py_is_alive(PyObject *module, PyObject *o) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_pid pid;
+    bool alive = false;
+    if (!p || pid_from(st, o, &pid) < 0) return NULL;
+    mote_err err;
+    if (p->flavour == FUNCTION) mp_leave(p);
+    err = p->flavour == COROUTINE ? MOTE_ECONTEXT : MOTE_OK;
+    if (!err && p->flavour == THREAD) {
+        Py_BEGIN_ALLOW_THREADS
+        err = mote_is_alive(p->self, pid, &alive);
+        Py_END_ALLOW_THREADS
+    } else if (!err)
+        err = mote_is_alive(p->self, pid, &alive);
+    if (p->flavour == FUNCTION) mp_enter(p);
+    if (p->flavour == COROUTINE) {
+        alive = mote_host_takes(p->self, mote_pid_term(pid));
+        err = MOTE_OK;
+    }
+    if (err == MOTE_EEXIT) return mp_raise_exit(p);
+    return err ? mp_fail(st, err, "mote.is_alive") : PyBool_FromLong(alive);
+}
+
+/* --------------------------------------------------------------------------------------------------- time */
+
+static int ms_from(PyObject *o, int64_t *ms) {
+    double seconds = PyFloat_AsDouble(o);
+    if (seconds == -1 && PyErr_Occurred()) return -1;
+    if (!(seconds >= 0 && seconds < 1e11)) return PyErr_Format(PyExc_ValueError, "seconds from 0 on are needed, not %R", o), -1;
+    *ms = (int64_t)(seconds * 1000 + 0.999);
+    return 0;
+}
+
+/* send_after(seconds, to, message) -> Ref */
+static PyObject *py_send_after(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *seconds, *o, *message;
+    mote_term to;
+    int64_t ms;
+    mote_ref timer;
+    if (!p || !PyArg_ParseTuple(args, "OOO", &seconds, &o, &message) || ms_from(seconds, &ms) < 0 || mp_to_of(st, o, &to) < 0) return NULL;
+    mote_err err = MOTE_OK;
+    if (mote_host_takes(p->self, to)) {
+        PyObject *shared = mp_share(st, message);
+        mote_host_box box;
+        if (!shared) return NULL;
+        err = mote_send_after(p->self, ms, to, &timer, "?", mote_host_box_term(&box, &mp_object_kind, shared));
+        Py_DECREF(shared);
+    } else {
+        mote_arena *arena = mote_arena_new(0);
+        mote_term term = arena ? mp_to_term(st, arena, message) : MOTE_TERM_NONE;
+        if (term.word) err = mote_send_after(p->self, ms, to, &timer, "?", term);
+        mote_arena_free(arena);
+        if (!arena) return PyErr_NoMemory();
+        if (!term.word) return NULL;
+    }
+    return err ? mp_fail(st, err, "mote.send_after") : mp_ref_new(st, timer);
+}
+
+/* cancel(ref) -> seconds that were left, or None: it has fired, or there is none */
+static PyObject *py_cancel(PyObject *module, PyObject *o) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_ref ref;
+    int64_t left = 0;
+    if (!p || ref_from(st, o, &ref) < 0) return NULL;
+    mote_err err = mote_timer_cancel(p->self, ref, &left);
+    if (err == MOTE_NOMATCH) Py_RETURN_NONE;
+    return err ? mp_fail(st, err, "mote.cancel") : PyFloat_FromDouble((double)left / 1000);
+}
+
+/* --------------------------------------------------------------------------------------------------- calls */
+
+static const char gen_call[] = "$gen_call", gen_cast[] = "$gen_cast";
+
+/* To a hosted server: ("$gen_call", (caller, Ref), request); the Ref is an alias that takes one answer. */
+static mote_err call_hosted(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *request, mote_ref *ref) {
+    mote_monitor_options options = {.alias = MOTE_ALIAS_REPLY_DEMONITOR};
+    mote_err err = mote_monitor_opt(p->self, to, &options, ref);
+    if (err) return err;
+    PyObject *tag = mp_ref_new(st, *ref), *me = mp_pid_new(st, mote_self_pid(p->self));
+    PyObject *head = mp_atom_new(st, gen_call, (Py_ssize_t)strlen(gen_call));
+    PyObject *message = tag && me && head ? Py_BuildValue("(O(OO)O)", head, me, tag, request) : NULL;
+    if (!message || mp_send(st, p, to, message) < 0) {
+        mote_demonitor(p->self, *ref, true, NULL);
+        err = MOTE_EARG; /* an exception is set */
+    }
+    Py_XDECREF(message);
+    Py_XDECREF(head);
+    Py_XDECREF(me);
+    Py_XDECREF(tag);
+    return err;
+}
+
+static int call_start(struct mp_state *st, struct mp_proc *p, PyObject *o, PyObject *request, struct wanted *want) {
+    mote_term to;
+    mote_err err;
+    if (mp_to_of(st, o, &to) < 0) return -1;
+    if (mote_host_takes(p->self, to)) {
+        err = call_hosted(st, p, to, request, &want->call);
+    } else {
+        mote_arena *arena = mote_arena_new(0);
+        mote_term term = arena ? mp_to_term(st, arena, request) : MOTE_TERM_NONE;
+        err = term.word ? mote_call_start_term(p->self, to, term, &want->call) : MOTE_ENOMEM;
+        mote_arena_free(arena);
+    }
+    if (PyErr_Occurred()) return -1;
+    if (err) return mp_fail(st, err, "mote.call"), -1;
+    want->since = want->call;
+    return 0;
+}
+
+/* call(to, request, timeout) */
+static PyObject *py_call(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    struct wanted want = {0};
+    PyObject *to, *request, *timeout;
+    if (!p || !PyArg_ParseTuple(args, "OOO", &to, &request, &timeout)) return NULL;
+    if (p->flavour == COROUTINE) return PyErr_SetString(PyExc_RuntimeError, "mote.call() in a coroutine process: use `await mote.aio.call()`"), NULL;
+    if (mp_deadline_of(timeout, &want.deadline_ns) < 0 || call_start(st, p, to, request, &want) < 0) return NULL;
+    return mp_receive(p, &want);
+}
+
+static PyObject *py_aio_call(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    struct wanted want = {0};
+    PyObject *to, *request, *timeout;
+    if (!p || !PyArg_ParseTuple(args, "OOO", &to, &request, &timeout)) return NULL;
+    if (p->flavour != COROUTINE) return PyErr_SetString(PyExc_RuntimeError, "mote.aio.call() is for coroutine processes: elsewhere use mote.call()"), NULL;
+    if (mp_deadline_of(timeout, &want.deadline_ns) < 0 || call_start(st, p, to, request, &want) < 0) return NULL;
+    return mp_awaitable(st, &want);
+}
+
+/* cast(to, message) */
+static PyObject *py_cast(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *o, *message;
+    mote_term to;
+    if (!p || !PyArg_ParseTuple(args, "OO", &o, &message)) return NULL;
+    if (mp_to_of(st, o, &to) < 0) return NULL;
+    PyObject *head = mp_atom_new(st, gen_cast, (Py_ssize_t)strlen(gen_cast)), *pair = head ? PyTuple_Pack(2, head, message) : NULL;
+    int sent = pair ? mp_send(st, p, to, pair) : -1;
+    Py_XDECREF(pair);
+    Py_XDECREF(head);
+    if (sent < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* reply((pid, tag), value): a tag of Python's is the Ref of call_hosted(); others are Erlang's. */
+static PyObject *py_reply(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *from, *value;
+    if (!p || !PyArg_ParseTuple(args, "OO", &from, &value)) return NULL;
+    if (!PyTuple_CheckExact(from) || PyTuple_GET_SIZE(from) != 2) return PyErr_Format(PyExc_TypeError, "reply needs what the call came with, not %R", from);
+    PyObject *tag = PyTuple_GET_ITEM(from, 1);
+    if (mp_is_ref(st, tag)) {
+        PyObject *pair = PyTuple_Pack(2, tag, value);
+        int sent = pair ? mp_send(st, p, mote_ref_term(((struct mp_ref *)tag)->ref), pair) : -1;
+        Py_XDECREF(pair);
+        if (sent < 0) return NULL;
+        Py_RETURN_NONE;
+    }
+    mote_arena *arena = mote_arena_new(0);
+    mote_term to = arena ? mp_to_term(st, arena, from) : MOTE_TERM_NONE, term = to.word ? mp_to_term(st, arena, value) : MOTE_TERM_NONE;
+    mote_err err = term.word ? mote_reply_term(p->self, to, term) : MOTE_OK;
+    mote_arena_free(arena);
+    if (!arena) return PyErr_NoMemory();
+    return term.word ? none_or(st, err, "mote.reply") : NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ spawning */
+
+/* spawn_opt(f, args, kwargs, link, monitor, name, mailbox, policy, priority, stack) -> Pid or (Pid, Ref) */
+static PyObject *py_spawn_opt(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *f, *positional, *named;
+    const char *name;
+    int link, monitor, policy, priority;
+    Py_ssize_t mailbox, stack;
+    mote_ref ref = {0};
+    if (!p || !PyArg_ParseTuple(args, "OO!O!ppzniin", &f, &PyTuple_Type, &positional, &PyDict_Type, &named, &link, &monitor, &name, &mailbox, &policy,
+                                &priority, &stack))
+        return NULL;
+    if (mailbox < 0 || stack < 0) return PyErr_SetString(PyExc_ValueError, "mailbox and stack are sizes from 0 on"), NULL;
+    mote_spawn_options how = {.link = link != 0, .monitor = monitor ? &ref : NULL, .name = name, .mailbox_max = (size_t)mailbox, .policy = (mote_policy)policy,
+                              .priority = (mote_priority)priority, .stack_size = (size_t)stack};
+    PyObject *pid = mp_spawn(st, p, f, positional, PyDict_GET_SIZE(named) ? named : NULL, &how);
+    if (!pid || !monitor) return pid;
+    PyObject *r = mp_ref_new(st, ref), *pair = r ? PyTuple_Pack(2, pid, r) : NULL;
+    Py_DECREF(pid);
+    Py_XDECREF(r);
+    return pair;
+}
+
+PyMethodDef mp_control_methods[] = {
+    {"link", py_link, METH_O, "link(pid, /)\n\nLinks the caller with a process: the end of one is told the other."},
+    {"unlink", py_unlink, METH_O, "unlink(pid, /)"},
+    {"monitor", py_monitor, METH_O, "monitor(process, /) -> Ref\n\nDown(...) comes when the process ends."},
+    {"demonitor", py_demonitor, METH_VARARGS, NULL},
+    {"exit_send", py_exit_send, METH_VARARGS, NULL},
+    {"set_trap", py_set_trap, METH_O, NULL},
+    {"register", py_register, METH_VARARGS, NULL},
+    {"unregister", py_unregister, METH_O, "unregister(name, /)"},
+    {"whereis", py_whereis, METH_O, "whereis(name, /) -> Pid | None"},
+    {"registered", py_registered, METH_NOARGS, "registered() -> list[Atom]"},
+    {"processes", py_processes, METH_NOARGS, "processes() -> list[Pid]"},
+    {"is_alive", py_is_alive, METH_O, "is_alive(pid, /) -> bool"},
+    {"send_after", py_send_after, METH_VARARGS, "send_after(seconds, to, message, /) -> Ref"},
+    {"cancel", py_cancel, METH_O, "cancel(timer, /) -> float | None\n\nThe seconds that were left; None: it has fired."},
+    {"call", py_call, METH_VARARGS, NULL},
+    {"aio_call", py_aio_call, METH_VARARGS, NULL},
+    {"cast", py_cast, METH_VARARGS, "cast(to, message, /)"},
+    {"reply", py_reply, METH_VARARGS, "reply(caller, value, /)"},
+    {"spawn_opt", py_spawn_opt, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};

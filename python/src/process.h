@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Inside process.c and control.c: a Python process, and what a call on its behalf needs.
+ *
+ * Who calls: on the scheduler's thread the process that runs (node->current), else the thread's own process, attached at its first call. A flow
+ * that waits leaves the thread state as it found it (mp_leave), so whoever runs next finds the scheduler's own; M5: between two flows the thread
+ * state is always that one. All functions: with the GIL.
+ */
+#ifndef MP_PROCESS_H
+#define MP_PROCESS_H
+
+#include "compat.h"
+#include "frames.h"
+#include "mp.h"
+
+#include <mote/server.h>
+
+enum flavour { COROUTINE, FUNCTION, THREAD };
+
+/* What a receive wants, while it waits. All but the awaitable's are on the waiting flow's stack. */
+struct wanted {
+    PyObject *pattern;  /* a Pattern, or NULL: anything; owned by the awaitable or the caller */
+    PyObject *handler;  /* a function, or NULL */
+    PyObject *fallback; /* what a time-out gives, or NULL: TimeoutError */
+    uint64_t deadline_ns; /* UINT64_MAX: never */
+    mote_ref since;     /* see mote_host_receive() */
+    mote_ref call;      /* not 0: the answer of this call, or that its server is gone, instead of pattern and handler */
+};
+
+struct receive;
+
+struct mp_proc {
+    mote_self *self;
+    struct mp_node *node;
+    enum flavour flavour;
+    bool searching;           /* a pattern or handler looks at its messages */
+    bool told;                /* it has got its ProcessExit */
+    PyObject *pid;            /* its Pid, or NULL: not made yet */
+    PyObject *coroutine;      /* COROUTINE */
+    PyObject *context;        /* COROUTINE: contextvars, or NULL */
+    struct receive *awaited;  /* COROUTINE: what it waits in, borrowed from its frame, or NULL */
+    PyObject *value;          /* COROUTINE: what came for `awaited`, or NULL */
+    struct mp_frames frames;  /* FUNCTION: while it waits */
+};
+
+struct mp_node {
+    struct mp_state *st;
+    mote_runtime *rt;
+    mote_host_loop loop;
+    PyInterpreterState *interp;
+    PyThreadState *ts;        /* of the scheduler's thread */
+    struct mp_proc *current;  /* the Python process that runs there, or NULL */
+    struct mp_frames base;    /* the thread state between flows, while one runs */
+    PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
+};
+
+/* The calling process; NULL: error set. A node is started if there is none. */
+struct mp_proc *mp_caller(struct mp_state *st);
+/* Raises what a core's error means, "doing: text (NAME)"; gives NULL. */
+PyObject *mp_fail(struct mp_state *st, mote_err err, const char *doing);
+/* Raises ProcessExit with the reason of the signal that ends this process; gives NULL. */
+PyObject *mp_raise_exit(struct mp_proc *p);
+/* A flow gives the thread state back, and takes it again (M5): around every call of the core that may switch. */
+void mp_leave(struct mp_proc *p);
+void mp_enter(struct mp_proc *p);
+/* A function that has used up its turn lets others run. -1: an exit signal has come, ProcessExit is set. */
+int mp_let_others(struct mp_proc *p);
+/* A Pid, a Ref (an alias), or a name as destination. -1: error set. */
+int mp_to_of(struct mp_state *st, PyObject *to, mote_term *term);
+/* Sends; shares or encodes, as the receiver needs. -1: error set. */
+int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message);
+/* A message as a value: objects, Down and ExitSignal, other terms. Gives; NULL: error set. */
+PyObject *mp_value_of(struct mp_state *st, mote_term message);
+/* Seconds (None: for ever) to a deadline; -1: error set. */
+int mp_deadline_of(PyObject *timeout, uint64_t *deadline_ns);
+/* A receive of a function or a thread; gives. And an awaitable for one in a coroutine; takes what `want` owns. */
+PyObject *mp_receive(struct mp_proc *p, const struct wanted *want);
+PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want);
+/* Starts a process of f, args, kwargs (may be NULL) as `how` says; gives its Pid. */
+PyObject *mp_spawn(struct mp_state *st, struct mp_proc *p, PyObject *function, PyObject *args, PyObject *kwargs, mote_spawn_options *how);
+
+int mp_control_init(struct mp_state *st);
+extern PyMethodDef mp_control_methods[];
+
+#endif
