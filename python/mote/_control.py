@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 from mote import _mote
-from mote._errors import Exit
+from mote._errors import Exit, reason_of
 from mote._mote import Atom, Pid, Ref
 
 Destination = Union[Pid, Ref, str]
@@ -34,7 +34,7 @@ def exit(*args: Any) -> None:  # noqa: A001  (Erlang's name)
     if len(args) == 1:
         raise Exit(args[0])
     to, reason = args
-    _mote.exit_send(to, Atom(reason) if type(reason) is str else reason)
+    _mote.exit_send(to, reason_of(reason))
 
 
 def kill(to: Destination) -> None:

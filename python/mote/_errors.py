@@ -2,13 +2,24 @@
 """How processes end: the exceptions, and what is told of an uncaught one."""
 import traceback
 
+from mote._mote import Atom
+
+
+def reason_of(reason):
+    """A reason as Erlang has it: a str is an atom, also at the head of a tuple: "normal", ("shutdown", why)."""
+    if type(reason) is str:
+        return Atom(reason)
+    if type(reason) is tuple and reason and type(reason[0]) is str:
+        return (Atom(reason[0]), *reason[1:])
+    return reason
+
 
 class Exit(Exception):
-    """Raised by a process to end with a reason of its own: `raise mote.Exit("no more work")`."""
+    """Raised by a process to end with a reason of its own: `raise mote.Exit("no_more_work")`."""
 
     def __init__(self, reason="normal"):
         super().__init__(reason)
-        self.reason = reason
+        self.reason = reason_of(reason)
 
 
 class ProcessExit(BaseException):
@@ -21,8 +32,6 @@ class ProcessExit(BaseException):
 
 def describe(error):
     """The reason of a process that has ended with an uncaught exception."""
-    from mote._mote import Atom
-
     if isinstance(error, SystemExit):
         return (Atom("exit"), error.code if isinstance(error.code, (int, str, type(None))) else repr(error.code))
     kind = type(error)

@@ -40,16 +40,42 @@ static inline PySendResult mp_send_none(PyObject *coroutine, PyObject **result) 
 #endif
 }
 
-/* Raises StopIteration(value), as an iterator's return. Takes `value`. */
-static inline void mp_stop_iteration(PyObject *value) {
+/* Raises StopIteration(value), as an iterator's return. Takes `value`. From 3.12 on an `await` that does not wait ends in this way, each time: so one
+ * exception is used again and again, as long as nobody else holds it. */
+static inline void mp_stop_iteration(PyObject **reused, PyObject *value) {
     if (value == Py_None) {
         Py_DECREF(value); /* no exception at all says the same */
         return;
     }
+#if PY_VERSION_HEX >= 0x030C0000
+    PyStopIterationObject *e = (PyStopIterationObject *)*reused;
+    if (!e || Py_REFCNT(e) != 1 || e->traceback || e->context) {
+        PyObject *made = PyObject_CallNoArgs(PyExc_StopIteration);
+        if (!made) {
+            Py_DECREF(value);
+            return;
+        }
+        Py_XSETREF(*reused, made);
+        e = (PyStopIterationObject *)made;
+    }
+    Py_XSETREF(e->value, value);
+    PyErr_SetRaisedException(Py_NewRef(e));
+#else
+    (void)reused;
     PyObject *e = PyObject_CallFunctionObjArgs(PyExc_StopIteration, value, NULL);
     Py_DECREF(value);
     if (e) PyErr_SetObject(PyExc_StopIteration, e);
     Py_XDECREF(e);
+#endif
+}
+
+/* Lets go of the value that was given last. */
+static inline void mp_stop_forget(PyObject *reused) {
+#if PY_VERSION_HEX >= 0x030C0000
+    if (reused && Py_REFCNT(reused) == 1) Py_CLEAR(((PyStopIterationObject *)reused)->value);
+#else
+    (void)reused;
+#endif
 }
 
 #endif

@@ -48,7 +48,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     if (!st) return 0;
     PyObject *all[] = {(PyObject *)st->atom, (PyObject *)st->pid, (PyObject *)st->ref, (PyObject *)st->pattern, st->error, st->not_sendable, st->process_exit, st->exit,
                        st->no_proc, st->mailbox_full, st->atoms, st->message_types, st->message_tags, st->any, st->skip, st->down,
-                       st->exit_signal, (PyObject *)st->receive, st->receive_any};
+                       st->exit_signal, st->stop, (PyObject *)st->receive, st->receive_any};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_VISIT(all[i]);
     return 0;
 }
@@ -63,7 +63,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->ref);
     Py_CLEAR(st->pattern);
     PyObject **all[] = {&st->error, &st->not_sendable, &st->process_exit, &st->exit, &st->no_proc, &st->mailbox_full, &st->atoms,
-                        &st->message_types, &st->message_tags, &st->any, &st->skip, &st->down, &st->exit_signal};
+                        &st->message_types, &st->message_tags, &st->any, &st->skip, &st->down, &st->exit_signal, &st->stop};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_CLEAR(*all[i]);
     return 0;
 }

@@ -38,6 +38,7 @@ struct mp_state {
     PyObject *down, *exit_signal; /* classes Down and ExitSignal (NamedTuples of the Python layer), or NULL until it has set them */
     PyTypeObject *receive;    /* the awaitables of process.c */
     PyObject *receive_any;    /* the one that wants anything */
+    PyObject *stop;           /* a StopIteration that is used again, or NULL */
     size_t nodes_started;
     struct mp_node *node;     /* the running node, or NULL */
 };

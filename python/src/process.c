@@ -400,7 +400,7 @@ static PyObject *receive_next(PyObject *self) {
     PyObject *value;
     PySendResult how = receive_send(self, Py_None, &value);
     if (how != PYGEN_RETURN) return value;
-    mp_stop_iteration(value);
+    mp_stop_iteration(&((struct receive *)self)->st->stop, value);
     return NULL;
 }
 
@@ -506,6 +506,7 @@ static void coroutine_leave(struct mp_proc *p, PyObject *outside) {
     p->context = ts->context;
     ts->context = outside;
     ts->context_ver++;
+    mp_stop_forget(p->node->st->stop);
 }
 
 /* Lets it run until it waits: true; false: it has ended, and the exception that is set says how. */
@@ -830,14 +831,15 @@ static PyObject *py_stop(PyObject *module, PyObject *none) {
     struct mp_node *node = st->node;
     mote_err err;
     (void)none;
-    if (!node) Py_RETURN_NONE;
+    if (!node || node->stopping) Py_RETURN_NONE;
     if (PyThreadState_Get() == node->ts) return PyErr_SetString(st->error, "mote: a process cannot stop its own node"), NULL;
     PyObject *dict = PyThreadState_GetDict();
     if (dict && PyDict_GetItemWithError(dict, node->key)) PyDict_DelItem(dict, node->key); /* this thread is no process any more */
-    st->node = NULL;
+    node->stopping = true; /* its processes still find it: they unwind */
     Py_BEGIN_ALLOW_THREADS
     err = mote_runtime_stop(node->rt, 0);
     Py_END_ALLOW_THREADS
+    st->node = NULL;
     if (err && err != MOTE_TIMEOUT) return mp_fail(st, err, "mote.stop");
     Py_DECREF(node->key);
     PyMem_RawFree(node);

@@ -49,6 +49,7 @@ struct mp_node {
     PyInterpreterState *interp;
     PyThreadState *ts;        /* of the scheduler's thread */
     struct mp_proc *current;  /* the Python process that runs there, or NULL */
+    bool stopping;            /* nobody new may attach */
     struct mp_frames base;    /* the thread state between flows, while one runs */
     PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
 };

@@ -22,6 +22,7 @@
 #define PATH_SHOWN 10
 #define SHARED_FROM 65                 /* bytes: binaries from here on refer to Python's memory */
 #define ATOM_CHARS_MAX 255
+#define NO_MEMORY "its memory is not to be had (a view that was released, or an array of objects)"
 
 #ifndef Py_TPFLAGS_IMMUTABLETYPE
 #define Py_TPFLAGS_IMMUTABLETYPE 0
@@ -463,6 +464,12 @@ static bool is_registered(struct mp_state *st, PyObject *v, PyObject **names) {
     return info != NULL;
 }
 
+/* The NamedTuples of the Python layer have their tag as a field, so they are the tuples that everybody else sees. */
+static bool is_system_message(const struct mp_state *st, PyObject *v) {
+    PyObject *type = (PyObject *)Py_TYPE(v);
+    return (type == st->down || type == st->exit_signal) && PyTuple_Check(v);
+}
+
 /* The fields of a message as a tuple. Gives. */
 static PyObject *message_fields(PyObject *v, PyObject *names) {
     Py_ssize_t n = PyTuple_GET_SIZE(names);
@@ -663,7 +670,7 @@ static PyObject *share_buffer(struct walk *w, PyObject *v) {
     if (PyObject_GetBuffer(v, &b, PyBUF_FULL_RO) < 0) {
         if (PyErr_ExceptionMatches(PyExc_MemoryError)) return NULL;
         PyErr_Clear();
-        return refuse(w, v, "its memory is not to be had (released, or an array of objects)");
+        return refuse(w, v, NO_MEMORY);
     }
     PyObject *view = NULL;
     if (b.ndim == 0) refuse(w, v, "it is a single number of an array; send x.item()");
@@ -677,15 +684,26 @@ static PyObject *share_buffer(struct walk *w, PyObject *v) {
     return view;
 }
 
+/* A view of what a view shows, whose base may be asked for: a view that was released has none. NULL: refused, or an error is set. */
+static PyObject *view_of_view(struct walk *w, PyObject *v) {
+    PyObject *view = PyMemoryView_FromObject(v);
+    if (view || PyErr_ExceptionMatches(PyExc_MemoryError)) return view;
+    PyErr_Clear();
+    return refuse(w, v, NO_MEMORY);
+}
+
 static PyObject *share_view(struct walk *w, PyObject *v) {
-    PyObject *base = PyMemoryView_GET_BASE(v);
-    return base && PyBytes_CheckExact(base) ? PyMemoryView_FromObject(v) : share_buffer(w, v);
+    PyObject *view = view_of_view(w, v), *base = view ? PyMemoryView_GET_BASE(view) : NULL;
+    if (!view || (base && PyBytes_CheckExact(base))) return view;
+    Py_DECREF(view);
+    return share_buffer(w, v);
 }
 
 static PyObject *share_other(struct walk *w, PyObject *v) {
     PyObject *names;
     if (is_registered(w->st, v, &names)) return share_message(w, v, names);
     if (PyErr_Occurred()) return NULL;
+    if (is_system_message(w->st, v)) return share_message(w, v, NULL);
     if (mp_is_term(v)) return held(v);
     if (PyObject_CheckBuffer(v) && !PyBytes_Check(v) && !PyByteArray_Check(v)) return share_buffer(w, v);
     return refuse(w, v, advice(v));
@@ -798,19 +816,22 @@ static mote_term term_of_bytes(struct walk *w, PyObject *bytes) {
     return term_of_memory(w, bytes, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
 }
 
-/* Bytes of any buffer: a view of bytes that lies in one piece is not copied. */
-static mote_term term_of_buffer(struct walk *w, PyObject *v) {
-    PyObject *base = PyMemoryView_Check(v) ? PyMemoryView_GET_BASE(v) : NULL;
-    if (base && PyBytes_CheckExact(base) && PyBuffer_IsContiguous(PyMemoryView_GET_BUFFER(v), 'C')) {
-        Py_buffer *b = PyMemoryView_GET_BUFFER(v);
-        return term_of_memory(w, base, b->buf, (size_t)b->len);
-    }
-    PyObject *bytes = PyBytes_FromObject(v);
+/* A view of bytes that lies in one piece is not copied; every other buffer is, once. Borrows `view`. */
+static mote_term term_of_view(struct walk *w, PyObject *view) {
+    PyObject *base = PyMemoryView_GET_BASE(view);
+    Py_buffer *b = PyMemoryView_GET_BUFFER(view);
+    if (base && PyBytes_CheckExact(base) && PyBuffer_IsContiguous(b, 'C')) return term_of_memory(w, base, b->buf, (size_t)b->len);
+    PyObject *bytes = PyBytes_FromObject(view);
     mote_term term = bytes ? term_of_bytes(w, bytes) : MOTE_TERM_NONE;
     Py_XDECREF(bytes);
-    if (bytes || PyErr_ExceptionMatches(PyExc_MemoryError)) return term;
-    PyErr_Clear();
-    return term_refuse(w, v, "its memory is not to be had");
+    return term;
+}
+
+static mote_term term_of_buffer(struct walk *w, PyObject *v) {
+    PyObject *view = view_of_view(w, v);
+    mote_term term = view ? term_of_view(w, view) : MOTE_TERM_NONE;
+    Py_XDECREF(view);
+    return term;
 }
 
 /* Room for terms: few of them on the stack. */
@@ -904,6 +925,7 @@ static mote_term term_of_other(struct walk *w, PyObject *v) {
     PyObject *info = message_info(w->st, Py_TYPE(v));
     if (info) return term_of_message(w, v, info);
     if (PyErr_Occurred()) return MOTE_TERM_NONE;
+    if (is_system_message(w->st, v)) return term_of_tuple(w, v, NULL, NULL);
     if (mp_is_term(v)) return made(mote_term_copy(w->arena, term_term(v)));
     if (Py_IS_TYPE(v, &PyComplex_Type)) return term_refuse(w, v, "Erlang has no complex numbers; send (x.real, x.imag)");
     if (PyAnySet_CheckExact(v)) return term_refuse(w, v, "outside Python a set is no kind of value (Erlang has several); send sorted(x) or a dict");
