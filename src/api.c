@@ -905,7 +905,8 @@ bool mote_host_takes(mote_self *self, mote_term to) {
     uint64_t pid, alias;
     if (!self || mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias)) return false;
     struct mt_proc *p = mt_table_find(mt_runtime(mt_self(self)), pid);
-    return p && (atomic_load_explicit(&p->naming, memory_order_acquire) & MT_IS_HOSTED) && mt_serial(p) == mt_pid_serial(pid);
+    if (!p || !(atomic_load_explicit(&p->naming, memory_order_acquire) & MT_IS_HOSTED)) return false;
+    return !(atomic_load_explicit(&p->inbox.low, memory_order_acquire) & MT_IN_CLOSED) && mt_serial(p) == mt_pid_serial(pid);
 }
 
 mote_err mote_host_receive(mote_self *self, mote_ref since, bool (*wanted)(mote_term message, void *context), void *context, mote_term *message) {

@@ -140,10 +140,11 @@ struct mp_own_frame {
 /* Bytes of stack that CPython's own limits of recursion need at most (measured); less gives lower limits. And what a function gets: before 3.12 one
  * limit counts Python's and C's calls, so there all of it. */
 #define MP_STACK_HEAD ((size_t)65536 + 1024) /* the first KiB shares a page with the stack's first */
-#define MP_STACK_FOR_ALL ((size_t)4 << 20)
 #if PY_VERSION_HEX >= 0x030C0000
+#define MP_STACK_FOR_ALL ((size_t)8 << 20)
 #define MP_STACK_DEFAULT ((size_t)1 << 20)
 #else
+#define MP_STACK_FOR_ALL ((size_t)4 << 20)
 #define MP_STACK_DEFAULT (MP_STACK_FOR_ALL + MP_STACK_HEAD)
 #endif
 

@@ -1282,6 +1282,21 @@ static PyObject *test_boxed(PyObject *module, PyObject *value) {
     return back;
 }
 
+/* unlocked(value): what boxed() does, and the term of the value besides, held and dropped by a thread that has not the GIL. */
+static PyObject *test_unlocked(PyObject *module, PyObject *value) {
+    mote_host_box box;
+    mote_arena *arena = mote_arena_new(0);
+    mote_term term = arena ? mp_to_term(mp_state_of(module), arena, value) : made(MOTE_TERM_NONE), copy = MOTE_TERM_NONE;
+    Py_BEGIN_ALLOW_THREADS;
+    if (term.word) copy = mote_term_copy(arena, mote_host_box_term(&box, &mp_object_kind, value));
+    Py_END_ALLOW_THREADS;
+    PyObject *back = copy.word ? mp_from_term(mp_state_of(module), copy) : NULL;
+    Py_BEGIN_ALLOW_THREADS;
+    mote_arena_free(arena);
+    Py_END_ALLOW_THREADS;
+    return back;
+}
+
 static PyObject *test_share_ns(PyObject *module, PyObject *args) {
     PyObject *value, *clock = PyImport_ImportModule("time");
     long rounds;
@@ -1302,6 +1317,7 @@ static PyMethodDef testing[] = {
     {"term_text", test_term_text, METH_O, "mp_to_term(), printed"},
     {"parse", test_parse, METH_O, "mp_from_term() of a parsed term"},
     {"boxed", test_boxed, METH_O, "an object in a term, and back"},
+    {"unlocked", test_unlocked, METH_O, "boxed(), by a thread without the GIL"},
     {"share_ns", test_share_ns, METH_VARARGS, "share_ns(value, rounds): ns of all rounds of mp_share()"},
     {NULL, NULL, 0, NULL},
 };

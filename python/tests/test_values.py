@@ -310,6 +310,18 @@ class Sharing(unittest.TestCase):
             boxed(value)
         self.assertEqual(sys.getrefcount(value), before)
 
+    def test_held_and_dropped_by_any_thread(self):
+        data = [b"a" * 100 + bytes([len(sys.argv)])]
+        before = sys.getrefcount(data), sys.getrefcount(data[0])
+        threads = [threading.Thread(target=lambda: [_testing.unlocked(data) for _ in range(300)]) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertIs(_testing.unlocked(data), data)
+        del threads, thread
+        self.assertEqual((sys.getrefcount(data), sys.getrefcount(data[0])), before)
+
 
 class Terms(unittest.TestCase):
     def test_there_and_back(self):
