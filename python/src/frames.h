@@ -137,21 +137,19 @@ struct mp_own_frame {
 #elif PY_VERSION_HEX >= 0x030C0000
 #define MP_C_DEPTH C_RECURSION_LIMIT
 #endif
-/* Bytes of stack that CPython's own limits of recursion need at most (measured); less gives lower limits. And what a function gets: before 3.12 one
- * limit counts Python's and C's calls, so there all of it. */
+/* Bytes of stack that CPython's own limits of recursion need at most before 3.12, where one limit counts Python's and C's calls; with less the limit
+ * is lower. From 3.12 on C's calls have a limit of their own, far beyond any stack: sorted() with a key that sorts takes 5.6 KB a level. */
 #define MP_STACK_HEAD ((size_t)65536 + 1024) /* the first KiB shares a page with the stack's first */
-#if PY_VERSION_HEX >= 0x030C0000
-#define MP_STACK_FOR_ALL ((size_t)8 << 20)
-#define MP_STACK_DEFAULT ((size_t)1 << 20)
-#else
 #define MP_STACK_FOR_ALL ((size_t)4 << 20)
+#define MP_STACK_PER_CALL ((size_t)6 << 10)
 #define MP_STACK_DEFAULT (MP_STACK_FOR_ALL + MP_STACK_HEAD)
-#endif
 
 static inline void mp_frames_begin(PyThreadState *ts, struct mp_own_frame *own, size_t stack, void *head, size_t size) {
     struct mp_frames f;
     memset(&f, 0, sizeof f);
+#if PY_VERSION_HEX < 0x030C0000
     size_t part = stack < MP_STACK_FOR_ALL ? stack : MP_STACK_FOR_ALL;
+#endif
 #if PY_VERSION_HEX < 0x030B0000
     int limit = Py_GetRecursionLimit();
     f.depth = limit - (int)((size_t)limit * part / MP_STACK_FOR_ALL);
@@ -159,7 +157,7 @@ static inline void mp_frames_begin(PyThreadState *ts, struct mp_own_frame *own, 
     f.used = ts->recursion_limit - (int)((size_t)ts->recursion_limit * part / MP_STACK_FOR_ALL);
     f.headroom = 0;
 #else
-    f.c_left = (int)((size_t)MP_C_DEPTH * part / MP_STACK_FOR_ALL);
+    f.c_left = (int)(stack / MP_STACK_PER_CALL < MP_C_DEPTH ? stack / MP_STACK_PER_CALL : MP_C_DEPTH);
 #endif
 #if MP_HAS_CFRAME
     own->cframe = *ts->cframe;

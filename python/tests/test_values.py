@@ -252,6 +252,14 @@ class Sharing(unittest.TestCase):
         self.assertIsNot(list(share({done: 1}))[0], done)
         self.assertEqual(share(frozenset([done])), {done})
 
+    @unittest.skipUnless(hasattr(mote, "Down"), "values alone")
+    def test_system_messages_may_be_passed_on(self):
+        down = mote.Down(Atom("DOWN"), REF, Atom("process"), PID, (1, "x"))
+        self.assertIs(share(down), down)
+        changed = share(down._replace(reason=[1]))
+        self.assertEqual((type(changed), changed.reason), (mote.Down, [1]))
+        self.assertEqual(term_text(down), '{\'DOWN\',#Ref<0.1.2.3>,process,<0.12.1>,{1,<<"x">>}}')
+
     def test_message_classes_refused(self):
         class Mutable:
             pass
