@@ -55,6 +55,7 @@ _mote._set("Down", Down)
 _mote._set("ExitSignal", ExitSignal)
 _atexit.register(_mote.stop)
 
+from mote._server import NoReply, Proxy, Server, handles_call, handles_cast  # noqa: E402
 from mote import aio  # noqa: E402  (it needs what stands above)
 
 __version__ = "0.1.0"
@@ -67,16 +68,21 @@ __all__ = [
     "MailboxFull",
     "MoteError",
     "NoProc",
+    "NoReply",
     "NotSendable",
     "Pid",
     "ProcessExit",
+    "Proxy",
     "Ref",
     "SKIP",
+    "Server",
     "aio",
     "call",
     "cancel",
     "cast",
     "demonitor",
+    "handles_call",
+    "handles_cast",
     "is_alive",
     "kill",
     "link",

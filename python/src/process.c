@@ -179,8 +179,9 @@ static int is_answer(struct mp_state *st, mote_ref call, mote_term message, PyOb
         return is;
     }
     if (mote_match(message, "{'DOWN', ^, _, _, ?}", call, &why)) {
-        PyObject *reason = mp_from_term(st, why);
-        if (reason) PyErr_SetObject(st->no_proc, reason);
+        PyObject *reason = mp_from_term(st, why), *e = reason ? PyObject_CallOneArg(st->no_proc, reason) : NULL;
+        if (e && PyObject_SetAttrString(e, "reason", reason) == 0) PyErr_SetObject(st->no_proc, e);
+        Py_XDECREF(e);
         Py_XDECREF(reason);
         return -1;
     }
