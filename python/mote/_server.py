@@ -7,7 +7,7 @@ from typing import Any, Callable, ClassVar, Optional, TypeVar
 
 from mote import _mote
 from mote._control import Destination, call, monitoring, options, register
-from mote._errors import Exit
+from mote._errors import Exit, ProcessExit, describe
 from mote._mote import Atom, NoProc, Pid
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -168,7 +168,7 @@ class _Body:
         try:
             server._run()
         except BaseException as e:
-            reason = getattr(e, "reason", e)
+            reason = e.reason if isinstance(e, (Exit, ProcessExit)) else describe(e)
             raise
         finally:
             server.terminate(reason)
