@@ -14,6 +14,7 @@
 A plain function runs on a stack of its own and uses `mote.receive()`; an `async def` uses `await mote.aio.receive()`.
 """
 import atexit as _atexit
+import os as _os
 
 from mote import _errors, _mote
 from mote._control import Down, ExitSignal, call, demonitor, exit, kill, monitoring, options, register, sleep, trap_exit
@@ -26,14 +27,19 @@ from mote._mote import (
     MoteError,
     NoProc,
     NotSendable,
+    Pattern,
     Pid,
     Ref,
+    Term,
+    any_of,
     cancel,
     cast,
     is_alive,
     link,
     make_ref,
+    message,
     monitor,
+    pattern,
     processes,
     receive,
     registered,
@@ -54,6 +60,7 @@ _mote._set("ProcessExit", ProcessExit)
 _mote._set("Down", Down)
 _mote._set("ExitSignal", ExitSignal)
 _atexit.register(_mote.stop)
+_os.register_at_fork(after_in_child=_mote.forked)
 
 from mote._server import NoReply, Proxy, Server, handles_call, handles_cast  # noqa: E402
 from mote import aio  # noqa: E402  (it needs what stands above)
@@ -70,13 +77,16 @@ __all__ = [
     "NoProc",
     "NoReply",
     "NotSendable",
+    "Pattern",
     "Pid",
     "ProcessExit",
     "Proxy",
     "Ref",
     "SKIP",
     "Server",
+    "Term",
     "aio",
+    "any_of",
     "call",
     "cancel",
     "cast",
@@ -87,9 +97,11 @@ __all__ = [
     "kill",
     "link",
     "make_ref",
+    "message",
     "monitor",
     "monitoring",
     "options",
+    "pattern",
     "processes",
     "receive",
     "register",

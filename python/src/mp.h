@@ -30,7 +30,7 @@ struct mp_state {
     PyObject *exit;           /* Exit(Exception): .reason */
     PyObject *no_proc;        /* NoProc(LookupError) */
     PyObject *mailbox_full;   /* MailboxFull(Exception) */
-    PyObject *atoms;          /* dict: name -> Atom */
+    PyObject *atoms;          /* dict: name -> address of its Atom, which the dict does not keep alive; see mp_atom_new() */
     PyObject *message_types;  /* dict: class -> (tag Atom, names of its fields); see message() */
     PyObject *message_tags;   /* dict: (tag, arity) -> class */
     PyObject *any;            /* ANY */
@@ -40,6 +40,7 @@ struct mp_state {
     PyObject *receive_any;    /* the one that wants anything */
     PyObject *stop;           /* a StopIteration that is used again, or NULL */
     size_t nodes_started;
+    bool forked;              /* this is the child of a fork: the node's threads are not here */
     struct mp_node *node;     /* the running node, or NULL */
 };
 
@@ -64,6 +65,12 @@ PyObject *mp_ref_new(struct mp_state *st, mote_ref ref);
 PyObject *mp_atom_new(struct mp_state *st, const char *name, Py_ssize_t size);
 static inline int mp_is_pid(const struct mp_state *st, PyObject *o) { return Py_IS_TYPE(o, st->pid); }
 static inline int mp_is_ref(const struct mp_state *st, PyObject *o) { return Py_IS_TYPE(o, st->ref); }
+
+/* Whether it is a Term: one that Python has no value for. */
+bool mp_is_term(PyObject *value);
+/* Adds methods to Pid, before it is used; and the functions for tests. -1: error set. */
+int mp_pid_methods_add(struct mp_state *st, PyMethodDef *methods);
+int mp_testing_add(struct mp_state *st, PyMethodDef *methods);
 
 /* What a process may give another: the same object where it is immutable through and through, else a copy of its own. Gives; NULL:
  * NotSendable (a TypeError that names the path to the offending value, as `message[2]["x"].y`), RecursionError beyond 200 levels. */

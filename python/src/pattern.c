@@ -21,10 +21,6 @@
 #define Py_TPFLAGS_IMMUTABLETYPE 0
 #endif
 
-/* values.c. */
-int mp_testing_add(struct mp_state *st, PyMethodDef *methods);
-bool mp_is_term(PyObject *o);
-
 enum kind {
     IS_ANY,
     IS_CLASS,        /* value: a class whose instances are told by their type alone */

@@ -81,6 +81,7 @@ static struct mp_node *node_start(struct mp_state *st, unsigned processes_max);
 /* The calling process; NULL: error set. A node is started if there is none. */
 struct mp_proc *mp_caller(struct mp_state *st) {
     struct mp_node *node = st->node;
+    if (st->forked) return PyErr_SetString(st->error, "mote: this is the child of os.fork(), where the node does not run: start the program anew (subprocess), or fork before mote is used"), NULL;
     if (!node && !(node = node_start(st, 0))) return NULL;
     if (PyThreadState_Get() != node->ts) return thread_process(node);
     if (!node->current) PyErr_SetString(st->error, "mote: called on the scheduler's thread, outside a process");
@@ -760,6 +761,16 @@ static PyObject *py_send(PyObject *module, PyObject *const *args, Py_ssize_t n) 
     Py_RETURN_NONE;
 }
 
+/* pid.send(message) */
+static PyObject *pid_send(PyObject *self, PyTypeObject *class, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    struct mp_state *st = PyType_GetModuleState(class);
+    struct mp_proc *p = st ? mp_caller(st) : NULL;
+    if (!p) return NULL;
+    if (n != 1 || (names && PyTuple_GET_SIZE(names))) return PyErr_SetString(PyExc_TypeError, "Pid.send(message) takes one argument"), NULL;
+    if (mp_send(st, p, mote_pid_term(((struct mp_pid *)self)->pid), args[0]) < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *py_self(PyObject *module, PyObject *none) {
     struct mp_proc *p = mp_caller(mp_state_of(module));
     (void)none;
@@ -819,6 +830,15 @@ static struct mp_node *node_start(struct mp_state *st, unsigned processes_max) {
     return node;
 }
 
+/* In the child of a fork: what the parent's node had is not touched any more. Before mote's first use a fork does no harm. */
+static PyObject *py_forked(PyObject *module, PyObject *none) {
+    struct mp_state *st = mp_state_of(module);
+    (void)none;
+    st->forked = st->node != NULL;
+    st->node = NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *py_start(PyObject *module, PyObject *none) {
     struct mp_state *st = mp_state_of(module);
     (void)none;
@@ -859,11 +879,18 @@ PyMethodDef mp_process_methods[] = {
     {"self", py_self, METH_NOARGS, "self() -> Pid\n\nThe calling process."},
     {"make_ref", py_make_ref, METH_NOARGS, "make_ref() -> Ref\n\nA reference that nobody has seen before."},
     {"start", py_start, METH_NOARGS, "Starts the node, if it does not run."},
+    {"forked", py_forked, METH_NOARGS, NULL},
     {"stop", py_stop, METH_NOARGS, "Stops the node: its processes are ended."},
     {NULL, NULL, 0, NULL},
 };
 
+static PyMethodDef pid_methods[] = {
+    {"send", FAST(pid_send), METH_METHOD | METH_FASTCALL | METH_KEYWORDS, "send(message, /)\n\nSends it a message. Never waits."},
+    {NULL, NULL, 0, NULL},
+};
+
 int mp_process_init(struct mp_state *st) {
+    if (mp_pid_methods_add(st, pid_methods) < 0) return -1;
     st->receive = (PyTypeObject *)PyType_FromModuleAndSpec(st->module, &receive_spec, NULL);
     st->receive_any = st->receive ? (PyObject *)receive_new(st) : NULL;
     return st->receive_any ? 0 : -1;

@@ -29,11 +29,6 @@
 #endif
 #define TYPE_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE)
 
-/* For the other files. */
-int mp_pid_methods_add(struct mp_state *st, PyMethodDef *methods);
-int mp_testing_add(struct mp_state *st, PyMethodDef *methods);
-bool mp_is_term(PyObject *o);
-
 /* Interned while somebody holds it: `table` (of the state) has its address under `name`, and loses it in atom_dealloc(). */
 struct atom {
     PyUnicodeObject str;

@@ -2,6 +2,7 @@
 """Processes of both flavours: starting, sending, receiving, failing, watching, calling."""
 import contextvars
 import gc
+import signal
 import subprocess
 import sys
 import threading
@@ -530,6 +531,40 @@ class Node(unittest.TestCase):
                 f"ps = [mote.spawn({waits}) for _ in range(100)]\n"
                 "mote.send(ps[0], 1)\n"
             )
+
+    def test_the_child_of_a_fork_is_told(self):
+        out = self.ends(
+            "import mote, os, sys\n"
+            "async def c(): await mote.aio.receive()\n"
+            "pid = mote.spawn(c)\n"
+            "child = os.fork()\n"
+            "if child == 0:\n"
+            "    try: mote.send(pid, 1)\n"
+            "    except mote.MoteError as e: print(e, flush=True)\n"
+            "    sys.exit(0)\n"
+            "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0\n"
+            "mote.send(pid, 1)\n"
+        )
+        self.assertIn("child of os.fork()", out)
+
+    def test_ctrl_c(self):
+        program = (
+            "import mote\n"
+            "def f(to):\n"
+            "    mote.send(to, 'begun')\n"
+            "    try: mote.receive()\n"
+            "    finally: print('cleaned up', flush=True)\n"
+            "mote.spawn(f, mote.self())\n"
+            "mote.receive('begun')\n"
+            "print('ready', flush=True)\n"
+            "try: mote.receive()\n"
+            "except KeyboardInterrupt: print('interrupted', flush=True)\n"
+        )
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as p:
+            self.assertEqual(p.stdout.readline(), "ready\n")
+            p.send_signal(signal.SIGINT)
+            out, _ = p.communicate(timeout=PATIENCE)
+        self.assertEqual((out, p.returncode), ("interrupted\ncleaned up\n", 0))
 
     def test_many_runtimes(self):
         out = self.ends(
