@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE /* pipe2 */
 #include <fcntl.h>
+#include <mote/host.h>
 #include <mote/mote.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -531,11 +532,56 @@ static void spawn_related(mote_self *self) {
     }
 }
 
+/* Objects in messages are dropped as often as they are held, whatever fails. */
+static _Atomic int objects;
+static void one_more(void *object) { (void)object, atomic_fetch_add(&objects, 1); }
+static void one_less(void *object) {
+    (void)object;
+    CHECK(atomic_fetch_sub(&objects, 1) > 0);
+}
+static const mote_host_kind object_kind = {"object", one_more, one_less};
+
+static void answers(mote_self *self) {
+    mote_pid from;
+    mote_term m;
+    if (mote_receive_match(self, 0, "{?, ?}", &from, &m) == MOTE_OK) MAY(mote_send(self, from, "{got, ?}", m));
+}
+static void hosted_resume(mote_self *self, void *state) {
+    (void)state;
+    if (mote_host_exit_reason(self, NULL)) mote_exit(self, MOTE_TERM_NIL);
+    answers(self);
+    MAY(mote_host_wake_after(self, 1));
+}
+static void hosted_body(mote_self *self, mote_term arg) {
+    mote_err err;
+    (void)arg;
+    do {
+        answers(self);
+        err = allowed(__LINE__, "mote_host_wait", mote_host_wait(self, 1), BIT(MOTE_TIMEOUT) | BIT(MOTE_EEXIT));
+    } while (err == MOTE_OK || err == MOTE_TIMEOUT);
+}
+static void hosted(mote_self *self) {
+    static const mote_handler resumed = {.name = "resumed", .resume = hosted_resume};
+    mote_host_box box;
+    mote_term x, object = mote_host_box_term(&box, &object_kind, &box);
+    for (int i = 0; i < 4; i++) {
+        mote_spawn_options options = {.body = i % 2 ? hosted_body : NULL, .handler = i % 2 ? NULL : &resumed, .hosted = i % 2};
+        mote_pid pid;
+        if (MAY(mote_spawn_opt(self, &options, object, &pid))) continue;
+        if (MAY(mote_send(self, pid, "{?, ?}", mote_self_pid(self), object)) == MOTE_OK)
+            SURELY(MAY(mote_receive_match(self, patience(), "{got, ?}", &x)) || mote_host_object(x, &object_kind) == &box);
+        MAY(mote_send(self, pid, "[?, ?]", object, object));
+        MAY(mote_exit_send(self, pid, object));
+    }
+    mote_host_message_drop(self);
+}
+
 static const struct scenario scenarios[] = {
     {"start_and_stop", nothing}, {"spawn", spawn},       {"messages", messages},       {"patterns", patterns}, {"selective_receive", selective},
     {"timers", timers},          {"bounded", bounded},   {"information", information}, {"blocking", blocking}, {"descriptors", descriptors},
     {"attach", attach},          {"ends", ends},         {"pipeline", pipeline},       {"links", links},       {"monitors", monitors},
     {"aliases", aliases},        {"names", names},       {"hibernation", hibernation}, {"deaths", deaths},     {"spawn_related", spawn_related},
+    {"hosted", hosted},
 };
 #define SCENARIOS (sizeof scenarios / sizeof *scenarios)
 
@@ -694,12 +740,12 @@ static void all_faults(const struct scenario *scenario) {
 }
 
 #define T(i) static void faults_##i(void) { all_faults(&scenarios[i]); }
-T(0) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12) T(13) T(14) T(15) T(16) T(17) T(18) T(19)
+T(0) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12) T(13) T(14) T(15) T(16) T(17) T(18) T(19) T(20)
 
 int main(int argc, char **argv) {
     static void (*const runs[])(void) = {faults_0, faults_1, faults_2, faults_3, faults_4,  faults_5, faults_6,
                                          faults_7, faults_8, faults_9, faults_10, faults_11, faults_12, faults_13,
-                                         faults_14, faults_15, faults_16, faults_17, faults_18, faults_19};
+                                         faults_14, faults_15, faults_16, faults_17, faults_18, faults_19, faults_20};
     struct check_test tests[SCENARIOS + 1] = {0};
     _Static_assert(sizeof runs / sizeof *runs == SCENARIOS, "one test each");
     for (size_t i = 0; i < SCENARIOS; i++) {

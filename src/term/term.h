@@ -12,9 +12,10 @@
 #ifndef MT_TERM_TERM_H
 #define MT_TERM_TERM_H
 
+#include <mote/host.h>
+
 #include "base/atomic.h"
 #include "base/os.h"
-#include "mote/host.h"
 #include "mote/mote.h"
 
 enum mt_tag { MT_BOXED, MT_SMALL, MT_ATOM, MT_PID, MT_REF, MT_CONS, MT_NIL_TAG, MT_HEADER };

@@ -729,6 +729,46 @@ static void out_of_memory(void) {
     CHECK_INT(make_all(mote_arena_new(6000), &(int){0}) < 14, 1);
 }
 
+/* --------------------------------------------------------------------------------------- objects of a host */
+
+static void one_more(void *object) { ++*(int *)object; }
+static void one_less(void *object) { CHECK(--*(int *)object >= 0); }
+
+/* One header and two raw words; a copy holds the object, a fragment that is dropped drops it. */
+static void host_objects(void) {
+    static const mote_host_kind kind = {"Kind", one_more, one_less}, same_name = {"Kind", one_more, one_less};
+    mote_arena *arena = mote_arena_new(0);
+    int object = 0;
+    bool counted = false;
+    size_t words;
+    uint64_t fragment[32];
+    mote_host_box box;
+    mote_term term = mote_host_box_term(&box, &kind, &object), elements[3] = {T(1), term, term}, copy, inner;
+    _Static_assert(sizeof box == 3 * sizeof(uint64_t), "a header and its words");
+    CHECK(mt_header_kind(box.word[0]) == MT_HOST && mt_header_words(box.word[0]) == 2 && mt_tagged_words(box.word[0]) == 0);
+    CHECK_INT(mote_term_type(term), MOTE_FUNCTION);
+    CHECK(mote_host_object(term, &kind) == &object && !mote_host_object(term, &same_name) && !mote_host_object(T(1), &kind));
+    mote_term tuple = mote_tuple_make(arena, 3, elements);
+    CHECK_OK(mt_term_size(tuple, &words));
+    CHECK_INT(words, 4 + 3 + 3);
+    CHECK_INT(object, 0);
+    copy = mt_term_copy_to(tuple, fragment, &counted);
+    CHECK(counted && object == 2 && mote_term_same(copy, tuple) && mote_term_hash(copy) == mote_term_hash(tuple));
+    CHECK_OK(mote_tuple_get(copy, 2, &inner));
+    CHECK(mote_host_object(inner, &kind) == &object && inner.word != term.word);
+    mt_fragment_drop(fragment, words);
+    CHECK_INT(object, 0);
+    counted = false;
+    CHECK_OK(mt_term_size(term, &words));
+    CHECK_INT(words, 3);
+    copy = mt_term_copy_to(term, fragment, &counted);
+    CHECK(counted && object == 1 && mote_host_object(copy, &kind) == &object);
+    mt_fragment_drop(fragment, words);
+    CHECK(mote_term_copy(arena, tuple).word && object == 2);
+    mote_arena_free(arena);
+    CHECK_INT(object, 0);
+}
+
 int main(int argc, char **argv) {
     return check_main(
         argc, argv,
@@ -736,5 +776,5 @@ int main(int argc, char **argv) {
                               TEST(unaligned_bits), TEST(text), TEST(shared_binaries), TEST(released_once_by_threads), TEST(tuples),
                               TEST(lists), TEST(maps), TEST(map_put), TEST(arena_limit), TEST(arena_rewinds), TEST(counted_atoms_in_terms),
                               TEST(deep_heads), TEST(deep_tails), TEST(deep_first), TEST(deep_last), TEST(deep_keys), TEST(deep_values), TEST(deep_middle),
-                              TEST(copies_are_equal), TEST(copies_of_foreign_objects), TEST(sizes), TEST(too_large), TEST(out_of_memory), {0}});
+                              TEST(copies_are_equal), TEST(copies_of_foreign_objects), TEST(sizes), TEST(too_large), TEST(out_of_memory), TEST(host_objects), {0}});
 }
