@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # In front of meson; the same goals work on a fresh clone and later. Every goal installs the Debian packages it lacks.
 #
-#   make build     builds build/libmote.so, tools and examples (the default)
+#   make build     builds build/libmote.so, tools, examples and the Python package in build/python (the default)
 #   make run       builds and runs the example census
 #   make test      builds and runs all tests
 #   make check     sanitizers, valgrind, clang, aarch64, models, style;  make check-asan runs one stage

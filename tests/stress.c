@@ -25,6 +25,7 @@ static struct {
     _Atomic uint64_t slots[SLOTS_MAX];
     _Atomic uint64_t seed;
     long late_ms; /* const: the longest wait allowed */
+    long starved_ms; /* the watchdog's: see starved_ms() */
     struct look {
         uint64_t serial, low, turns;
         long ms; /* so long it has not been run */
@@ -223,11 +224,25 @@ static void look_at(struct mt_proc *p, struct look *seen, long passed) {
     abort();
 }
 
-/* Looks at every process. Time in which the watchdog itself was not given a processor does not count. */
+/* How long the schedulers have been ready and not given a processor in all: the longest, ms. A scheduler that sleeps is not ready. */
+static long starved_ms(mote_self *self) {
+    struct mt_cluster *c = &mt_runtime(mt_self(self))->cluster;
+    uint64_t most = 0;
+    for (unsigned i = 0; i < c->count; i++) {
+        uint64_t ns = mt_os_thread_times(atomic_load(&c->scheds[i]->thread_id)).starved_ns;
+        if (ns > most) most = ns;
+    }
+    return (long)(most / 1000000);
+}
+
+/* Looks at every process. Time in which the watchdog itself, or a scheduler, was not given a processor does not count. */
 static void look_at_all(mote_self *self, long *last_ms) {
     struct mt_table *t = &mt_runtime(mt_self(self))->table;
     uint32_t chunks = atomic_load_explicit(&t->chunk_count, memory_order_acquire);
     long now = now_ms(), passed = now - *last_ms < 2 * LOOK_MS ? now - *last_ms : 2 * LOOK_MS;
+    long starved = starved_ms(self);
+    passed = passed > starved - g.starved_ms ? passed - (starved - g.starved_ms) : 0;
+    g.starved_ms = starved;
     *last_ms = now;
     if (chunks * MT_CHUNK_SLOTS > TABLE_MAX) fail("too many slots to look at", chunks, TABLE_MAX);
     for (uint32_t i = 0; i < chunks * MT_CHUNK_SLOTS; i++)
