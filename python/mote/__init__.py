@@ -16,7 +16,7 @@ A plain function runs on a stack of its own and uses `mote.receive()`; an `async
 import atexit as _atexit
 import os as _os
 
-from mote import _errors, _mote
+from mote import _mote, aio
 from mote._control import Down, ExitSignal, call, demonitor, exit, kill, monitoring, options, register, sleep, trap_exit
 from mote._errors import Exit, ProcessExit
 from mote._mote import (
@@ -54,6 +54,7 @@ from mote._mote import (
     unregister,
     whereis,
 )
+from mote._server import NoReply, Proxy, Server, handles_call, handles_cast
 
 _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)
@@ -62,8 +63,6 @@ _mote._set("ExitSignal", ExitSignal)
 _atexit.register(_mote.stop)
 _os.register_at_fork(after_in_child=_mote.forked)
 
-from mote._server import NoReply, Proxy, Server, handles_call, handles_cast  # noqa: E402
-from mote import aio  # noqa: E402  (it needs what stands above)
 
 __version__ = "0.1.0"
 __all__ = [

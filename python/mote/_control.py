@@ -29,7 +29,7 @@ class ExitSignal(NamedTuple):
     reason: Any
 
 
-def exit(*args: Any) -> None:  # noqa: A001  (Erlang's name)
+def exit(*args: Any) -> None:
     """exit(reason) ends the caller; exit(to, reason) sends an exit signal, as Erlang's exit/1 and exit/2."""
     if len(args) == 1:
         raise Exit(args[0])
@@ -42,7 +42,7 @@ def kill(to: Destination) -> None:
     _mote.exit_send(to, Atom("kill"))
 
 
-class trap_exit:  # noqa: N801  (used as a function)
+class trap_exit:
     """Exit signals become ExitSignal messages from now on: `trap_exit()`, or `with trap_exit():` for a while."""
 
     def __init__(self, on: bool = True):
@@ -55,7 +55,7 @@ class trap_exit:  # noqa: N801  (used as a function)
         _mote.set_trap(self._before)
 
 
-class monitoring:  # noqa: N801
+class monitoring:
     """`with monitoring(pid) as ref:` a monitor that ends with the block, its Down taken out of the mailbox."""
 
     def __init__(self, process: Destination):
@@ -96,7 +96,7 @@ _POLICIES = {"suspend": 0, "drop": 1, "end": 2}
 _PRIORITIES = {"normal": 0, "high": 1, "low": 2}
 
 
-class options:  # noqa: N801
+class options:
     """`mote.options(name="reader", mailbox=1000).spawn(f, *args)`: how a process is started."""
 
     __slots__ = ("_how",)
