@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """How processes end: the exceptions, and what is told of an uncaught one."""
-import traceback
-
 from mote._mote import Atom
 
 
@@ -34,6 +32,8 @@ def describe(error):
     """The reason of a process that has ended with an uncaught exception."""
     if isinstance(error, SystemExit):
         return (Atom("exit"), error.code if isinstance(error.code, (int, str, type(None))) else repr(error.code))
+    import traceback  # half of what importing mote would take
+
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     text = "".join(traceback.format_exception(kind, error, error.__traceback__))

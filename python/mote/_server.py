@@ -143,7 +143,7 @@ def _request(request: Any) -> tuple[Any, Any, Any]:
     """A request is ("name", args...), as Erlang's servers have it, or ("name", args, kwargs) of a proxy, or a name alone."""
     if type(request) is tuple and request:
         if len(request) == 3 and type(request[1]) is tuple and type(request[2]) is dict:
-            return request
+            return request[0], request[1], request[2]
         return request[0], request[1:], {}
     return request, (), {}
 

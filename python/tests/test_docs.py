@@ -22,7 +22,7 @@ class Examples(unittest.TestCase):
                     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertEqual(done.stdout.splitlines()[: len(self.promised(code))], self.promised(code))
-        self.assertGreater(found, 4)
+        self.assertGreater(found, 3)
 
     @staticmethod
     def promised(code):
