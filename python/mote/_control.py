@@ -2,31 +2,38 @@
 """Failing, watching, calling, starting with options: what has defaults, or undoes itself."""
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Optional, Union
+from collections import namedtuple
 
 from mote import _mote
 from mote._errors import Exit, reason_of
 from mote._mote import Atom, Pid, Ref
 
-Destination = Union[Pid, Ref, str]
+TYPE_CHECKING = False  # as that of typing, which takes longer to import than all of mote
+if TYPE_CHECKING:
+    from typing import Any, Callable, NamedTuple, Optional, Union
+
+    Destination = Union[Pid, Ref, str]
 
 
-class Down(NamedTuple):
-    """A monitored process has ended: `case Down(ref=r, reason=why)`, or `case ("DOWN", ref, _, pid, why)`."""
+if TYPE_CHECKING:
 
-    tag: Atom
-    ref: Ref
-    type: Atom
-    process: Any
-    reason: Any
+    class Down(NamedTuple):
+        tag: Atom
+        ref: Ref
+        type: Atom
+        process: Any
+        reason: Any
 
+    class ExitSignal(NamedTuple):
+        tag: Atom
+        sender: Pid
+        reason: Any
 
-class ExitSignal(NamedTuple):
-    """What a process that traps exits gets when one it is linked with ends, or sends it an exit signal."""
-
-    tag: Atom
-    sender: Pid
-    reason: Any
+else:
+    Down = namedtuple("Down", "tag ref type process reason", module=__name__)
+    ExitSignal = namedtuple("ExitSignal", "tag sender reason", module=__name__)
+Down.__doc__ = """A monitored process has ended: `case Down(ref=r, reason=why)`, or `case ("DOWN", ref, _, pid, why)`."""
+ExitSignal.__doc__ = """What a process that traps exits gets when one it is linked with ends, or sends it an exit signal."""
 
 
 def exit(*args: Any) -> None:

@@ -2,18 +2,22 @@
 """Server: a process that keeps a state and answers calls, as Erlang's gen_server. Callers may be Python, C or Erlang."""
 from __future__ import annotations
 
-import inspect
-from typing import Any, Callable, ClassVar, Optional, TypeVar
-
 from mote import _mote
-from mote._control import Destination, call, monitoring, options, register
+from mote._control import call, monitoring, options, register
 from mote._errors import Exit, ProcessExit, describe
 from mote._mote import Atom, NoProc, Pid
 
-F = TypeVar("F", bound=Callable[..., Any])
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, ClassVar, Optional, TypeVar
+
+    from mote._control import Destination
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 _CALL, _CAST = Atom("$gen_call"), Atom("$gen_cast")
 _START_TIMEOUT = 60.0
+_CO_COROUTINE = 0x80
 
 
 def _marked(kind: str) -> Callable[[F], F]:
@@ -68,7 +72,7 @@ class Server:
             kind = getattr(method, "_mote_kind", None)
             if kind is None:
                 continue
-            if inspect.iscoroutinefunction(method):
+            if method.__code__.co_flags & _CO_COROUTINE:
                 raise TypeError(f"{cls.__name__}.{name}: methods of a server are plain functions")
             (cls._calls if kind == "call" else cls._casts)[name] = method
 

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The functions of mote that wait, for coroutine processes: the same names, to be awaited."""
-from typing import Any, Awaitable, Optional
+from __future__ import annotations
 
 from mote import _mote
-from mote._control import Destination
 from mote._mote import aio_receive as receive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Awaitable, Optional
+
+    from mote._control import Destination
 
 __all__ = ["call", "receive", "sleep"]
 
