@@ -1262,6 +1262,7 @@ static void uses_head(mote_self *self, mote_term arg) {
     int64_t n;
     CHECK_OK(mote_int_get(arg, &n));
     CHECK(head && (uintptr_t)head % 16 == 0);
+    CHECK(mote_host_stack_size(self) >= 32768 && mote_host_stack_size(self) <= STACK);
     if (!SANITIZED) CHECK((uintptr_t)head > (uintptr_t)&zero && (uintptr_t)head - (uintptr_t)&zero < STACK);
     for (int round = 0; round < 3; round++) {
         memset(head, (int)(n + round), HEAD);
@@ -1275,7 +1276,7 @@ static void uses_head(mote_self *self, mote_term arg) {
 }
 static void heads_resume(mote_self *self, void *state) {
     (void)state;
-    CHECK(!mote_host_stack_head(self));
+    CHECK(!mote_host_stack_head(self) && mote_host_stack_size(self) == 0 && mote_host_stack_size(NULL) == 0);
     mote_exit(self, atom("normal"));
 }
 static const mote_handler headless = {.name = "headless", .resume = heads_resume};

@@ -34,6 +34,7 @@ struct mp_proc {
     enum flavour flavour;
     bool searching;           /* a pattern or handler looks at its messages */
     bool told;                /* it has got its ProcessExit */
+    uint16_t tellings;        /* FUNCTION: how often */
     PyObject *pid;            /* its Pid, or NULL: not made yet */
     PyObject *coroutine;      /* COROUTINE */
     PyObject *context;        /* COROUTINE: contextvars, or NULL */

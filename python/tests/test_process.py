@@ -407,6 +407,35 @@ class Functions(unittest.TestCase):
 
         self.assertEqual(self.run_in(body), ("result", "collected"))
 
+    def test_pollers_let_others_run(self):
+        def polls(to, how):
+            while how == "receive" and mote.receive(timeout=0, default=None) is None or how == "sleep" and mote.sleep(0) is None:
+                pass
+            mote.send(to, "polled")
+
+        for how in ("receive", "sleep"):
+            pid = mote.spawn(polls, mote.self(), how)
+            self.assertEqual(self.run_in(lambda: "ran"), ("result", "ran"))
+            mote.send(pid, "stop")
+            mote.kill(pid)
+            end(pid)
+            mote.receive("polled", timeout=0, default=None)
+
+    def test_who_catches_every_end_is_ended(self):
+        def never_ends(to):
+            mote.send(to, "ready")
+            while True:
+                try:
+                    mote.receive()
+                except BaseException:
+                    pass
+
+        pid = mote.spawn(never_ends, mote.self())
+        mote.receive("ready", timeout=PATIENCE)
+        ref = mote.monitor(pid)
+        mote.kill(pid)
+        self.assertEqual(mote.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY), timeout=PATIENCE)[4], "killed")
+
     def test_senders_let_others_run(self):
         def counts(to):
             n = 0
