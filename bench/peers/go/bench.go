@@ -45,7 +45,7 @@ var workloads = map[string]func(){
 	"fanin":        runFanin,
 	"mailbox":      runMailbox,
 	"big":          runBig,
-	"call":         runCall,
+	"gencall":      runCall,
 	"timers":       runTimers,
 	"timers_fire":  runTimersFire,
 	"timers_procs": runTimersProcs,
