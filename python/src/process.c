@@ -59,7 +59,7 @@ static const char thread_key[] = "mote process";
 
 static void forget_thread(PyObject *capsule) {
     struct mp_proc *p = PyCapsule_GetPointer(capsule, thread_key);
-    if (p->self) mote_detach(p->self);
+    if (p->program == getpid()) mote_detach(p->self);
     Py_XDECREF(p->pid);
     PyMem_Free(p);
 }
@@ -69,6 +69,7 @@ static struct mp_proc *attach_thread(struct mp_node *node, PyObject *dict) {
     if (!p) return PyErr_NoMemory(), NULL;
     p->node = node;
     p->flavour = THREAD;
+    p->program = getpid();
     mote_err err = mote_host_attach(node->rt, &p->self);
     PyObject *capsule = err ? NULL : PyCapsule_New(p, thread_key, forget_thread);
     if (!capsule) {

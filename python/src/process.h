@@ -13,6 +13,7 @@
 #include "mp.h"
 
 #include <mote/server.h>
+#include <unistd.h>
 
 enum flavour { COROUTINE, FUNCTION, THREAD };
 
@@ -40,7 +41,8 @@ struct mp_proc {
     PyObject *context;        /* COROUTINE: contextvars, or NULL */
     struct receive *awaited;  /* COROUTINE: what it waits in, borrowed from its frame, or NULL */
     PyObject *value;          /* COROUTINE: what came for `awaited`, or NULL */
-    struct mp_frames frames;  /* FUNCTION: while it waits */
+    struct mp_frames frames;  /* FUNCTION: while it waits; from here on, no part of a coroutine's state */
+    pid_t program;            /* THREAD: where it was attached; the child of a fork leaves it alone */
 };
 
 struct mp_node {
