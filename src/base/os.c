@@ -284,7 +284,7 @@ static size_t advise_spans(const struct iovec *of, size_t count, int advice) {
 
 /* Up to BATCH spans; gives how many were done. */
 static size_t decommit_batch(const struct mt_os_span *of, size_t count) {
-    struct iovec spans[BATCH];
+    struct iovec spans[BATCH] = {{0}};
     size_t n = 0;
     for (size_t i = 0; i < count; i++) spans[i] = (struct iovec){of[i].p, of[i].size};
     size_t done = advise_spans(spans, count, MADV_DONTNEED);
