@@ -59,12 +59,10 @@ static PyObject *py_exit_send(PyObject *module, PyObject *args) {
     PyObject *o, *reason;
     mote_term to;
     if (!p || !PyArg_ParseTuple(args, "OO", &o, &reason) || mp_to_of(st, o, &to) < 0) return NULL;
-    mote_arena *arena = mote_arena_new(0);
-    mote_term why = arena ? mp_to_term(st, arena, reason) : MOTE_TERM_NONE;
-    mote_err err = why.word ? mote_exit_send(p->self, to, why) : MOTE_OK;
-    mote_arena_free(arena);
-    if (!arena) return PyErr_NoMemory();
-    if (!why.word) return NULL;
+    struct mp_outgoing why;
+    if (mp_encoded(st, reason, &why) < 0) return NULL;
+    mote_err err = mote_exit_send(p->self, to, why.term);
+    mp_outgoing_drop(&why);
     if (!err && p->flavour != COROUTINE && mote_host_exit_reason(p->self, NULL)) return mp_raise_exit(p); /* to oneself */
     return none_or(st, err, "mote.exit");
 }
@@ -82,12 +80,7 @@ static PyObject *py_set_trap(PyObject *module, PyObject *on) {
 
 /* --------------------------------------------------------------------------------------------------- names */
 
-static int name_from(PyObject *o, mote_term *name) {
-    const char *text = PyUnicode_Check(o) ? PyUnicode_AsUTF8(o) : NULL;
-    if (text) return *name = mote_atom_term(mote_atom_make(text)), 0;
-    if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "a name is a str or an Atom, not %R", o);
-    return -1;
-}
+static int name_from(PyObject *o, mote_term *name) { return mp_name_of(o, "a name is a str or an Atom", name); }
 
 /* register(name, pid) */
 static PyObject *py_register(PyObject *module, PyObject *args) {
@@ -183,19 +176,16 @@ static PyObject *py_is_alive(PyObject *module, PyObject *o) {
     mote_pid pid;
     bool alive = false;
     if (!p || pid_from(st, o, &pid) < 0) return NULL;
+    if (p->flavour == COROUTINE) return PyBool_FromLong(mote_host_takes(p->self, mote_pid_term(pid)));
     mote_err err;
-    if (p->flavour == FUNCTION) mp_leave(p);
-    err = p->flavour == COROUTINE ? MOTE_ECONTEXT : MOTE_OK;
-    if (!err && p->flavour == THREAD) {
+    if (p->flavour == FUNCTION) {
+        mp_leave(p);
+        err = mote_is_alive(p->self, pid, &alive);
+        mp_enter(p);
+    } else {
         Py_BEGIN_ALLOW_THREADS
         err = mote_is_alive(p->self, pid, &alive);
         Py_END_ALLOW_THREADS
-    } else if (!err)
-        err = mote_is_alive(p->self, pid, &alive);
-    if (p->flavour == FUNCTION) mp_enter(p);
-    if (p->flavour == COROUTINE) {
-        alive = mote_host_takes(p->self, mote_pid_term(pid));
-        err = MOTE_OK;
     }
     if (err == MOTE_EEXIT) return mp_raise_exit(p);
     return err ? mp_fail(st, err, "mote.is_alive") : PyBool_FromLong(alive);
@@ -220,21 +210,10 @@ static PyObject *py_send_after(PyObject *module, PyObject *args) {
     int64_t ms;
     mote_ref timer;
     if (!p || !PyArg_ParseTuple(args, "OOO", &seconds, &o, &message) || ms_from(seconds, &ms) < 0 || mp_to_of(st, o, &to) < 0) return NULL;
-    mote_err err = MOTE_OK;
-    if (mote_host_takes(p->self, to)) {
-        PyObject *shared = mp_share(st, message);
-        mote_host_box box;
-        if (!shared) return NULL;
-        err = mote_send_after(p->self, ms, to, &timer, "?", mote_host_box_term(&box, &mp_object_kind, shared));
-        Py_DECREF(shared);
-    } else {
-        mote_arena *arena = mote_arena_new(0);
-        mote_term term = arena ? mp_to_term(st, arena, message) : MOTE_TERM_NONE;
-        if (term.word) err = mote_send_after(p->self, ms, to, &timer, "?", term);
-        mote_arena_free(arena);
-        if (!arena) return PyErr_NoMemory();
-        if (!term.word) return NULL;
-    }
+    struct mp_outgoing out;
+    if (mp_outgoing(st, p, to, message, &out) < 0) return NULL;
+    mote_err err = mote_send_after(p->self, ms, to, &timer, "?", out.term);
+    mp_outgoing_drop(&out);
     return err ? mp_fail(st, err, "mote.send_after") : mp_ref_new(st, timer);
 }
 
@@ -280,10 +259,10 @@ static int call_start(struct mp_state *st, struct mp_proc *p, PyObject *o, PyObj
     if (mote_host_takes(p->self, to)) {
         err = call_hosted(st, p, to, request, &want->call);
     } else {
-        mote_arena *arena = mote_arena_new(0);
-        mote_term term = arena ? mp_to_term(st, arena, request) : MOTE_TERM_NONE;
-        err = term.word ? mote_call_start_term(p->self, to, term, &want->call) : MOTE_ENOMEM;
-        mote_arena_free(arena);
+        struct mp_outgoing out;
+        if (mp_encoded(st, request, &out) < 0) return -1;
+        err = mote_call_start_term(p->self, to, out.term, &want->call);
+        mp_outgoing_drop(&out);
     }
     if (PyErr_Occurred()) return -1;
     if (err) return mp_fail(st, err, "mote.call"), -1;
@@ -291,27 +270,30 @@ static int call_start(struct mp_state *st, struct mp_proc *p, PyObject *o, PyObj
     return 0;
 }
 
-/* call(to, request, timeout) */
-static PyObject *py_call(PyObject *module, PyObject *args) {
+/* (to, request, timeout): the call is under way, and what it waits for in *want. NULL: error set. */
+static struct mp_proc *call_from(PyObject *module, PyObject *args, bool awaits, struct wanted *want) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
-    struct wanted want = {0};
     PyObject *to, *request, *timeout;
+    memset(want, 0, sizeof *want);
     if (!p || !PyArg_ParseTuple(args, "OOO", &to, &request, &timeout)) return NULL;
-    if (p->flavour == COROUTINE) return PyErr_SetString(PyExc_RuntimeError, "mote.call() in a coroutine process: use `await mote.aio.call()`"), NULL;
-    if (mp_deadline_of(timeout, &want.deadline_ns) < 0 || call_start(st, p, to, request, &want) < 0) return NULL;
-    return mp_receive(p, &want);
+    if (awaits != (p->flavour == COROUTINE)) {
+        PyErr_SetString(PyExc_RuntimeError, awaits ? "mote.aio.call() is for coroutine processes: elsewhere use mote.call()"
+                                                   : "mote.call() in a coroutine process: use `await mote.aio.call()`");
+        return NULL;
+    }
+    return mp_deadline_of(timeout, &want->deadline_ns) < 0 || call_start(st, p, to, request, want) < 0 ? NULL : p;
+}
+
+static PyObject *py_call(PyObject *module, PyObject *args) {
+    struct wanted want;
+    struct mp_proc *p = call_from(module, args, false, &want);
+    return p ? mp_receive(p, &want) : NULL;
 }
 
 static PyObject *py_aio_call(PyObject *module, PyObject *args) {
-    struct mp_state *st = mp_state_of(module);
-    struct mp_proc *p = mp_caller(st);
-    struct wanted want = {0};
-    PyObject *to, *request, *timeout;
-    if (!p || !PyArg_ParseTuple(args, "OOO", &to, &request, &timeout)) return NULL;
-    if (p->flavour != COROUTINE) return PyErr_SetString(PyExc_RuntimeError, "mote.aio.call() is for coroutine processes: elsewhere use mote.call()"), NULL;
-    if (mp_deadline_of(timeout, &want.deadline_ns) < 0 || call_start(st, p, to, request, &want) < 0) return NULL;
-    return mp_awaitable(st, &want);
+    struct wanted want;
+    return call_from(module, args, true, &want) ? mp_awaitable(mp_state_of(module), &want) : NULL;
 }
 
 /* cast(to, message) */
@@ -371,11 +353,7 @@ static PyObject *py_spawn_opt(PyObject *module, PyObject *args) {
     mote_spawn_options how = {.link = link != 0, .monitor = monitor ? &ref : NULL, .name = name, .mailbox_max = (size_t)mailbox, .policy = (mote_policy)policy,
                               .priority = (mote_priority)priority, .stack_size = (size_t)stack};
     PyObject *pid = mp_spawn(st, p, f, positional, PyDict_GET_SIZE(named) ? named : NULL, &how);
-    if (!pid || !monitor) return pid;
-    PyObject *r = mp_ref_new(st, ref), *pair = r ? PyTuple_Pack(2, pid, r) : NULL;
-    Py_DECREF(pid);
-    Py_XDECREF(r);
-    return pair;
+    return pid && monitor ? mp_pid_and_ref(st, pid, ref) : pid;
 }
 
 PyMethodDef mp_control_methods[] = {

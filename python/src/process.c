@@ -709,6 +709,13 @@ PyObject *mp_spawn(struct mp_state *st, struct mp_proc *p, PyObject *function, P
     return pid;
 }
 
+PyObject *mp_pid_and_ref(struct mp_state *st, PyObject *pid, mote_ref ref) {
+    PyObject *r = mp_ref_new(st, ref), *pair = r ? PyTuple_Pack(2, pid, r) : NULL;
+    Py_DECREF(pid);
+    Py_XDECREF(r);
+    return pair;
+}
+
 enum related { ALONE, LINKED, MONITORED };
 static PyObject *spawn_related(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names, enum related related) {
     struct mp_state *st = mp_state_of(module);
@@ -718,14 +725,10 @@ static PyObject *spawn_related(PyObject *module, PyObject *const *args, Py_ssize
     if (!p || start_from(st, args, n, names, &s) < 0) return NULL;
     s.how.link = related == LINKED;
     if (related == MONITORED) s.how.monitor = &ref;
-    PyObject *pid = spawn(st, p, &s), *r = pid && related == MONITORED ? mp_ref_new(st, ref) : NULL;
+    PyObject *pid = spawn(st, p, &s);
     Py_DECREF(s.args);
     Py_XDECREF(s.kwargs);
-    if (!pid || related != MONITORED) return pid;
-    PyObject *pair = r ? PyTuple_Pack(2, pid, r) : NULL;
-    Py_DECREF(pid);
-    Py_XDECREF(r);
-    return pair;
+    return pid && related == MONITORED ? mp_pid_and_ref(st, pid, ref) : pid;
 }
 static PyObject *py_spawn(PyObject *m, PyObject *const *a, Py_ssize_t n, PyObject *names) { return spawn_related(m, a, n, names, ALONE); }
 static PyObject *py_spawn_link(PyObject *m, PyObject *const *a, Py_ssize_t n, PyObject *names) { return spawn_related(m, a, n, names, LINKED); }
@@ -735,33 +738,47 @@ static PyObject *py_spawn_monitor(PyObject *m, PyObject *const *a, Py_ssize_t n,
 
 /* ------------------------------------------------------------------------------------------------- sending */
 
+int mp_name_of(PyObject *name, const char *needed, mote_term *term) {
+    const char *text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    if (text) return *term = mote_atom_term(mote_atom_make(text)), 0;
+    if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "%s, not %R", needed, name);
+    return -1;
+}
+
 /* A Pid, a Ref (an alias), or a name. */
 int mp_to_of(struct mp_state *st, PyObject *to, mote_term *term) {
     if (mp_is_pid(st, to)) return *term = mote_pid_term(((struct mp_pid *)to)->pid), 0;
     if (mp_is_ref(st, to)) return *term = mote_ref_term(((struct mp_ref *)to)->ref), 0;
-    Py_ssize_t size;
-    const char *name = PyUnicode_Check(to) ? PyUnicode_AsUTF8AndSize(to, &size) : NULL;
-    if (name) return *term = mote_atom_term(mote_atom_make(name)), 0;
-    if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "a Pid, an alias or a name is needed, not %R", to);
+    return mp_name_of(to, "a Pid, an alias or a name is needed", term);
+}
+
+int mp_encoded(struct mp_state *st, PyObject *value, struct mp_outgoing *out) {
+    out->shared = NULL;
+    if (!(out->arena = mote_arena_new(0))) return PyErr_NoMemory(), -1;
+    out->term = mp_to_term(st, out->arena, value);
+    if (out->term.word) return 0;
+    mote_arena_free(out->arena);
     return -1;
 }
 
+int mp_outgoing(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *value, struct mp_outgoing *out) {
+    if (!mote_host_takes(p->self, to)) return mp_encoded(st, value, out);
+    out->arena = NULL;
+    if (!(out->shared = mp_share(st, value))) return -1;
+    out->term = mote_host_box_term(&out->box, &mp_object_kind, out->shared);
+    return 0;
+}
+
+void mp_outgoing_drop(struct mp_outgoing *out) {
+    Py_XDECREF(out->shared);
+    if (out->arena) mote_arena_free(out->arena);
+}
+
 int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
-    mote_err err;
-    if (mote_host_takes(p->self, to)) {
-        PyObject *shared = mp_share(st, message);
-        mote_host_box box;
-        if (!shared) return -1;
-        err = mote_send_term(p->self, to, mote_host_box_term(&box, &mp_object_kind, shared));
-        Py_DECREF(shared);
-    } else {
-        mote_arena *arena = mote_arena_new(0);
-        mote_term term = arena ? mp_to_term(st, arena, message) : MOTE_TERM_NONE;
-        err = term.word ? mote_send_term(p->self, to, term) : MOTE_OK;
-        mote_arena_free(arena);
-        if (!arena) PyErr_NoMemory();
-        if (!term.word) return -1;
-    }
+    struct mp_outgoing out;
+    if (mp_outgoing(st, p, to, message, &out) < 0) return -1;
+    mote_err err = mote_send_term(p->self, to, out.term);
+    mp_outgoing_drop(&out);
     if (err) return mp_fail(st, err, "mote.send"), -1;
     return mp_let_others(p);
 }
@@ -837,6 +854,7 @@ static struct mp_node *node_start(struct mp_state *st, unsigned processes_max) {
     err = mote_runtime_start(&options, &node->rt);
     Py_END_ALLOW_THREADS
     if (err) {
+        Py_DECREF(node->key);
         PyMem_RawFree(node);
         mp_fail(st, err, "mote: the runtime cannot start");
         return NULL;

@@ -70,6 +70,21 @@ void mp_enter(struct mp_proc *p);
 int mp_let_others(struct mp_proc *p);
 /* A Pid, a Ref (an alias), or a name as destination. -1: error set. */
 int mp_to_of(struct mp_state *st, PyObject *to, mote_term *term);
+/* A value as its receiver takes it: shared with Python's processes, encoded for all others. -1: error set, nothing to drop. */
+struct mp_outgoing {
+    mote_term term;
+    mote_host_box box;
+    PyObject *shared;  /* or */
+    mote_arena *arena; /* where the term lies */
+};
+int mp_outgoing(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *value, struct mp_outgoing *out);
+/* The same, always encoded. */
+int mp_encoded(struct mp_state *st, PyObject *value, struct mp_outgoing *out);
+void mp_outgoing_drop(struct mp_outgoing *out);
+/* (pid, ref), taking pid; ref is made. NULL: error set. */
+PyObject *mp_pid_and_ref(struct mp_state *st, PyObject *pid, mote_ref ref);
+/* A name as an atom; `needed` says what else would do. -1: error set. */
+int mp_name_of(PyObject *name, const char *needed, mote_term *term);
 /* Sends; shares or encodes, as the receiver needs. -1: error set. */
 int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message);
 /* A message as a value: objects, Down and ExitSignal, other terms. Gives; NULL: error set. */
