@@ -909,6 +909,30 @@ bool mote_host_takes(mote_self *self, mote_term to) {
     return !(atomic_load_explicit(&p->inbox.low, memory_order_acquire) & MT_IN_CLOSED) && mt_serial(p) == mt_pid_serial(pid);
 }
 
+mote_err mote_host_nudge(mote_self *self) {
+    if (!self) return MOTE_ESELF;
+    struct mt_proc *p = mt_self(self);
+    if (p->task.kind != MT_HANDLER || !(p->flags & MT_PF_HOSTED)) return MOTE_ECONTEXT;
+    for (uint64_t low; (low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed)) & MT_IN_WAITING;)
+        if (mt_pair_cas_low(&p->inbox, low, low & ~(uint64_t)MT_IN_WAITING)) mt_sched_push(p->task.sched, &p->task);
+    return MOTE_OK;
+}
+
+mote_err mote_host_watch(mote_self *self, int fd) {
+    mote_err err = check_self(self);
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    if (p->task.kind != MT_THREAD || (p->flags & MT_PF_ENDING)) return MOTE_ECONTEXT;
+    return fd < 0 ? MOTE_EARG : mt_watch(p, fd);
+}
+
+mote_err mote_host_unwatch(mote_self *self) {
+    if (!self) return MOTE_ESELF;
+    if (mt_self(self)->task.kind != MT_THREAD) return MOTE_ECONTEXT;
+    mt_unwatch(mt_self(self));
+    return MOTE_OK;
+}
+
 mote_err mote_host_receive(mote_self *self, mote_ref since, bool (*wanted)(mote_term message, void *context), void *context, mote_term *message) {
     mote_err err = check_waits(self, 0);
     if (!err && (!wanted || !message)) err = MOTE_EARG;

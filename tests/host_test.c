@@ -1191,7 +1191,8 @@ static void loop_leaves(void *context, unsigned scheduler) {
     loop.left[scheduler]++;
     CHECK(context == &loop && pthread_mutex_unlock(&loop.lock) == 0);
 }
-static const mote_host_loop loop_hooks = {&loop, loop_enters, loop_idles, loop_is_busy, loop_leaves};
+static const mote_host_loop loop_hooks = {
+    .context = &loop, .enter = loop_enters, .idle = loop_idles, .busy = loop_is_busy, .leave = loop_leaves};
 
 /* Some scheduler is busy, and this process has the lock: with two, they run in turns. */
 static void in_loop(void) {

@@ -49,6 +49,13 @@ typedef struct mote_host_loop {
     void (*idle)(void *context, unsigned scheduler);  /* nothing to run: it is about to look around, and to sleep */
     void (*busy)(void *context, unsigned scheduler);  /* after that */
     void (*leave)(void *context, unsigned scheduler); /* the thread ends */
+    /* For a host with an event loop of its own, on a runtime with one scheduler; all three or none. While `waits` says so, the scheduler sleeps in
+     * `wait`, between idle and busy: it runs that loop, and returns when `fd` is readable, after `timeout_ns` (UINT64_MAX: no limit) at the latest,
+     * and soon after what the loop ran has sent or nudged. While processes run, `look` is called every half millisecond, to run what the
+     * loop has ready without waiting. Both may act as a process they have nudged: see mote_host_nudge(). */
+    bool (*waits)(void *context, unsigned scheduler);
+    void (*wait)(void *context, unsigned scheduler, int fd, uint64_t timeout_ns);
+    void (*look)(void *context, unsigned scheduler);
 } mote_host_loop;
 
 /* ----------------------------------------------------------------------------------------------- processes */
@@ -68,6 +75,18 @@ MOTE_API MOTE_MUST mote_err mote_host_wait(mote_self *self, int64_t timeout_ms);
 /* For a handler with `resume`: it is resumed after `ms` at the latest, without a message; earlier is possible. MOTE_ESELF, MOTE_EARG,
  * MOTE_ECONTEXT (no such handler), MOTE_ENOMEM. Never waits. */
 MOTE_API MOTE_MUST mote_err mote_host_wake_after(mote_self *self, int64_t ms);
+
+/* Resumes a handler with `resume`, soon, also when nothing has come. For the thread of its scheduler, while the process exists; it need not be the one
+ * that runs. Between two turns (in the host's `wait` and `look`) that thread may then act as the process until it returns: it may call all that
+ * does not wait. MOTE_ESELF, MOTE_ECONTEXT (no such handler). Never waits. */
+MOTE_API mote_err mote_host_nudge(mote_self *self);
+
+/* For an attached thread with an event loop of its own, instead of a wait: when something new has come, `fd` (an eventfd) is written to, once;
+ * to wait takes that back. MOTE_OK: nothing has come so far; MOTE_NOMATCH: something may be there to be looked at (a receive with a limit of 0
+ * has not said MOTE_TIMEOUT since), and `fd` will not be written to. mote_host_unwatch() ends it: then nobody writes any more. MOTE_ESELF,
+ * MOTE_ECONTEXT (no attached thread), MOTE_EARG, MOTE_EEXIT, MOTE_ESTOPPED. Never waits. */
+MOTE_API MOTE_MUST mote_err mote_host_watch(mote_self *self, int fd);
+MOTE_API mote_err mote_host_unwatch(mote_self *self);
 
 /* mote_receive_if() with a limit of 0 that need not look at messages older than the reference `since`, which the process has made, if it is the
  * newest that it made (0: at all): what is wanted can only have come later. Errors as there. */

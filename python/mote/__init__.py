@@ -16,8 +16,8 @@ A plain function runs on a stack of its own and uses `mote.receive()`; an `async
 import atexit as _atexit
 import os as _os
 
-from mote import _mote, aio
-from mote._control import Down, ExitSignal, call, demonitor, exit, kill, monitoring, options, register, sleep, trap_exit
+from mote import _imports, _mote, aio
+from mote._control import Down, ExitSignal, blocking, call, demonitor, exit, kill, mailbox, monitoring, options, register, sleep, trap_exit
 from mote._errors import Exit, ProcessExit
 from mote._mote import (
     ANY,
@@ -60,6 +60,7 @@ _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)
 _mote._set("Down", Down)
 _mote._set("ExitSignal", ExitSignal)
+_imports.watch()
 _atexit.register(_mote.stop)
 _os.register_at_fork(after_in_child=_mote.forked)
 
@@ -86,6 +87,7 @@ __all__ = [
     "Term",
     "aio",
     "any_of",
+    "blocking",
     "call",
     "cancel",
     "cast",
@@ -95,6 +97,7 @@ __all__ = [
     "is_alive",
     "kill",
     "link",
+    "mailbox",
     "make_ref",
     "message",
     "monitor",

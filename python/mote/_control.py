@@ -10,8 +10,9 @@ from mote._mote import Atom, Pid, Ref
 
 TYPE_CHECKING = False  # as that of typing, which takes longer to import than all of mote
 if TYPE_CHECKING:
-    from typing import Any, Callable, NamedTuple, Optional, Union
+    from typing import Any, Callable, Iterator, NamedTuple, Optional, TypeVar, Union
 
+    T = TypeVar("T")
     Destination = Union[Pid, Ref, str]
 
 
@@ -92,6 +93,26 @@ def _skip(_: Any) -> Any:
 def sleep(seconds: float) -> None:
     """Lets others run for a while; messages stay where they are."""
     _mote.receive(_skip, timeout=seconds, default=None)
+
+
+def blocking(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """Gives function(*args, **kwargs), which runs on a thread of its own: for what blocks without mote's knowledge (files, databases, long C
+    calls). The caller waits, all others run. An exit signal ends the wait, not the call."""
+    from mote import _blocking  # and threading, which not everybody needs
+
+    job = _blocking.start(function, args, kwargs)
+    _mote.receive(job.done)
+    return job.result()
+
+
+def mailbox(what: Any = _mote.ANY, *, timeout: Optional[float] = None) -> Iterator[Any]:
+    """`for message in mote.mailbox():` takes each message that comes (or fits `what`), until none came for `timeout` seconds."""
+    while True:
+        try:
+            message = _mote.receive(what, timeout=timeout)
+        except TimeoutError:
+            return
+        yield message
 
 
 def call(to: Destination, request: Any, timeout: Optional[float] = 5.0) -> Any:

@@ -7,11 +7,32 @@ from mote._mote import aio_receive as receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Awaitable, Optional
+    from typing import Any, AsyncIterator, Awaitable, Callable, Optional, TypeVar
 
     from mote._control import Destination
 
-__all__ = ["call", "receive", "sleep"]
+    T = TypeVar("T")
+
+__all__ = ["blocking", "call", "mailbox", "receive", "sleep"]
+
+
+async def blocking(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """As mote.blocking()."""
+    from mote import _blocking
+
+    job = _blocking.start(function, args, kwargs)
+    await receive(job.done)
+    return job.result()
+
+
+async def mailbox(what: Any = _mote.ANY, *, timeout: Optional[float] = None) -> AsyncIterator[Any]:
+    """`async for message in mote.aio.mailbox():`, as mote.mailbox()."""
+    while True:
+        try:
+            message = await receive(what, timeout=timeout)
+        except TimeoutError:
+            return
+        yield message
 
 
 def call(to: Destination, request: Any, timeout: Optional[float] = 5.0) -> Awaitable[Any]:

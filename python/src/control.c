@@ -63,7 +63,7 @@ static PyObject *py_exit_send(PyObject *module, PyObject *args) {
     if (mp_encoded(st, reason, &why) < 0) return NULL;
     mote_err err = mote_exit_send(p->self, to, why.term);
     mp_outgoing_drop(&why);
-    if (!err && p->flavour != COROUTINE && mote_host_exit_reason(p->self, NULL)) return mp_raise_exit(p); /* to oneself */
+    if (!err && p->flavour != COROUTINE && p->flavour != ASYNCIO && mote_host_exit_reason(p->self, NULL)) return mp_raise_exit(p); /* to oneself */
     return none_or(st, err, "mote.exit");
 }
 
@@ -176,7 +176,7 @@ static PyObject *py_is_alive(PyObject *module, PyObject *o) {
     mote_pid pid;
     bool alive = false;
     if (!p || pid_from(st, o, &pid) < 0) return NULL;
-    if (p->flavour == COROUTINE) return PyBool_FromLong(mote_host_takes(p->self, mote_pid_term(pid)));
+    if (p->flavour == COROUTINE || p->flavour == ASYNCIO) return PyBool_FromLong(mote_host_takes(p->self, mote_pid_term(pid)));
     mote_err err;
     if (p->flavour == FUNCTION) {
         mp_leave(p);
@@ -277,9 +277,9 @@ static struct mp_proc *call_from(PyObject *module, PyObject *args, bool awaits, 
     PyObject *to, *request, *timeout;
     memset(want, 0, sizeof *want);
     if (!p || !PyArg_ParseTuple(args, "OOO", &to, &request, &timeout)) return NULL;
-    if (awaits != (p->flavour == COROUTINE)) {
-        PyErr_SetString(PyExc_RuntimeError, awaits ? "mote.aio.call() is for coroutine processes: elsewhere use mote.call()"
-                                                   : "mote.call() in a coroutine process: use `await mote.aio.call()`");
+    if (awaits ? p->flavour == FUNCTION : p->flavour == COROUTINE || p->flavour == ASYNCIO) {
+        PyErr_SetString(PyExc_RuntimeError, awaits ? "mote.aio.call() is for coroutines: in a function use mote.call()"
+                                                   : "mote.call() in a coroutine: use `await mote.aio.call()`");
         return NULL;
     }
     return mp_deadline_of(timeout, &want->deadline_ns) < 0 || call_start(st, p, to, request, want) < 0 ? NULL : p;

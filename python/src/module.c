@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The module _mote: its state and what it is made of. */
+#include "aio.h"
 #include "compat.h"
 #include "process.h"
 
@@ -38,8 +39,9 @@ static int init(PyObject *module) {
     if (add_exception(st, &st->no_proc, "mote.NoProc", PyExc_LookupError, "There is no such process, or no such name.") < 0) return -1;
     if (add_exception(st, &st->mailbox_full, "mote.MailboxFull", st->error, "The receiver's mailbox is full.") < 0) return -1;
     if (add_exception(st, &st->not_sendable, "mote.NotSendable", PyExc_TypeError, "A value that cannot be in a message.") < 0) return -1;
-    if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0) return -1;
+    if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0 || mp_aio_init(st) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_process_methods) < 0) return -1;
+    if (PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;
     return PyModule_AddFunctions(module, mp_control_methods);
 }
 
@@ -48,7 +50,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     if (!st) return 0;
     PyObject *all[] = {(PyObject *)st->atom, (PyObject *)st->pid, (PyObject *)st->ref, (PyObject *)st->pattern, st->error, st->not_sendable, st->process_exit, st->exit,
                        st->no_proc, st->mailbox_full, st->atoms, st->message_types, st->message_tags, st->any, st->skip, st->down,
-                       st->exit_signal, st->stop, (PyObject *)st->receive, st->receive_any};
+                       st->exit_signal, st->stop, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_VISIT(all[i]);
     return 0;
 }
@@ -57,6 +59,8 @@ static int clear(PyObject *module) {
     struct mp_state *st = mp_state_of(module);
     if (!st) return 0;
     Py_CLEAR(st->receive_any);
+    Py_CLEAR(st->receive_asyncio);
+    Py_CLEAR(st->process_task);
     Py_CLEAR(st->receive);
     Py_CLEAR(st->atom);
     Py_CLEAR(st->pid);

@@ -41,6 +41,9 @@ struct mp_state {
     PyObject *stop;           /* a StopIteration that is used again, or NULL */
     size_t nodes_started;
     bool forked;              /* this is the child of a fork: the node's threads are not here */
+    bool asyncio;             /* it has been imported */
+    PyTypeObject *process_task; /* see aio.h */
+    PyObject *receive_asyncio; /* as receive_any, made outside a process */
     struct mp_node *node;     /* the running node, or NULL */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Processes: the node, the two flavours, sending, receiving, starting, ending. */
+#include "aio.h"
 #include "process.h"
 
 #include <time.h>
@@ -8,6 +9,7 @@ struct receive { /* the awaitable */
     PyObject_HEAD
     struct mp_state *st;
     struct wanted want;
+    bool native; /* made in a coroutine process, for it */
 };
 
 static uint64_t now_ns(void) {
@@ -45,9 +47,10 @@ PyObject *mp_raise_exit(struct mp_proc *p) {
     PyObject *reason = mote_host_exit_reason(p->self, &why) ? mp_from_term(st, why) : Py_NewRef(Py_None);
     p->told = true;
     if (!reason) return NULL;
-    PyObject *e = PyObject_CallFunctionObjArgs(st->process_exit, reason, NULL);
+    PyObject *class = p->task && p->task->future ? mp_aio_exit_class(p->node) : st->process_exit;
+    PyObject *e = class ? PyObject_CallFunctionObjArgs(class, reason, NULL) : NULL;
     Py_DECREF(reason);
-    if (e) PyErr_SetObject(st->process_exit, e);
+    if (e) PyErr_SetObject(class, e);
     Py_XDECREF(e);
     return NULL;
 }
@@ -98,8 +101,7 @@ struct mp_proc *mp_caller(struct mp_state *st) {
     if (st->forked) return PyErr_SetString(st->error, "mote: this is the child of os.fork(), where the node does not run: start the program anew (subprocess), or fork before mote is used"), NULL;
     if (!node && !(node = node_start(st, 0))) return NULL;
     if (PyThreadState_Get() != node->ts) return thread_process(node);
-    if (!node->current) PyErr_SetString(st->error, "mote: called on the scheduler's thread, outside a process");
-    return node->current;
+    return node->current ? node->current : mp_aio_caller(node);
 }
 
 static PyObject *pid_of(struct mp_proc *p) {
@@ -116,6 +118,7 @@ void mp_leave(struct mp_proc *p) {
     p->node->current = NULL;
 }
 void mp_enter(struct mp_proc *p) {
+    mp_aio_leave(p->node);
     mp_frames_save(p->node->ts, &p->node->base);
     mp_frames_load(p->node->ts, &p->frames);
     p->node->current = p;
@@ -335,8 +338,8 @@ static PyObject *py_receive(PyObject *module, PyObject *const *args, Py_ssize_t 
     struct mp_proc *p = mp_caller(st);
     struct wanted want;
     if (!p) return NULL;
-    if (p->flavour == COROUTINE)
-        return PyErr_SetString(PyExc_RuntimeError, "mote.receive() in a coroutine process: use `await mote.aio.receive()`"), NULL;
+    if (p->flavour == COROUTINE || p->flavour == ASYNCIO)
+        return PyErr_SetString(PyExc_RuntimeError, "mote.receive() in a coroutine: use `await mote.aio.receive()`"), NULL;
     if (want_from(st, args, n, names, &want) < 0) return NULL;
     PyObject *result = mp_receive(p, &want);
     want_drop(&want);
@@ -345,10 +348,20 @@ static PyObject *py_receive(PyObject *module, PyObject *const *args, Py_ssize_t 
 
 /* ------------------------------------------------------------------------------------------------- awaiting */
 
+/* The coroutine process that runs, or NULL. */
+static struct mp_proc *coroutine_here(struct mp_state *st) {
+    struct mp_node *node = st->node;
+    struct mp_proc *p = node && PyThreadState_Get() == node->ts ? node->current : NULL;
+    return p && p->flavour == COROUTINE ? p : NULL;
+}
+
+static bool is_native(struct mp_state *st) { return coroutine_here(st) != NULL; }
+
 static struct receive *receive_new(struct mp_state *st) {
     struct receive *r = PyObject_New(struct receive, st->receive);
     if (!r) return NULL;
     r->st = st;
+    r->native = is_native(st);
     memset(&r->want, 0, sizeof r->want);
     r->want.deadline_ns = UINT64_MAX;
     return r;
@@ -362,7 +375,7 @@ PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want) {
 
 static PyObject *py_aio_receive(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     struct mp_state *st = mp_state_of(module);
-    if (n == 0 && !names) return Py_NewRef(st->receive_any); /* what it wants never changes: one serves all */
+    if (n == 0 && !names) return Py_NewRef(is_native(st) ? st->receive_any : st->receive_asyncio); /* what it wants never changes: one serves all */
     struct receive *r = receive_new(st);
     if (r && want_from(st, args, n, names, &r->want) < 0) Py_CLEAR(r);
     return (PyObject *)r;
@@ -377,11 +390,44 @@ static void receive_dealloc(PyObject *self) {
 
 /* The coroutine that awaits: by itself, not through asyncio. */
 static struct mp_proc *awaiting(struct receive *r) {
-    struct mp_node *node = r->st->node;
-    struct mp_proc *p = node && PyThreadState_Get() == node->ts ? node->current : NULL;
-    if (p && p->flavour == COROUTINE) return p;
-    PyErr_SetString(PyExc_RuntimeError, "mote.aio.receive() is for coroutine processes: elsewhere use mote.receive()");
+    struct mp_proc *p = coroutine_here(r->st);
+    if (!p) PyErr_SetString(PyExc_RuntimeError, "mote.aio.receive() is for coroutine processes: elsewhere use mote.receive()");
+    return p;
+}
+
+/* In a coroutine process it is its own iterator; in a task of asyncio's another one waits. */
+static PyObject *receive_await(PyObject *self) {
+    struct receive *r = (struct receive *)self;
+    if (coroutine_here(r->st)) return Py_NewRef(self);
+    if (!r->native) return mp_aio_await(r->st, self);
+    PyErr_SetString(PyExc_RuntimeError, "mote.aio.receive() of a process is awaited in a task of asyncio's: await it in the process, with timeout= for a limit");
     return NULL;
+}
+
+/* aio_take(awaitable) -> (what came,), or the seconds until its time is up, or None */
+static PyObject *py_aio_take(PyObject *module, PyObject *o) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    struct receive *r = (struct receive *)o;
+    PyObject *found = NULL;
+    if (!p) return NULL;
+    if (!Py_IS_TYPE(o, st->receive)) return PyErr_SetString(PyExc_TypeError, "aio_take needs an awaitable of mote's"), NULL;
+    int got = take(p, &r->want, &found);
+    if (got == MOTE_EEXIT) return mp_raise_exit(p);
+    if (got == MOTE_TIMEOUT && is_late(&r->want)) found = timed_out(p, &r->want);
+    else if (got == MOTE_TIMEOUT && r->want.deadline_ns == UINT64_MAX) Py_RETURN_NONE;
+    else if (got == MOTE_TIMEOUT) return PyFloat_FromDouble((double)ms_until(r->want.deadline_ns) / 1000);
+    else if (got > 0) return mp_fail(st, (mote_err)got, "mote.aio.receive");
+    return found ? Py_BuildValue("(N)", found) : NULL;
+}
+
+/* aio_give_up(awaitable): nobody waits for it any more. */
+static PyObject *py_aio_give_up(PyObject *module, PyObject *o) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    if (p && Py_IS_TYPE(o, st->receive) && ((struct receive *)o)->want.call.word) (void)mote_call_cancel(p->self, ((struct receive *)o)->want.call);
+    if (!p) return NULL;
+    Py_RETURN_NONE;
 }
 
 /* 1: *value; 0: wait; -1: exception. */
@@ -424,7 +470,7 @@ static PyObject *receive_next(PyObject *self) {
 static PyObject *same(PyObject *self) { return Py_NewRef(self); }
 
 static PyType_Slot receive_slots[] = {{Py_tp_dealloc, receive_dealloc},
-                                      {Py_am_await, same},
+                                      {Py_am_await, receive_await},
 #if PY_VERSION_HEX >= 0x030A0000
                                       {Py_am_send, receive_send},
 #endif
@@ -504,6 +550,7 @@ static void coroutine_stop(mote_self *self, mote_term reason, void *state) {
     Py_CLEAR(p->context);
     Py_CLEAR(p->value);
     Py_CLEAR(p->pid);
+    mp_aio_ended(p);
     if (PyErr_Occurred()) PyErr_WriteUnraisable(NULL);
     p->node->current = before;
 }
@@ -516,6 +563,7 @@ static void coroutine_enter(struct mp_proc *p, PyObject **outside) {
     ts->context_ver++;
     p->awaited = NULL;
     p->node->current = p;
+    if (p->node->st->asyncio) mp_aio_enter(p);
 }
 static void coroutine_leave(struct mp_proc *p, PyObject *outside) {
     PyThreadState *ts = p->node->ts;
@@ -524,6 +572,16 @@ static void coroutine_leave(struct mp_proc *p, PyObject *outside) {
     ts->context = outside;
     ts->context_ver++;
     mp_stop_forget(p->node->st->stop);
+    if (p->node->aio.here) mp_aio_left(p);
+}
+
+/* What the coroutine has yielded, when it is not mote's: waited for, or thrown back at it as an error. */
+static bool coroutine_throw(struct mp_proc *p, PyObject *e);
+static bool coroutine_waits(struct mp_proc *p, PyObject *yielded) {
+    if (p->task && p->task->future) Py_CLEAR(p->task->future);
+    int waits = p->awaited ? 0 : mp_aio_yielded(p, yielded);
+    Py_DECREF(yielded);
+    return waits == 0 || coroutine_throw(p, mp_take_exception());
 }
 
 /* Lets it run until it waits: true; false: it has ended, and the exception that is set says how. */
@@ -532,6 +590,7 @@ static bool coroutine_run(struct mp_proc *p) {
     coroutine_enter(p, &outside);
     PySendResult how = mp_send_none(p->coroutine, &result);
     coroutine_leave(p, outside);
+    if (how == PYGEN_NEXT && (!p->awaited || p->task)) return coroutine_waits(p, result);
     Py_XDECREF(result);
     return how == PYGEN_NEXT;
 }
@@ -543,18 +602,46 @@ static bool coroutine_throw(struct mp_proc *p, PyObject *e) {
     result = e ? PyObject_CallMethod(p->coroutine, "throw", "O", e) : PyObject_CallMethod(p->coroutine, "close", NULL);
     coroutine_leave(p, outside);
     Py_XDECREF(e);
-    Py_XDECREF(result);
     if (!result && e && PyErr_ExceptionMatches(PyExc_StopIteration)) PyErr_Clear(); /* it has returned */
-    return result && e;
+    if (result && e) return coroutine_waits(p, result);
+    Py_XDECREF(result);
+    return false;
 }
 
-/* An exit signal: ProcessExit comes out of its await; kill, or to wait again, closes it. */
+/* Goes on if what it waits for is there. */
+static bool coroutine_step(struct mp_proc *p) {
+    struct receive *r = p->awaited;
+    struct mp_task *t = p->task;
+    PyObject *cancelled = t ? mp_aio_cancelled(p) : NULL;
+    if (cancelled) return coroutine_throw(p, cancelled);
+    if (!r && t && t->future && !t->ready) return true;
+    int got = r && !p->value ? take(p, &r->want, &p->value) : MOTE_OK;
+    if (got == MOTE_EEXIT) return true; /* see coroutine_resume() */
+    if (got == -1) return coroutine_throw(p, mp_take_exception());
+    return (got == MOTE_TIMEOUT && !is_late(&r->want)) || coroutine_run(p);
+}
+
+/* Told of its end it may await asyncio's things for a while, as clean-ups do. Whether it does; false: it has ended, or is to be closed. */
+static bool coroutine_cleans(struct mp_proc *p, bool *waits) {
+    struct mp_task *t = p->task;
+    if (*waits && t && !p->awaited) *waits = coroutine_step(p);
+    t = p->task;
+    return *waits && t && !p->awaited && now_ns() < t->clean_until_ns && mote_host_wake_after(p->self, ms_until(t->clean_until_ns)) == MOTE_OK;
+}
+
+/* An exit signal: ProcessExit comes out of its await; kill, or to wait for mote again, closes it. Returns if it still cleans up. */
 static void coroutine_exit(struct mp_proc *p) {
     mote_term why;
     bool waits = true, killed = mote_host_exit_reason(p->self, &why) && mote_match(why, "killed");
     if (!killed && !p->told) {
+        PyObject *future = p->task ? Py_XNewRef(p->task->future) : NULL;
+        if (p->task) p->task->clean_until_ns = now_ns() + MP_CLEAN_NS;
         mp_raise_exit(p);
         waits = coroutine_throw(p, mp_take_exception());
+        mp_aio_drop(future);
+        if (coroutine_cleans(p, &waits)) return;
+    } else if (!killed && coroutine_cleans(p, &waits)) {
+        return;
     }
     if (waits) coroutine_throw(p, NULL);
     mote_exit(p->self, end_reason(p->node->st, p->self));
@@ -562,20 +649,17 @@ static void coroutine_exit(struct mp_proc *p) {
 
 static void coroutine_resume(mote_self *self, void *state) {
     struct mp_proc *p = state;
-    struct receive *r = p->awaited;
-    if (mote_host_exit_reason(self, NULL)) coroutine_exit(p);
-    int got = r && !p->value ? take(p, &r->want, &p->value) : MOTE_OK;
-    if (got == MOTE_EEXIT) coroutine_exit(p);
-    bool waits;
-    if (got == -1) waits = coroutine_throw(p, mp_take_exception());
-    else waits = (got == MOTE_TIMEOUT && !is_late(&r->want)) || coroutine_run(p);
-    if (waits && !p->awaited) {
-        PyErr_SetString(p->node->st->error, "mote: a coroutine process has awaited something that is not mote's");
-        waits = coroutine_throw(p, mp_take_exception()) && p->awaited;
+    if (mote_host_exit_reason(self, NULL)) {
+        coroutine_exit(p);
+        return;
     }
-    if (!waits) mote_exit(self, end_reason(p->node->st, self));
-    if (p->told) coroutine_exit(p);
-    uint64_t deadline_ns = p->awaited->want.deadline_ns;
+    if (!coroutine_step(p)) mote_exit(self, end_reason(p->node->st, self));
+    if (mote_host_exit_reason(self, NULL) || p->told) {
+        coroutine_exit(p);
+        return;
+    }
+    if (p->task && p->task->must_cancel) (void)mote_yield(self); /* it has cancelled itself */
+    uint64_t deadline_ns = p->awaited ? p->awaited->want.deadline_ns : UINT64_MAX;
     if (deadline_ns != UINT64_MAX && mote_host_wake_after(self, ms_until(deadline_ns)))
         mote_exit(self, mote_atom_term(mote_atom_make("system_limit"))); /* no memory for the alarm */
 }
@@ -593,6 +677,7 @@ static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, PyObj
     struct mp_own_frame own;
     PyThreadState *ts = p->node->ts;
     PyObject *kwargs = PyTuple_GET_ITEM(start, 2), *context = PyTuple_GET_ITEM(start, 3);
+    mp_aio_leave(p->node);
     mp_frames_save(ts, &p->node->base);
     mp_frames_begin(ts, &own, mote_host_stack_size(p->self), head, MP_STACK_HEAD);
     ts->context = context == Py_None ? NULL : Py_NewRef(context);
@@ -824,30 +909,35 @@ static void loop_enter(void *context, unsigned scheduler) {
     PyEval_RestoreThread(node->ts);
 }
 static void loop_idle(void *context, unsigned scheduler) {
-    (void)context, (void)scheduler;
-    PyEval_SaveThread();
+    struct mp_node *node = context;
+    (void)scheduler;
+    if (!node->aio.loop) PyEval_SaveThread(); /* asyncio's loop gives it up where it waits */
 }
 static void loop_busy(void *context, unsigned scheduler) {
     struct mp_node *node = context;
     (void)scheduler;
-    PyEval_RestoreThread(node->ts);
+    if (!node->aio.loop) PyEval_RestoreThread(node->ts);
 }
 static void loop_leave(void *context, unsigned scheduler) {
     struct mp_node *node = context;
     (void)scheduler;
+    mp_aio_close(node);
     PyThreadState_Clear(node->ts);
     PyThreadState_DeleteCurrent();
 }
 
 static struct mp_node *node_start(struct mp_state *st, unsigned processes_max) {
-    struct mp_node *node = PyMem_RawCalloc(1, sizeof *node);
+    PyObject *threading = PyImport_ImportModule("threading"); /* takes the thread that imports it first for the main one: not the scheduler's */
+    struct mp_node *node = threading ? PyMem_RawCalloc(1, sizeof *node) : NULL;
     mote_err err;
+    Py_XDECREF(threading);
+    if (!threading) return NULL;
     if (!node) return PyErr_NoMemory(), NULL;
     node->st = st;
     node->interp = PyInterpreterState_Get();
     node->key = PyUnicode_FromFormat("mote %zu", ++st->nodes_started);
     if (!node->key) return PyMem_RawFree(node), NULL;
-    node->loop = (mote_host_loop){node, loop_enter, loop_idle, loop_busy, loop_leave};
+    node->loop = (mote_host_loop){node, loop_enter, loop_idle, loop_busy, loop_leave, mp_aio_waits, mp_aio_wait, mp_aio_look};
     mote_options options = {.schedulers = 1, .stack_size = MP_STACK_DEFAULT, .stack_head = MP_STACK_HEAD, .processes_max = processes_max,
                             .host_loop = &node->loop};
     Py_BEGIN_ALLOW_THREADS
@@ -908,6 +998,8 @@ PyMethodDef mp_process_methods[] = {
     {"send", FAST(py_send), METH_FASTCALL, "send(to, message, /)\n\nSends a message to a Pid, an alias or a name. Never waits."},
     {"receive", FAST(py_receive), METH_FASTCALL | METH_KEYWORDS,
      "receive(what=..., /, *, timeout=None, default=...)\n\nThe next message, or the first that fits a pattern or that a handler takes."},
+    {"aio_take", py_aio_take, METH_O, NULL},
+    {"aio_give_up", py_aio_give_up, METH_O, NULL},
     {"aio_receive", FAST(py_aio_receive), METH_FASTCALL | METH_KEYWORDS, "receive() for coroutine processes: await it."},
     {"self", py_self, METH_NOARGS, "self() -> Pid\n\nThe calling process."},
     {"make_ref", py_make_ref, METH_NOARGS, "make_ref() -> Ref\n\nA reference that nobody has seen before."},
@@ -926,5 +1018,8 @@ int mp_process_init(struct mp_state *st) {
     if (mp_pid_methods_add(st, pid_methods) < 0) return -1;
     st->receive = (PyTypeObject *)PyType_FromModuleAndSpec(st->module, &receive_spec, NULL);
     st->receive_any = st->receive ? (PyObject *)receive_new(st) : NULL;
-    return st->receive_any ? 0 : -1;
+    st->receive_asyncio = st->receive_any ? (PyObject *)receive_new(st) : NULL;
+    if (!st->receive_asyncio) return -1;
+    ((struct receive *)st->receive_any)->native = true;
+    return 0;
 }

@@ -15,7 +15,7 @@
 #include <mote/server.h>
 #include <unistd.h>
 
-enum flavour { COROUTINE, FUNCTION, THREAD };
+enum flavour { COROUTINE, FUNCTION, THREAD, ASYNCIO /* what runs in the node's event loop */ };
 
 /* What a receive wants, while it waits. All but the awaitable's are on the waiting flow's stack. */
 struct wanted {
@@ -40,9 +40,22 @@ struct mp_proc {
     PyObject *coroutine;      /* COROUTINE */
     PyObject *context;        /* COROUTINE: contextvars, or NULL */
     struct receive *awaited;  /* COROUTINE: what it waits in, borrowed from its frame, or NULL */
+    struct mp_task *task;     /* COROUTINE: where asyncio is used, or NULL */
     PyObject *value;          /* COROUTINE: what came for `awaited`, or NULL */
     struct mp_frames frames;  /* FUNCTION: while it waits; from here on, no part of a coroutine's state */
     pid_t program;            /* THREAD: where it was attached; the child of a fork leaves it alone */
+};
+
+/* asyncio in a node: see aio.h. NULLs until it is used. */
+struct mp_aio {
+    PyObject *driver, *loop;  /* mote._asyncio.Driver, and its event loop */
+    PyObject *task_class, *exit_class;
+    PyObject *set_running, *current; /* asyncio's function for the running loop; its table of current tasks, from 3.14 on a function */
+    struct mp_proc *process;  /* of what runs in the loop */
+    struct mp_task *here;     /* the task of a process that has none of its own, while it runs; or NULL */
+    struct mp_task *shown;    /* what asyncio takes for the current one; borrowed, or NULL */
+    bool running;             /* the thread's running loop is `loop` */
+    bool within, told;        /* the loop runs; it has been told to stop */
 };
 
 struct mp_node {
@@ -55,6 +68,7 @@ struct mp_node {
     bool stopping;            /* nobody new may attach */
     struct mp_frames base;    /* the thread state between flows, while one runs */
     PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
+    struct mp_aio aio;
 };
 
 /* The calling process; NULL: error set. A node is started if there is none. */

@@ -481,7 +481,7 @@ class Misuse(unittest.TestCase):
             await Foreign()
 
         _, ref = mote.spawn_monitor(coroutine)
-        self.assertIn("not mote's", mote.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY), timeout=PATIENCE).reason[1][1])
+        self.assertIn("neither mote's nor asyncio's", mote.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY), timeout=PATIENCE).reason[1][1])
 
     def test_not_sendable(self):
         for wrong in (object(), threading.Lock(), sys):

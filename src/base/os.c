@@ -470,6 +470,14 @@ void mt_os_futex_wake(_Atomic uint32_t *word, int count) {
     MT_ASSERT(woken >= 0);
 }
 
+void mt_os_event_write(int fd) {
+    uint64_t one = 1;
+    ssize_t n;
+    do
+        n = write(fd, &one, sizeof one);
+    while (n < 0 && errno == EINTR);
+}
+
 /* What a new thread needs; it frees it. */
 struct start {
     void *(*run)(void *);

@@ -79,6 +79,8 @@ uint64_t mt_os_cpu_ns(void);
 void mt_os_futex_wait(_Atomic uint32_t *word, uint32_t expect, uint64_t timeout_ns);
 /* Wakes up to `count` sleepers. */
 void mt_os_futex_wake(_Atomic uint32_t *word, int count);
+/* Adds one to an eventfd. One whose count is full stays readable: nothing is lost. */
+void mt_os_event_write(int fd);
 
 /* A thread: all signals blocked except those of faults, named (15 bytes). MOTE_EOS, MOTE_ENOMEM. */
 mote_err mt_os_thread_start(pthread_t *thread, void *(*run)(void *), void *arg, const char *name);

@@ -358,6 +358,9 @@ static inline void mt_pay(struct mt_proc *self) {
 
 /* Moves the inbox to the queue and applies control signals. False: there was nothing. */
 bool mt_fetch(struct mt_proc *self);
+/* mote_host_watch() and mote_host_unwatch(), of an attached thread. */
+mote_err mt_watch(struct mt_proc *self, int fd);
+void mt_unwatch(struct mt_proc *self);
 /* Takes a message out of the queue and frees it. */
 void mt_queue_remove(struct mt_proc *self, struct mt_sig **at);
 /* Takes the next message into `current`. */

@@ -224,9 +224,37 @@ static void spin_thread(const struct mt_cluster *c, _Atomic uint32_t *word) {
         for (int i = 0; i < 32 && atomic_load_explicit(word, memory_order_relaxed) == 1; i++) mt_cpu_relax();
 }
 
+/* The same announcement as that of a sleep: `park` is 1 and WAITING set. Who takes WAITING back wakes: writes to the descriptor, then clears `park`;
+ * a fetch never finds WAITING and signals together. */
+mote_err mt_watch(struct mt_proc *self, int fd) {
+    struct mt_sched *s = self->task.sched;
+    mt_unwatch(self);
+    if (self->flags & MT_PF_EXITING) return MOTE_EEXIT;
+    uint64_t low = atomic_load_explicit(&self->inbox.low, memory_order_relaxed);
+    atomic_store(&s->watch_fd, fd);
+    atomic_store(&s->park, 1);
+    s->watched = true;
+    bool nothing = !(self->flags & MT_PF_NEWS) && !mt_has_pending(self) && !(low & ~(uint64_t)MT_IN_BOUNDED);
+    if (nothing && mt_pair_cas_low(&self->inbox, low, low | MT_IN_WAITING)) return MOTE_OK;
+    atomic_store(&s->park, 0);
+    mt_unwatch(self);
+    return MOTE_NOMATCH;
+}
+
+void mt_unwatch(struct mt_proc *self) {
+    struct mt_sched *s = self->task.sched;
+    if (!s->watched) return;
+    for (uint64_t low; (low = atomic_load(&self->inbox.low)) & MT_IN_WAITING;)
+        if (mt_pair_cas_low(&self->inbox, low, low & ~(uint64_t)MT_IN_WAITING)) atomic_store(&s->park, 0);
+    while (atomic_load(&s->park)) mt_os_futex_wait(&s->park, 1, MT_NEVER); /* somebody is about to write */
+    atomic_store(&s->watch_fd, -1);
+    s->watched = false;
+}
+
 /* An attached thread sleeps on its scheduler's word until a signal's sender has cleared WAITING and woken it. */
 static mote_err wait_thread(struct mt_proc *self, uint64_t deadline_ns) {
     _Atomic uint32_t *word = &self->task.sched->park;
+    mt_unwatch(self);
     uint64_t low = atomic_load_explicit(&self->inbox.low, memory_order_relaxed);
     atomic_store(word, 1);
     if ((low & ~(uint64_t)MT_IN_BOUNDED) || !mt_pair_cas_low(&self->inbox, low, low | MT_IN_WAITING)) {

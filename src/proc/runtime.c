@@ -373,6 +373,7 @@ mote_err mt_detach(struct mt_proc *p) {
     mote_runtime *rt = mt_runtime(p);
     struct mt_sched *s = p->task.sched;
     struct mt_attached **at;
+    mt_unwatch(p);
     mt_close(p, p->flags & MT_PF_EXITING ? mt_signal_reason(p) : (struct mt_reason){MT_WORD_OF(normal), NULL});
     while (!mt_relations_tell(s, p, SIZE_MAX)) continue;
     mt_lock_take(&rt->mu);

@@ -413,20 +413,36 @@ void mt_poll_leave(struct mt_poll *poll) {
     atomic_store_explicit(&poll->role, false, memory_order_release);
 }
 
+/* What libuv and the requests have ready. */
+static size_t look(struct mt_poll *poll, struct mt_poll_event *events, size_t max) {
+    uv_run(&poll->loop, UV_RUN_NOWAIT);
+    take_requests(poll);
+    return give_out(poll, events, max);
+}
+
 size_t mt_poll_run(struct mt_poll *poll, uint64_t timeout_ns, struct mt_poll_event *events, size_t max) {
     uint64_t now = timeout_ns && timeout_ns != MT_NEVER ? mt_os_now_ns() : 0;
     uint64_t deadline = timeout_ns < MT_NEVER - now ? now + timeout_ns : MT_NEVER;
     MT_ASSERT(max > 0 && atomic_load_explicit(&poll->role, memory_order_relaxed));
     for (;;) {
-        uv_run(&poll->loop, UV_RUN_NOWAIT);
-        take_requests(poll);
-        size_t n = give_out(poll, events, max);
+        size_t n = look(poll, events, max);
         if (atomic_exchange(&poll->wake, false) || n) return n;
         if (!timeout_ns || now >= deadline) return 0;
         if (!may_sleep(poll)) continue;
         sleep_until(poll, deadline, now);
         if (deadline != MT_NEVER) now = mt_os_now_ns();
     }
+}
+
+size_t mt_poll_run_within(struct mt_poll *poll, uint64_t timeout_ns, struct mt_poll_event *events, size_t max,
+                          void (*wait)(void *context, int fd, uint64_t timeout_ns), void *context) {
+    MT_ASSERT(max > 0 && atomic_load_explicit(&poll->role, memory_order_relaxed));
+    size_t n = look(poll, events, max);
+    if (atomic_exchange(&poll->wake, false) || n || !may_sleep(poll)) return n;
+    wait(context, uv_backend_fd(&poll->loop), timeout_ns);
+    n = look(poll, events, max);
+    atomic_store(&poll->wake, false);
+    return n;
 }
 
 void mt_poll_wake(struct mt_poll *poll) {

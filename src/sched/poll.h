@@ -44,6 +44,9 @@ void mt_poll_leave(struct mt_poll *poll);
 /* Waits up to `timeout_ns` (0: looks only; MT_NEVER) for events or mt_poll_wake(); up to `max` of them into `events`, the number is
  * given. With the role only. Blocks. */
 size_t mt_poll_run(struct mt_poll *poll, uint64_t timeout_ns, struct mt_poll_event *events, size_t max);
+/* The same, once, with `wait` in place of the system's: it returns when `fd` is readable, after `timeout_ns`, or earlier. */
+size_t mt_poll_run_within(struct mt_poll *poll, uint64_t timeout_ns, struct mt_poll_event *events, size_t max,
+                          void (*wait)(void *context, int fd, uint64_t timeout_ns), void *context);
 /* Makes the mt_poll_run() that is running, or else the next one, return. Any thread, async-signal-safe. */
 void mt_poll_wake(struct mt_poll *poll);
 

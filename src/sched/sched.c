@@ -62,9 +62,16 @@ static void stop_searching(struct mt_sched *s, bool found) {
     if (atomic_fetch_sub(&s->cluster->searching, 1) <= 1 && found) mt_cluster_notify(s->cluster);
 }
 
+/* Whether the host has an event loop that does the sleeping. */
+static bool host_waits(const struct mt_sched *s) {
+    const mote_host_loop *host = s->cluster->host;
+    return host && host->waits && host->waits(host->context, s->id);
+}
+
 /* Every source of work, looked at after sleep has been announced (L3). */
 static bool anything_to_do(struct mt_sched *s, uint32_t mode) {
     struct mt_cluster *c = s->cluster;
+    if (mode == 1 && host_waits(s)) return true; /* the watchdog has the poller for a moment */
     if (atomic_load(&c->injector.waiting) || atomic_load(&c->stopping)) return true;
     for (unsigned i = 0; i < c->count; i++) {
         struct mt_sched *v = c->scheds[i];
@@ -99,6 +106,12 @@ static uint64_t until(uint64_t deadline, uint64_t now) {
     return deadline > now ? deadline - now : 0;
 }
 
+static void wait_in_host(void *context, int fd, uint64_t timeout_ns) {
+    struct mt_sched *s = context;
+    const mote_host_loop *host = s->cluster->host;
+    host->wait(host->context, s->id, fd, timeout_ns);
+}
+
 /* Sleeps until woken, or a timer is due, or descriptors are ready; the events are handed to the process layer. */
 static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
     struct mt_cluster *c = s->cluster;
@@ -106,13 +119,17 @@ static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
     size_t count = 0;
     uint64_t before = mt_os_now_ns(), now = before;
     atomic_store_explicit(&s->asleep_since_ns, before, memory_order_relaxed);
-    while (atomic_load(&s->park) == mode && count == 0) {
+    bool hosted = host_waits(s), again = true;
+    while (again && atomic_load(&s->park) == mode && count == 0) {
         uint64_t left = until(atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed), now);
         if (left == 0) break;
         if (mode == 1)
             mt_os_futex_wait(&s->park, 1, left);
-        else
+        else if (!hosted)
             count = mt_poll_run(c->poll, left, events, BATCH);
+        else
+            count = mt_poll_run_within(c->poll, left, events, BATCH, wait_in_host, s);
+        again = !hosted; /* what ran in the host's loop may have made tasks runnable */
         now = mt_os_now_ns();
     }
     wake_up(s, mode);
@@ -125,7 +142,7 @@ static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
 
 static void park(struct mt_sched *s) {
     struct mt_cluster *c = s->cluster;
-    uint32_t mode = mt_poll_armed(c->poll) && mt_poll_enter(c->poll) ? 2 : 1;
+    uint32_t mode = (mt_poll_armed(c->poll) || host_waits(s)) && mt_poll_enter(c->poll) ? 2 : 1;
     atomic_store(&s->park, mode);
     atomic_fetch_add(&c->parked, 1);
     mt_fence();
@@ -178,7 +195,9 @@ void mt_sched_push(struct mt_sched *s, struct mt_task *task) {
 
 static void wake_thread(struct mt_task *task) {
     struct mt_sched *s = task->sched; /* const for threads */
-    atomic_store(&s->park, 0);
+    int fd = atomic_load(&s->watch_fd);
+    if (fd >= 0) mt_os_event_write(fd);
+    atomic_store(&s->park, 0); /* from here on it may be gone */
     mt_os_futex_wake(&s->park, 1);
 }
 
@@ -276,7 +295,7 @@ static bool duty_calls(struct mt_sched *s) {
         s->oldest_due = true;
     }
     if (now >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed)) return true;
-    return mt_poll_armed(s->cluster->poll) && now - s->polled_ns > POLL_EVERY_NS;
+    return now - s->polled_ns > POLL_EVERY_NS && (mt_poll_armed(s->cluster->poll) || host_waits(s));
 }
 
 struct mt_task *mt_sched_pick_slow(struct mt_sched *s) {
@@ -313,6 +332,8 @@ static void do_duty(struct mt_sched *s) {
     if (now - s->polled_ns <= POLL_EVERY_NS) return;
     s->polled_ns = now;
     mt_sched_look_at_descriptors(s);
+    const mote_host_loop *host = s->cluster->host;
+    if (host_waits(s)) host->look(host->context, s->id);
 }
 
 /* Looks everywhere for a while before sleeping is worth it. */
@@ -337,7 +358,9 @@ static struct mt_task *spin(struct mt_sched *s) {
 static struct mt_task *rest(struct mt_sched *s) {
     const mote_host_loop *host = s->cluster->host;
     if (host && host->idle) host->idle(host->context, s->id);
-    struct mt_task *task = spin(s);
+    struct mt_task *task = NULL;
+    if (host_waits(s)) stop_searching(s, false); /* its loop may have something to run */
+    else task = spin(s);
     if (!task) park(s);
     if (host && host->busy) host->busy(host->context, s->id);
     return task;
@@ -416,6 +439,7 @@ mote_err mt_sched_new(struct mt_cluster *c, struct mt_stacks *stacks, unsigned i
     s->cluster = c;
     s->random = (mt_os_random() ^ ((uint64_t)id << 32)) | 1;
     atomic_store(&s->wheel_next_ns, MT_NEVER);
+    atomic_store(&s->watch_fd, -1);
     mt_lock_init(&s->wheel_mu, MT_RANK_WHEEL);
     s->now_ns = mt_os_now_ns();
     mt_wheel_init(&s->wheel, s->now_ns);

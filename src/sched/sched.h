@@ -68,6 +68,7 @@ struct mt_sched { /* MT_SHARED */
     uint64_t chaos;                   /* const: not 0: short turns, mixed queues */
     bool alone;                       /* const: the only scheduler */
     bool outside;                     /* const: an attached thread's; it has no loop */
+    bool watched;                     /* owner: of an attached thread: its next news goes to watch_fd */
     bool oldest_due;                  /* owner: the oldest task that has not begun is next */
     bool duty;                        /* owner: timers or descriptors want a look */
     unsigned id;                      /* const */
@@ -101,6 +102,7 @@ struct mt_sched { /* MT_SHARED */
     _Atomic uint32_t park;                       /* atomic: seq_cst: 0 awake, 1 asleep on this word, 2 in the poller, 3 woken */
     _Atomic bool searching;                      /* atomic: counted in cluster->searching */
     _Atomic bool stuck;                          /* atomic: the watchdog's: its slot may be stolen */
+    _Atomic int watch_fd;                        /* atomic: seq_cst: written to by who wakes an attached thread, or -1 */
     struct mt_ring rings[MT_PRIORITIES];         /* atomic: see runq.h */
     struct mt_fresh fresh;                       /* atomic: see runq.h; normal priority only */
 
