@@ -526,9 +526,10 @@ typedef enum mote_priority { MOTE_NORMAL, MOTE_HIGH, MOTE_LOW } mote_priority;
  * and {mote_done, ...}), are never refused. */
 typedef enum mote_policy {
     MOTE_SUSPEND, /* it is delivered, and the sender stands still until half of them are gone (not while more than half of the
-                     sender's own mailbox is full: mutual floods do not lock up). Threads and timers are not suspended. */
+                     sender's own mailbox is full: mutual floods do not lock up). Threads and timers are not suspended, nor is a sender
+                     for whose wait there is no memory. */
     MOTE_DROP,    /* it is dropped and counted, and the sender is told: MOTE_EFULL */
-    MOTE_END      /* the receiver ends with reason mailbox_full */
+    MOTE_END      /* the receiver ends with reason mailbox_full; without memory to tell it so, at the next message that is refused */
 } mote_policy;
 
 /* How long the alias of a monitor lives. */
