@@ -635,6 +635,34 @@ static int few(mote_self *self, void *context) {
 }
 ONE_AND_TWO(simple, few)
 
+/* A child's own argument stands behind that of the specification, also when it is started anew. */
+static mote_err start_extended(mote_self *self, mote_term arg, mote_pid *child) {
+    mote_term common, own;
+    return start_kid(self, mote_match(arg, "{?, {own, ?}}", &common, &own) ? own : arg, child);
+}
+
+static int extended(mote_self *self, void *context) {
+    mote_child_spec spec = spec_of(self, "z", "good"), got;
+    mote_term arg;
+    mote_pid pid, s;
+    (void)context;
+    spec.start = start_extended;
+    spec.extend = true;
+    s = dynamic(self, spec);
+    CHECK_OK(mote_supervisor_start_dynamic(self, s, MOTE_TERM_NONE, &pid, NULL));
+    expect(self, "up z");
+    CHECK_OK(mote_build(mote_scratch(self), &arg, "{own, ?}", spec_of(self, "y", "good").arg));
+    CHECK_OK(mote_supervisor_start_dynamic(self, s, arg, &pid, NULL));
+    expect(self, "up y");
+    CHECK_OK(mote_supervisor_get_childspec(self, s, mote_pid_term(pid), &got));
+    CHECK(mote_match(got.arg, "{{_, z, good}, {own, {_, y, good}}}"));
+    tell_die(self, pid, "x");
+    expect(self, "up y");
+    stop_it(self, s);
+    return 0;
+}
+ONE_AND_TWO(simple_extend, extended)
+
 /* One that is stubborn does not hold up the others; it is killed after its time. */
 static int in_parallel(mote_self *self, void *context) {
     mote_child_spec spec = spec_of(self, "z", "stubborn");
@@ -735,6 +763,87 @@ static void in_handler(mote_self *self, mote_term message, void *state) {
 }
 static const mote_handler asker = {.name = "asker", .handle = in_handler};
 
+/* A handler starts a supervisor and a child more, and waits for neither. Its argument: {Test, Address of the options}. */
+struct client {
+    mote_pid test, supervisor;
+    mote_ref start, child;
+};
+
+static void client_init(mote_self *self, mote_term arg, void *state) {
+    struct client *c = state;
+    unsigned long long address;
+    CHECK(mote_match(arg, "{?, ?}", &c->test, &address));
+    const mote_supervisor_options *options = (const mote_supervisor_options *)(uintptr_t)address;
+    CHECK_OK(mote_flag_set(self, MOTE_TRAP_EXIT, 1, NULL));
+    CHECK_INT(mote_supervisor_spawn_link(NULL, options, &c->supervisor, &c->start), MOTE_ESELF);
+    CHECK_INT(mote_supervisor_spawn_link(self, NULL, &c->supervisor, &c->start), MOTE_EARG);
+    CHECK_INT(mote_supervisor_spawn_link(self, options, NULL, &c->start), MOTE_EARG);
+    CHECK_INT(mote_supervisor_spawn_link(self, options, &c->supervisor, NULL), MOTE_EARG);
+    CHECK_OK(mote_supervisor_spawn_link(self, options, &c->supervisor, &c->start));
+}
+
+static void client_handle(mote_self *self, mote_term message, void *state) {
+    struct client *c = state;
+    mote_child_spec spec = {.id = "more", .handler = &sleeper};
+    mote_term reply, reason;
+    int code;
+    if (mote_match(message, "{^, ?}", c->start, &code)) {
+        CHECK_OK(mote_send(self, c->test, "{code, ?}", code));
+        if (code) return; /* its DOWN comes */
+        CHECK_OK(mote_demonitor(self, c->start, true, NULL));
+        CHECK_INT(mote_supervisor_ask_child(NULL, c->supervisor, &spec, &c->child), MOTE_ESELF);
+        CHECK_INT(mote_supervisor_ask_child(self, c->supervisor, NULL, &c->child), MOTE_EARG);
+        CHECK_INT(mote_supervisor_ask_child(self, c->supervisor, &spec, NULL), MOTE_EARG);
+        CHECK_OK(mote_supervisor_ask_child(self, c->supervisor, &spec, &c->child));
+    } else if (mote_match(message, "{'DOWN', ^, process, _, ?}", c->start, &reason)) {
+        CHECK_OK(mote_send(self, c->test, "{down, ?}", reason));
+    } else if (c->child.word && mote_call_answer(message, c->child, &reply) == MOTE_OK) {
+        CHECK_OK(mote_send(self, c->test, "{child, ?, ?}", c->supervisor, reply));
+    }
+}
+static const mote_handler client = {.name = "client", .state_size = sizeof(struct client), .init = client_init, .handle = client_handle};
+
+static mote_pid start_client(mote_self *self, mote_supervisor_options *options) {
+    const mote_spawn_options how = {.handler = &client};
+    mote_pid pid;
+    mote_term arg;
+    CHECK_OK(mote_build(mote_scratch(self), &arg, "{?, ?}", mote_self_pid(self), (unsigned long long)(uintptr_t)options));
+    CHECK_OK(mote_spawn_opt(self, &how, arg, &pid));
+    return pid;
+}
+
+static int not_waiting(mote_self *self, void *context) {
+    mote_child_spec good = {.id = "a", .handler = &sleeper}, bad = {.id = "a", .start = start_kid};
+    mote_supervisor_options options = {.children = &good, .count = 1};
+    mote_arena *arena = mote_arena_new(0);
+    mote_supervisor_count count;
+    mote_pid supervisor, child, pid;
+    mote_term reason;
+    int code;
+    (void)context;
+    pid = start_client(self, &options);
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{code, 0}"));
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{child, ?, {0, {ok, ?}}}", &supervisor, &child));
+    CHECK_OK(mote_supervisor_count_children(self, supervisor, &count));
+    CHECK_INT(count.active, 2);
+    CHECK_OK(mote_exit_send(self, pid, atom("kill")));
+    wait_gone(self, supervisor); /* with its parent */
+    wait_gone(self, child);
+    bad.arg = mote_term_copy(arena, spec_of(self, "a", "bad").arg); /* the client looks at it while the test receives */
+    options.children = &bad;
+    atomic_store(&failures, 1);
+    pid = start_client(self, &options);
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{code, ?}", &code));
+    CHECK_INT(code, MOTE_EOS);
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{down, ?}", &reason));
+    CHECK_TERM(reason, "{shutdown,{failed_to_start_child,a,no_luck}}");
+    CHECK_OK(mote_exit_send(self, pid, atom("kill")));
+    wait_gone(self, pid);
+    mote_arena_free(arena);
+    return 0;
+}
+ONE_AND_TWO(never_waits, not_waiting)
+
 static mote_err start_with(mote_self *self, mote_supervisor_options options) {
     mote_pid s;
     mote_err err = mote_supervisor_start_link(self, &options, &s, NULL);
@@ -791,5 +900,5 @@ int main(int argc, char **argv) {
         TEST_ONE_AND_TWO(shutdown_time), TEST_ONE_AND_TWO(brutal_kill), TEST_ONE_AND_TWO(unlinked_child), TEST_ONE_AND_TWO(parent_ends),
         TEST_ONE_AND_TWO(start_fails), TEST_ONE_AND_TWO(restart_fails), TEST_ONE_AND_TWO(ignored), TEST_ONE_AND_TWO(requests),
         TEST_ONE_AND_TWO(terms), TEST_ONE_AND_TWO(wire), TEST(forged), TEST_ONE_AND_TWO(auto_shutdown), TEST_ONE_AND_TWO(simple),
-        TEST_ONE_AND_TWO(simple_stop), TEST_ONE_AND_TWO(simple_many), TEST(tree), TEST(errors), {0}});
+        TEST_ONE_AND_TWO(simple_extend), TEST_ONE_AND_TWO(simple_stop), TEST_ONE_AND_TWO(never_waits), TEST_ONE_AND_TWO(simple_many), TEST(tree), TEST(errors), {0}});
 }

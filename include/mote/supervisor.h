@@ -5,8 +5,8 @@
  * when it is told to.
  *
  * Who calls these functions waits for the supervisor's answer: they are for straight-line processes and attached threads
- * (MOTE_ECONTEXT in handlers). `supervisor` is a pid or a name, in any form that MOTE_TO() takes. When the supervisor is not there, or ends
- * before it answers: MOTE_ENOPROC.
+ * (MOTE_ECONTEXT in handlers). Handlers have mote_supervisor_spawn_link() and mote_supervisor_ask_child(). `supervisor` is a pid or a name, in any
+ * form that MOTE_TO() takes. When the supervisor is not there, or ends before it answers: MOTE_ENOPROC.
  */
 #ifndef MOTE_SUPERVISOR_H
 #define MOTE_SUPERVISOR_H
@@ -51,6 +51,7 @@ typedef struct mote_child_spec {
     int64_t shutdown_ms;         /* how long it may take to stop: then it is killed */
     mote_child_type type;
     bool significant;            /* its end by itself can end the supervisor: see auto_shutdown. Not for MOTE_PERMANENT */
+    bool extend;                 /* for MOTE_SIMPLE_ONE_FOR_ONE: a child's own argument does not replace `arg`, it gets {Arg, Own} */
 } mote_child_spec;
 
 /* For a start function that fails: tells the supervisor the reason, and gives `err`: return mote_child_refuse(self, err, reason);
@@ -97,6 +98,12 @@ typedef struct mote_supervisor_options {
 MOTE_API MOTE_MUST mote_err mote_supervisor_start_link(mote_self *self, const mote_supervisor_options *options, mote_pid *supervisor,
                                                        mote_term *reason);
 
+/* The same for handlers and all others: never waits. The answer is a message: {Ref, 0}, its children run (then remove the monitor `ref` by
+ * mote_demonitor()); {Ref, Code} with another code, a child failed to start, and after that {'DOWN', Ref, process, Pid, Reason}, with the reason of
+ * mote_supervisor_start_link(); or that DOWN alone, it was ended meanwhile. MOTE_ESELF, MOTE_EARG, MOTE_ENOMEM, MOTE_ELIMIT, MOTE_ESTOPPED. */
+MOTE_API MOTE_MUST mote_err mote_supervisor_spawn_link(mote_self *self, const mote_supervisor_options *options, mote_pid *supervisor,
+                                                       mote_ref *ref);
+
 /* A child of a supervisor may be a supervisor: set this as `start`, type MOTE_SUPERVISOR, and mote_supervisor_arg() as `arg`. */
 MOTE_API mote_err mote_supervisor_start(mote_self *self, mote_term arg, mote_pid *supervisor);
 
@@ -111,8 +118,13 @@ MOTE_API mote_term mote_supervisor_arg(mote_arena *arena, const mote_supervisor_
 MOTE_API MOTE_MUST mote_err mote_supervisor_start_child(mote_self *self, mote_term supervisor, const mote_child_spec *spec, mote_pid *child,
                                                         mote_term *reason);
 
-/* Starts one more child of the specification of a MOTE_SIMPLE_ONE_FOR_ONE supervisor, with `arg` (MOTE_TERM_NONE: that of the specification);
- * copies it. MOTE_EARG: another strategy. Otherwise as mote_supervisor_start_child(). */
+/* The same for handlers and all others: never waits, and gives the reference of a mote_call_start(). mote_call_answer() finds the answer:
+ * {0, {ok, Child | undefined}}, or {Code, Reason}. mote_call_start(self, supervisor, &ref, "{mote, {start_child, ?}}", arg) asks for one more child of a
+ * MOTE_SIMPLE_ONE_FOR_ONE supervisor in the same way. MOTE_ESELF, MOTE_EARG, MOTE_ENOMEM. */
+MOTE_API MOTE_MUST mote_err mote_supervisor_ask_child(mote_self *self, mote_term supervisor, const mote_child_spec *spec, mote_ref *ref);
+
+/* Starts one more child of the specification of a MOTE_SIMPLE_ONE_FOR_ONE supervisor, with `arg` (MOTE_TERM_NONE: that of the specification; see also
+ * `extend`); copies it. MOTE_EARG: another strategy. Otherwise as mote_supervisor_start_child(). */
 MOTE_API MOTE_MUST mote_err mote_supervisor_start_dynamic(mote_self *self, mote_term supervisor, mote_term arg, mote_pid *child,
                                                           mote_term *reason);
 
@@ -173,6 +185,7 @@ MOTE_API int mote_application_run(const mote_options *options, const mote_applic
 /* The functions take a supervisor in any form. */
 #define mote_supervisor_start_child(self, supervisor, spec, child, reason) \
     (mote_supervisor_start_child)(self, MOTE_TO(supervisor), spec, child, reason)
+#define mote_supervisor_ask_child(self, supervisor, spec, ref) (mote_supervisor_ask_child)(self, MOTE_TO(supervisor), spec, ref)
 #define mote_supervisor_start_dynamic(self, supervisor, arg, child, reason) \
     (mote_supervisor_start_dynamic)(self, MOTE_TO(supervisor), arg, child, reason)
 #define mote_supervisor_terminate_child(self, supervisor, id) (mote_supervisor_terminate_child)(self, MOTE_TO(supervisor), MOTE_TO(id))

@@ -45,14 +45,25 @@ static mote_err await_start(mote_self *self, mote_ref ref, mote_term *reason) {
     return (mote_err)code;
 }
 
+mote_err mt_start(mote_self *self, mote_body body, const char *name, mote_term arg, mote_pid *pid, mote_ref *ref) {
+    mote_pid child;
+    mote_ref monitor;
+    const mote_spawn_options options = {.body = body, .name = name, .link = true, .monitor = &monitor};
+    mote_err err = mote_spawn_opt(self, &options, arg, &child);
+    if (err) return err;
+    if ((err = mote_send(self, child, "{'$start', ?}", monitor))) {
+        give_up(self, child, monitor);
+        return err;
+    }
+    *pid = child;
+    *ref = monitor;
+    return MOTE_OK;
+}
+
 mote_err mt_start_and_wait(mote_self *self, mote_body body, const char *name, mote_term arg, mote_pid *pid, mote_term *reason) {
     mote_ref ref;
     mote_pid child;
-    const mote_spawn_options options = {.body = body, .name = name, .link = true, .monitor = &ref};
-    mote_err err = mote_spawn_opt(self, &options, arg, &child);
-    if (err) return err;
-    if (!(err = mote_send(self, child, "{'$start', ?}", ref))) err = await_start(self, ref, reason);
-    else give_up(self, child, ref);
-    if (!err) *pid = child;
+    mote_err err = mt_start(self, body, name, arg, &child, &ref);
+    if (!err && !(err = await_start(self, ref, reason))) *pid = child;
     return err;
 }

@@ -129,12 +129,18 @@ static struct child *new_child(struct sup *s, const mote_child_spec *spec, bool 
     return NULL;
 }
 
+/* The argument of a child of the common specification, from its own (or none). */
+static bool dynamic_arg(struct sup *s, mote_term *arg) {
+    if (arg->word && s->model->extend) return mote_build(s->arena, arg, "{?, ?}", s->model->arg, *arg) == MOTE_OK;
+    if (!arg->word) *arg = s->model->arg;
+    return true;
+}
+
 /* A child of the common specification. One that is started once needs its argument only now. */
 static struct child *new_dynamic(struct sup *s, mote_term *arg) {
-    struct child *c = mote_alloc(s->self, sizeof *c);
+    struct child *c = dynamic_arg(s, arg) ? mote_alloc(s->self, sizeof *c) : NULL;
     if (!c) return NULL;
     c->spec = s->model;
-    if (!arg->word) *arg = s->model->arg;
     if (arg->word == s->model->arg.word || s->model->restart == MOTE_TEMPORARY || !mt_store(&c->arg, *arg)) return c;
     mote_dealloc(s->self, c);
     return NULL;

@@ -58,16 +58,26 @@ static mote_err pack(mote_self *self, const mote_supervisor_options *options, bo
     return err ? err : mote_build(arena, arg, "{?, ?, ?}", sealed, name, list);
 }
 
+static const char *name_of(const mote_supervisor_options *options) { return options->name ? options->name : "supervisor"; }
+
 mote_err mt_sup_start(mote_self *self, const mote_supervisor_options *options, bool tells, mote_pid *supervisor, mote_term *reason) {
     mote_term arg;
     mote_err err = self ? mt_may_wait(self) : MOTE_ESELF;
     if (!err && !supervisor) err = MOTE_EARG;
     if (err || (err = check(options)) || (err = pack(self, options, tells, &arg))) return err;
-    return mt_start_and_wait(self, mt_supervise, options->name ? options->name : "supervisor", arg, supervisor, reason);
+    return mt_start_and_wait(self, mt_supervise, name_of(options), arg, supervisor, reason);
 }
 
 mote_err mote_supervisor_start_link(mote_self *self, const mote_supervisor_options *options, mote_pid *supervisor, mote_term *reason) {
     return mt_sup_start(self, options, false, supervisor, reason);
+}
+
+mote_err mote_supervisor_spawn_link(mote_self *self, const mote_supervisor_options *options, mote_pid *supervisor, mote_ref *ref) {
+    mote_term arg;
+    if (!self) return MOTE_ESELF;
+    mote_err err = supervisor && ref ? check(options) : MOTE_EARG;
+    if (err || (err = pack(self, options, false, &arg))) return err;
+    return mt_start(self, mt_supervise, name_of(options), arg, supervisor, ref);
 }
 
 mote_term mote_supervisor_arg(mote_arena *arena, const mote_supervisor_options *options) {
@@ -99,10 +109,20 @@ static mote_err answer_start(mote_err err, mote_term reply, mote_pid *child, mot
     return MOTE_OK;
 }
 
+static mote_err pack_spec(mote_self *self, const mote_child_spec *spec, mote_term *packed) {
+    if (!self || !spec || (!spec->id && !spec->id_term.word)) return self ? MOTE_EARG : MOTE_ESELF;
+    return mt_sup_pack(mote_scratch(self), spec, packed);
+}
+
+mote_err (mote_supervisor_ask_child)(mote_self *self, mote_term supervisor, const mote_child_spec *spec, mote_ref *ref) {
+    mote_term packed;
+    mote_err err = pack_spec(self, spec, &packed);
+    return err ? err : mote_call_start(self, supervisor, ref, "{mote, {start_spec, ?}}", packed);
+}
+
 mote_err (mote_supervisor_start_child)(mote_self *self, mote_term supervisor, const mote_child_spec *spec, mote_pid *child, mote_term *reason) {
     mote_term packed, reply = MOTE_TERM_NONE;
-    if (!self || !spec || (!spec->id && !spec->id_term.word)) return self ? MOTE_EARG : MOTE_ESELF;
-    mote_err err = mt_sup_pack(mote_scratch(self), spec, &packed);
+    mote_err err = pack_spec(self, spec, &packed);
     if (err) return err;
     err = mote_call(self, supervisor, -1, &reply, "{mote, {start_spec, ?}}", packed);
     return answer_start(err, reply, child, reason);
