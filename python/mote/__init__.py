@@ -18,7 +18,7 @@ import os as _os
 
 from mote import _imports, _mote, aio
 from mote._control import Down, ExitSignal, blocking, call, demonitor, exit, kill, mailbox, monitoring, options, register, sleep, trap_exit
-from mote._errors import Exit, ProcessExit
+from mote._errors import Exit, ProcessExit, StartFailed
 from mote._mote import (
     ANY,
     SKIP,
@@ -55,6 +55,7 @@ from mote._mote import (
     whereis,
 )
 from mote._server import NoReply, Proxy, Server, handles_call, handles_cast
+from mote._tree import Child, ChildInfo, Supervisor
 
 _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)
@@ -69,6 +70,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ANY",
     "Atom",
+    "Child",
+    "ChildInfo",
     "Down",
     "Exit",
     "ExitSignal",
@@ -84,6 +87,8 @@ __all__ = [
     "Ref",
     "SKIP",
     "Server",
+    "StartFailed",
+    "Supervisor",
     "Term",
     "aio",
     "any_of",

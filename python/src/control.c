@@ -78,6 +78,27 @@ static PyObject *py_set_trap(PyObject *module, PyObject *on) {
     return err ? mp_fail(st, err, "mote.trap_exit") : PyBool_FromLong(before != 0);
 }
 
+/* alias(reply) -> Ref: messages to it come here, with `reply` the first one alone */
+static PyObject *py_alias(PyObject *module, PyObject *reply) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_ref ref;
+    int once = PyObject_IsTrue(reply);
+    if (!p || once < 0) return NULL;
+    mote_err err = mote_alias(p->self, once ? MOTE_ALIAS_REPLY : 0, &ref);
+    return err ? mp_fail(st, err, "mote.alias") : mp_ref_new(st, ref);
+}
+
+/* unalias(ref) -> whether it was one */
+static PyObject *py_unalias(PyObject *module, PyObject *o) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    mote_ref ref;
+    if (!p || ref_from(st, o, &ref) < 0) return NULL;
+    mote_err err = mote_unalias(p->self, ref);
+    return err && err != MOTE_NOMATCH ? mp_fail(st, err, "mote.unalias") : PyBool_FromLong(err == MOTE_OK);
+}
+
 /* --------------------------------------------------------------------------------------------------- names */
 
 static int name_from(PyObject *o, mote_term *name) { return mp_name_of(o, "a name is a str or an Atom", name); }
@@ -361,6 +382,8 @@ PyMethodDef mp_control_methods[] = {
     {"unlink", py_unlink, METH_O, "unlink(pid, /)"},
     {"monitor", py_monitor, METH_O, "monitor(process, /) -> Ref\n\nDown(...) comes when the process ends."},
     {"demonitor", py_demonitor, METH_VARARGS, NULL},
+    {"alias", py_alias, METH_O, NULL},
+    {"unalias", py_unalias, METH_O, NULL},
     {"exit_send", py_exit_send, METH_VARARGS, NULL},
     {"set_trap", py_set_trap, METH_O, NULL},
     {"register", py_register, METH_VARARGS, NULL},

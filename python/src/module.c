@@ -42,6 +42,7 @@ static int init(PyObject *module) {
     if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0 || mp_aio_init(st) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_process_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;
+    if (PyModule_AddFunctions(module, mp_tree_methods) < 0) return -1;
     return PyModule_AddFunctions(module, mp_control_methods);
 }
 

@@ -525,13 +525,19 @@ static mote_term end_reason(struct mp_state *st, mote_self *self) {
 
 /* ---------------------------------------------------------------------------------------------- coroutines */
 
-/* `arg`: the coroutine, or (coroutine, context). */
+static void coroutine_make(struct mp_proc *p, mote_term arg);
+
+/* `arg`: the coroutine, or (coroutine, context), or what mp_child_call() takes. */
 static void coroutine_init(mote_self *self, mote_term arg, void *state) {
     struct mp_proc *p = state;
     PyObject *start = mote_host_object(arg, &mp_object_kind);
     p->self = self;
     p->node = mote_host_context(self);
     p->flavour = COROUTINE;
+    if (!start) {
+        coroutine_make(p, arg);
+        return;
+    }
     if (PyTuple_Check(start)) p->context = Py_NewRef(PyTuple_GET_ITEM(start, 1));
     p->coroutine = Py_NewRef(PyTuple_Check(start) ? PyTuple_GET_ITEM(start, 0) : start);
     PyObject_GC_UnTrack(p->coroutine); /* a million of them would make each collection long */
@@ -541,11 +547,11 @@ static void coroutine_init(mote_self *self, mote_term arg, void *state) {
 static void coroutine_stop(mote_self *self, mote_term reason, void *state) {
     struct mp_proc *p = state;
     (void)self, (void)reason;
-    if (!p->coroutine) return;
+    if (!p->node) return; /* its first turn has not come */
     struct mp_proc *before = p->node->current;
     p->node->current = p; /* for what its last frames do: to wait is to be told again, see receive_step() */
     p->told = true;
-    if (!PyObject_GC_IsTracked(p->coroutine)) PyObject_GC_Track(p->coroutine);
+    if (p->coroutine && !PyObject_GC_IsTracked(p->coroutine)) PyObject_GC_Track(p->coroutine);
     Py_CLEAR(p->coroutine);
     Py_CLEAR(p->context);
     Py_CLEAR(p->value);
@@ -582,6 +588,21 @@ static bool coroutine_waits(struct mp_proc *p, PyObject *yielded) {
     int waits = p->awaited ? 0 : mp_aio_yielded(p, yielded);
     Py_DECREF(yielded);
     return waits == 0 || coroutine_throw(p, mp_take_exception());
+}
+
+/* A supervisor's child makes its coroutine in its first turn. */
+static void coroutine_make(struct mp_proc *p, mote_term arg) {
+    PyObject *outside;
+    struct mp_state *st = p->node->st;
+    coroutine_enter(p, &outside);
+    p->coroutine = mp_child_call(st, arg);
+    coroutine_leave(p, outside);
+    if (p->coroutine && !PyCoro_CheckExact(p->coroutine)) {
+        PyErr_Format(PyExc_TypeError, "a child's function gave %R, which is no coroutine", p->coroutine);
+        Py_CLEAR(p->coroutine);
+    }
+    if (!p->coroutine) mote_exit(p->self, end_reason(st, p->self));
+    PyObject_GC_UnTrack(p->coroutine);
 }
 
 /* Lets it run until it waits: true; false: it has ended, and the exception that is set says how. */
@@ -672,17 +693,23 @@ static const mote_handler coroutine_handler = {.name = "coroutine",
 
 /* ----------------------------------------------------------------------------------------------- functions */
 
-/* Runs on the process's own stack; `start`: (function, args, kwargs or None, context or None). All references are given up before it ends (M3). */
-static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, PyObject *start, void *head) {
+/* `start`: (function, args, kwargs or None, context or None). */
+static PyObject *function_call(PyThreadState *ts, PyObject *start) {
+    PyObject *kwargs = PyTuple_GET_ITEM(start, 2), *context = PyTuple_GET_ITEM(start, 3);
+    ts->context = context == Py_None ? NULL : Py_NewRef(context);
+    return PyObject_Call(PyTuple_GET_ITEM(start, 0), PyTuple_GET_ITEM(start, 1), kwargs == Py_None ? NULL : kwargs);
+}
+
+/* Runs on the process's own stack; `arg`: such a start, or what mp_child_call() takes. All references are given up before it ends (M3). */
+static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, mote_term arg, void *head) {
     struct mp_own_frame own;
     PyThreadState *ts = p->node->ts;
-    PyObject *kwargs = PyTuple_GET_ITEM(start, 2), *context = PyTuple_GET_ITEM(start, 3);
+    PyObject *start = mote_host_object(arg, &mp_object_kind);
     mp_aio_leave(p->node);
     mp_frames_save(ts, &p->node->base);
     mp_frames_begin(ts, &own, mote_host_stack_size(p->self), head, MP_STACK_HEAD);
-    ts->context = context == Py_None ? NULL : Py_NewRef(context);
     p->node->current = p;
-    PyObject *result = PyObject_Call(PyTuple_GET_ITEM(start, 0), PyTuple_GET_ITEM(start, 1), kwargs == Py_None ? NULL : kwargs);
+    PyObject *result = start ? function_call(ts, start) : mp_child_call(p->node->st, arg);
     Py_XDECREF(result);
     mote_term reason = end_reason(p->node->st, p->self);
     Py_CLEAR(p->pid);
@@ -694,7 +721,7 @@ static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, PyObj
 
 static void function_body(mote_self *self, mote_term arg) {
     struct mp_proc p = {.self = self, .node = mote_host_context(self), .flavour = FUNCTION};
-    mote_exit(self, function_run(&p, mote_host_object(arg, &mp_object_kind), mote_host_stack_head(self)));
+    mote_exit(self, function_run(&p, arg, mote_host_stack_head(self)));
 }
 
 /* ------------------------------------------------------------------------------------------------ spawning */
@@ -736,6 +763,22 @@ static int is_coroutine_function(PyObject *f) {
     return is;
 }
 
+int mp_flavour_of(struct mp_state *st, PyObject *function) {
+    int coroutine = PyCallable_Check(function) ? is_coroutine_function(function) : -1;
+    if (coroutine < 0 && !PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "a function is needed, not %R", function);
+    if (coroutine == 0 && !MP_OWN_STACKS) {
+        PyErr_SetString(st->error, "mote: plain functions cannot be processes on this Python yet: use `async def`");
+        return -1;
+    }
+    return coroutine;
+}
+
+void mp_spawn_as(mote_spawn_options *how, bool coroutine) {
+    how->handler = coroutine ? &coroutine_handler : NULL;
+    how->body = coroutine ? NULL : function_body;
+    how->hosted = !coroutine;
+}
+
 /* What the new process begins with, as one object. */
 static PyObject *start_object(const struct start *s, bool coroutine) {
     PyObject *context = PyThreadState_Get()->context ? PyContext_CopyCurrent() : Py_NewRef(Py_None), *start = NULL;
@@ -751,20 +794,12 @@ static PyObject *start_object(const struct start *s, bool coroutine) {
 }
 
 static PyObject *spawn(struct mp_state *st, struct mp_proc *p, struct start *s) {
-    int coroutine = is_coroutine_function(s->function);
+    int coroutine = mp_flavour_of(st, s->function);
     PyObject *start = coroutine < 0 ? NULL : start_object(s, coroutine != 0);
     mote_host_box box;
     mote_pid pid;
     if (!start) return NULL;
-    if (coroutine) s->how.handler = &coroutine_handler;
-    else {
-#if !MP_OWN_STACKS
-        Py_DECREF(start);
-        return PyErr_SetString(st->error, "mote: plain functions cannot be processes on this Python yet: use `async def`"), NULL;
-#endif
-        s->how.body = function_body;
-        s->how.hosted = true;
-    }
+    mp_spawn_as(&s->how, coroutine != 0);
     mote_err err = mote_spawn_opt(p->self, &s->how, mote_host_box_term(&box, &mp_object_kind, start), &pid);
     Py_DECREF(start);
     if (err) return mp_fail(st, err, "mote.spawn");

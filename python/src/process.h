@@ -111,6 +111,15 @@ PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want);
 /* Starts a process of f, args, kwargs (may be NULL) as `how` says; gives its Pid. */
 PyObject *mp_spawn(struct mp_state *st, struct mp_proc *p, PyObject *function, PyObject *args, PyObject *kwargs, mote_spawn_options *how);
 
+/* Whether a function starts a coroutine; -1: error set, it cannot be a process. */
+int mp_flavour_of(struct mp_state *st, PyObject *function);
+/* Says so in the options of a spawn. */
+void mp_spawn_as(mote_spawn_options *how, bool coroutine);
+
+/* tree.c: what a supervisor's child runs, called in its first turn with `arg`; gives what it returns, or a coroutine. NULL: error set. */
+PyObject *mp_child_call(struct mp_state *st, mote_term arg);
+extern PyMethodDef mp_tree_methods[];
+
 int mp_control_init(struct mp_state *st);
 extern PyMethodDef mp_control_methods[];
 

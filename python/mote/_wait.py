@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits, written once for both flavours: as an `async def` whose waiting is done by its first argument.
+
+Functions and threads wait in place, so such a coroutine ends at its first step; coroutine processes await it.
+"""
+from __future__ import annotations
+
+from mote import _mote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Awaitable, Callable, Coroutine, Optional, Protocol, TypeVar
+
+    from mote._control import Destination
+
+    _T = TypeVar("_T")
+
+    class Wait(Protocol):
+        def receive(self, what: Any, *, timeout: Optional[float] = None, default: Any = ...) -> Awaitable[Any]: ...
+        def call(self, to: Destination, request: Any, timeout: Optional[float], /) -> Awaitable[Any]: ...
+        def start_child(self, to: Destination, spec: Any, more: Any, timeout: Optional[float], /) -> Awaitable[Any]: ...
+
+
+class _InPlace:
+    async def receive(self, what: Any, **options: Any) -> Any:
+        return _mote.receive(what, **options)
+
+    async def call(self, to: Destination, request: Any, timeout: Optional[float], /) -> Any:
+        return _mote.call(to, request, timeout)
+
+    async def start_child(self, to: Destination, spec: Any, more: Any, timeout: Optional[float], /) -> Any:
+        return _mote.start_child(to, spec, more, timeout)
+
+
+class _Awaited:
+    receive = staticmethod(_mote.aio_receive)
+    call = staticmethod(_mote.aio_call)
+    start_child = staticmethod(_mote.aio_start_child)
+
+
+_IN_PLACE: Wait = _InPlace()
+_AWAITED: Any = _Awaited()
+
+
+def _aio(name: str) -> str:
+    """ "Task.result" under its aio view."""
+    owner, _, method = name.rpartition(".")
+    return f"{owner}.aio.{method}"
+
+
+def in_place(name: str, steps: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> _T:
+    """Does steps(wait, *args) for a function or a thread; gives its result."""
+    if _mote.in_coroutine():
+        raise RuntimeError(f"{name}() in a coroutine process: use `await {_aio(name)}()`")
+    try:
+        steps(_IN_PLACE, *args).send(None)
+    except StopIteration as end:
+        result: _T = end.value
+        return result
+    raise RuntimeError(f"{name}() has waited for something that is not mote's")
+
+
+def awaited(name: str, steps: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> Coroutine[Any, Any, _T]:
+    """The same, to be awaited by a coroutine process."""
+    if not _mote.in_coroutine():
+        raise RuntimeError(f"{_aio(name)}() is for coroutine processes: elsewhere use {name}()")
+    return steps(_AWAITED, *args)
