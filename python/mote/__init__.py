@@ -18,7 +18,7 @@ import os as _os
 
 from mote import _imports, _mote, aio
 from mote._control import Down, ExitSignal, blocking, call, demonitor, exit, kill, mailbox, monitoring, options, register, sleep, trap_exit
-from mote._errors import Exit, ProcessExit, StartFailed
+from mote._errors import Exit, ProcessExit, StartFailed, TaskFailed
 from mote._mote import (
     ANY,
     SKIP,
@@ -54,7 +54,9 @@ from mote._mote import (
     unregister,
     whereis,
 )
+from mote._scope import scope
 from mote._server import NoReply, Proxy, Server, handles_call, handles_cast
+from mote._task import Task, first, gather
 from mote._tree import Child, ChildInfo, Supervisor
 
 _mote._set("Exit", Exit)
@@ -89,6 +91,8 @@ __all__ = [
     "Server",
     "StartFailed",
     "Supervisor",
+    "Task",
+    "TaskFailed",
     "Term",
     "aio",
     "any_of",
@@ -97,6 +101,8 @@ __all__ = [
     "cancel",
     "cast",
     "demonitor",
+    "first",
+    "gather",
     "handles_call",
     "handles_cast",
     "is_alive",
@@ -114,6 +120,7 @@ __all__ = [
     "register",
     "registered",
     "reply",
+    "scope",
     "send",
     "send_after",
     "sleep",

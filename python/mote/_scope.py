@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scopes: processes that end with a block.
+
+A scope has a guard, a process that is linked with the owner and traps exits. Each child links itself with the guard and names itself to it before
+it runs anything else; its owner names it, too, so that one which ends before its first turn is missed.
+G1 who links itself with a guard that is gone ends at once. G2 the guard ends last: when its owner is gone or has asked, no child lives, and none has
+named itself. So no child outlives the block, whatever ends the owner.
+"""
+from __future__ import annotations
+
+import time
+
+from mote import _mote
+from mote._errors import Exit, TaskFailed, explain, several
+from mote._mote import ANY, Atom, MoteError, NoProc, Pid
+from mote._task import Task, _wait
+from mote._wait import awaited, in_place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Callable, Optional, TypeVar
+
+    from typing_extensions import ParamSpec
+
+    from mote._mote import Ref
+    from mote._wait import Wait
+
+    T = TypeVar("T")
+    P = ParamSpec("P")
+
+_DOWN, _EXIT, _KILL, _SHUTDOWN, _KILLED = Atom("DOWN"), Atom("EXIT"), Atom("kill"), Atom("shutdown"), Atom("killed")
+_LEAVE, _CANCEL = Atom("leave"), Atom("cancel")
+
+
+def _orderly(reason: Any) -> bool:
+    return reason in ("normal", "shutdown") or (type(reason) is tuple and len(reason) == 2 and reason[0] == "shutdown")
+
+
+class _Guard:
+    """The guard's state, and what it runs."""
+
+    def __init__(self, timeout: Optional[float], grace: float):
+        self.deadline = None if timeout is None else time.monotonic() + timeout
+        self.grace = grace
+        self.named: dict[Pid[Any], int] = {}  # how often those that live have been named
+        self.awaited: set[Pid[Any]] = set()   # those that have ended and will be named once more
+        self.failures: list[tuple[Pid[Any], Any]] = []
+        self.ending = self.killing = self.late = self.owner_gone = False
+        self.left: Any = None  # who leaves the block and waits: the reference of its question
+
+    async def run(self, owner: Pid[Any], ready: Ref) -> None:
+        _mote.set_trap(True)
+        _mote.send(owner, (ready, Atom("ready")))
+        while self.named or not (self.owner_gone or self.left):
+            timeout = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+            self._take(owner, await _mote.aio_receive(timeout=timeout, default=None))
+        if self.left:
+            _mote.send(owner, (self.left, self.failures, self.late))
+        _mote.unlink(owner)
+
+    def _take(self, owner: Pid[Any], message: Any) -> None:
+        if message is None:
+            self.late = self.late or not self.ending
+            self._end(self.ending)
+        elif type(message) is Pid:
+            self._name(message)
+        elif message[0] == _EXIT and message[1] == owner:
+            self.owner_gone = True
+            self._end(False)
+        elif message[0] == _EXIT:
+            self._ended(message[1], message[2])
+        elif message[0] == _DOWN:
+            self._ended(message[3], message[4])
+        else:
+            if message[0] == _LEAVE:
+                self.left = message[1]
+            if message[2]:
+                self._end(False)
+
+    def _name(self, pid: Pid[Any]) -> None:
+        if pid in self.awaited:
+            self.awaited.discard(pid)
+        elif pid in self.named:
+            self.named[pid] += 1
+        else:
+            self.named[pid] = 1
+            _mote.monitor(pid)
+            if self.ending:
+                _mote.exit_send(pid, _KILL if self.killing else _SHUTDOWN)
+
+    def _ended(self, pid: Pid[Any], reason: Any) -> None:
+        """Its exit message or its DOWN, whichever is first: the other finds nothing."""
+        times = self.named.pop(pid, 0)
+        if times == 1:
+            self.awaited.add(pid)
+        if times and not _orderly(reason) and not (self.ending and reason == _KILLED):
+            self.failures.append((pid, reason))
+            self._end(False)
+
+    def _end(self, kill: bool) -> None:
+        """Ends all children; who has not ended after the time of grace is killed."""
+        if self.killing or (self.ending and not kill):
+            return
+        self.ending, self.killing = True, kill
+        self.deadline = None if kill else time.monotonic() + self.grace
+        for pid in self.named:
+            _mote.exit_send(pid, _KILL if kill else _SHUTDOWN)
+
+
+def _body(function: Callable[..., Any], enter: Callable[[], None]) -> Callable[..., Any]:
+    """What a child's process runs, in the function's flavour."""
+    if _mote.child(function, (), {})[0]:
+
+        async def child(*args: Any, **kwargs: Any) -> None:
+            enter()
+            await function(*args, **kwargs)
+
+        return child
+
+    def plain_child(*args: Any, **kwargs: Any) -> None:
+        enter()
+        function(*args, **kwargs)
+
+    return plain_child
+
+
+class _Scope:
+    """What both flavours have."""
+
+    def __init__(self, *, timeout: Optional[float] = None, grace: float = 5.0):
+        if grace < 0 or (timeout is not None and timeout < 0):
+            raise ValueError("timeout and grace are seconds from 0 on")
+        self._timeout, self._grace = timeout, grace
+        self._guard: Optional[Pid[Any]] = None
+        self._tasks: list[Task[Any]] = []
+
+    def spawn(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Pid[Any]:
+        """Starts function(*args, **kwargs) in a process that ends with the block. Never waits. As mote.spawn(). RuntimeError: outside the block."""
+        guard = self._open()
+        pid = _mote.spawn_opt(_body(function, _enter(guard)), args, kwargs, False, False, _name(function), 0, 0, 0, 0)
+        _mote.send(guard, pid)
+        child: Pid[Any] = pid
+        return child
+
+    def task(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]:
+        """The same as a Task, whose result can be asked for in the block and after it."""
+        guard = self._open()
+        task: Task[T] = Task(function, args, kwargs, False, _enter(guard))
+        _mote.send(guard, task.pid)
+        self._tasks.append(task)
+        return task
+
+    def cancel(self) -> None:
+        """Ends all children: with reason shutdown, with kill when the time of grace is over. Never waits; the block goes on."""
+        _mote.send(self._open(), (_CANCEL, None, True))
+
+    def _open(self) -> Pid[Any]:
+        if self._guard is None:
+            raise RuntimeError("a scope's children are started within its block")
+        return self._guard
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", "child")).encode()[:60].decode(errors="ignore")
+
+
+def _enter(guard: Pid[Any]) -> Callable[[], None]:
+    """What a child does first (G1)."""
+
+    def enter() -> None:
+        _mote.send(guard, _mote.self())
+        try:
+            _mote.link(guard)
+        except NoProc:
+            raise Exit("shutdown") from None
+
+    return enter
+
+
+async def _begin(wait: Wait, scope: _Scope) -> None:
+    if scope._guard is not None:
+        raise RuntimeError("the scope is entered already")
+    ready = _mote.make_ref()
+    guard = _mote.spawn_link(_Guard(scope._timeout, scope._grace).run, _mote.self(), ready)
+    await wait.receive((ready, ANY))
+    scope._guard = guard
+
+
+async def _leave(wait: Wait, scope: _Scope, error: Optional[BaseException]) -> None:
+    """Waits for the children, after ending them if there was an error; raises what is to be raised instead of it."""
+    guard, scope._guard = scope._open(), None
+    ref = _mote.monitor(guard)
+    _mote.send(guard, (_LEAVE, ref, error is not None))
+    told = await wait.receive(_mote.any_of((ref, list, bool), (_DOWN, ref, ANY, ANY, ANY)))
+    _mote.demonitor(ref, True)
+    if told[0] == _DOWN:
+        raise MoteError(f"mote.scope: its guard was ended, and its children with it: {explain(told[4])[0]}")
+    for task in scope._tasks:
+        if task._owner == _mote.self():
+            await _wait(wait, task, None)
+    _judge(error, told[1], told[2], {task.pid for task in scope._tasks})
+
+
+def _judge(error: Optional[BaseException], failures: list[tuple[Pid[Any], Any]], late: bool, children: set[Pid[Any]]) -> None:
+    causes: list[Exception] = [TaskFailed(reason, pid) for pid, reason in failures]
+    if error is not None and (not isinstance(error, Exception) or isinstance(error, Exit)):
+        return  # the process ends: that goes before
+    if late:
+        raise TimeoutError("mote.scope: its children had not ended in time") from (error or (causes[0] if causes else None))
+    if isinstance(error, TaskFailed) and error.pid in children and causes:
+        error = None  # it is one of them, or was ended because of them
+    if isinstance(error, Exception):
+        causes.insert(0, error)
+    if causes:
+        first = several("a scope's block or its children have failed", causes)
+        raise first from (causes[1] if first is error and len(causes) > 1 else None)
+
+
+class scope(_Scope):
+    """A block whose processes end with it: none outlives it, whatever happens.
+
+        with mote.scope() as s:
+            s.spawn(logger)
+            answer = s.task(compute, 7)
+        print(answer.result())
+
+    At its end the block waits for its children. When one of them fails, or the block raises, the others are ended (reason shutdown, kill
+    after `grace` seconds), and the block ends with an ExceptionGroup of all that failed (before Python 3.11 with the first, which has the others in
+    `others`); Exit and what is no Exception pass as they are. A block that waits itself when a child fails waits on: a task's result() is such a wait that ends.
+    timeout: after so many seconds the children are ended in the same way, and the block ends with TimeoutError. When the owner
+    is ended, the children are. In coroutines: `async with mote.aio.scope()`.
+    """
+
+    def __enter__(self) -> scope:
+        in_place("mote.scope", _begin, self)
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]) -> None:
+        in_place("mote.scope", _leave, self, error)
+
+
+class aio_scope(_Scope):
+    """`async with mote.aio.scope() as s:` mote.scope for coroutine processes."""
+
+    async def __aenter__(self) -> aio_scope:
+        await awaited("mote.scope", _begin, self)
+        return self
+
+    async def __aexit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]) -> None:
+        await awaited("mote.scope", _leave, self, error)
+
+
+__all__ = ["scope"]

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scenarios for tests, written once and run by each kind of process.
+
+A scenario is a coroutine function of one argument, which does what waits: for coroutine processes by awaiting; for functions and threads in
+place, so that it runs to its end at one step, and waits on the process's own stack.
+"""
+import threading
+import traceback
+
+import mote
+
+PATIENCE = 60
+ANY = mote.ANY
+
+
+class Plain:
+    """How functions and threads do what waits. Scenarios are written once, as coroutines, and run to their end at one step with this."""
+
+    flavour = "f"
+
+    @staticmethod
+    async def start(*args, **kwargs):
+        return mote.Supervisor.start_link(*args, **kwargs)
+
+    @staticmethod
+    async def start_alone(*args, **kwargs):
+        return mote.Supervisor.start(*args, **kwargs)
+
+    @staticmethod
+    async def receive(what, **kwargs):
+        return mote.receive(what, timeout=PATIENCE, **kwargs)
+
+    @staticmethod
+    async def poll(what):
+        return mote.receive(what, timeout=0, default=None)
+
+    @staticmethod
+    async def do(one, name, *args, **kwargs):
+        return getattr(one, name)(*args, **kwargs)
+
+    @staticmethod
+    async def call(*args):
+        return mote.call(*args)
+
+    @staticmethod
+    async def first(*args):
+        return mote.first(*args)
+
+    @staticmethod
+    async def gather(*args):
+        return mote.gather(*args)
+
+
+class Awaited:
+    flavour = "c"
+
+    @staticmethod
+    async def start(*args, **kwargs):
+        return await mote.Supervisor.aio.start_link(*args, **kwargs)
+
+    @staticmethod
+    async def start_alone(*args, **kwargs):
+        return await mote.Supervisor.aio.start(*args, **kwargs)
+
+    @staticmethod
+    async def receive(what, **kwargs):
+        return await mote.aio.receive(what, timeout=PATIENCE, **kwargs)
+
+    @staticmethod
+    async def poll(what):
+        return await mote.aio.receive(what, timeout=0, default=None)
+
+    @staticmethod
+    async def do(one, name, *args, **kwargs):
+        return await getattr(one.aio, name)(*args, **kwargs)
+
+    @staticmethod
+    async def call(*args):
+        return await mote.aio.call(*args)
+
+    @staticmethod
+    async def first(*args):
+        return await mote.aio.first(*args)
+
+    @staticmethod
+    async def gather(*args):
+        return await mote.aio.gather(*args)
+
+
+def in_place(scenario):
+    try:
+        scenario(Plain).send(None)
+    except StopIteration:
+        return
+    raise AssertionError("the scenario has waited for something else")
+
+
+def everywhere(scenario):
+    """A test of a scenario in a function's process, a coroutine's, the main program and a thread."""
+
+    def test(self):
+        def function():
+            in_place(scenario)
+
+        async def coroutine():
+            await scenario(Awaited)
+
+        for body in (function, coroutine):
+            with self.subTest(flavour=body.__name__):
+                pid, ref = mote.options(monitor=True).spawn(body)
+                reason = mote.receive(("DOWN", ref, ANY, ANY, ANY), timeout=PATIENCE).reason
+                self.assertEqual(reason, "normal", reason[1][2] if isinstance(reason, tuple) and reason[0] == "error" else reason)
+        with self.subTest(flavour="main program"), mote.trap_exit():
+            while mote.receive(timeout=0, default=None) is not None:
+                pass
+            in_place(scenario)
+        with self.subTest(flavour="thread"):
+            failures = []
+
+            def thread():
+                try:
+                    in_place(scenario)
+                except BaseException:
+                    failures.append(traceback.format_exc())
+
+            one = threading.Thread(target=thread)
+            one.start()
+            one.join(PATIENCE)
+            self.assertFalse(one.is_alive())
+            self.assertEqual(failures, [])
+
+    test.__doc__ = scenario.__doc__
+    return test
