@@ -18,7 +18,7 @@ import os as _os
 
 from mote import _imports, _mote, aio
 from mote._control import Down, ExitSignal, blocking, call, demonitor, exit, kill, mailbox, monitoring, options, register, sleep, trap_exit
-from mote._errors import Exit, ProcessExit, StartFailed, TaskFailed
+from mote._errors import Exit, Interrupted, ProcessExit, StartFailed, TaskFailed
 from mote._mote import (
     ANY,
     SKIP,
@@ -77,6 +77,7 @@ __all__ = [
     "Down",
     "Exit",
     "ExitSignal",
+    "Interrupted",
     "MailboxFull",
     "MoteError",
     "NoProc",

@@ -100,6 +100,16 @@ class TaskFailed(_Failed):
         self.others: tuple[Exception, ...] = ()
 
 
+class Interrupted(BaseException):
+    """Raised in the block of a scope, where it receives, calls or sleeps, when a child has failed or the time is over: see mote.scope."""
+
+    __module__ = "mote"
+
+    def __init__(self, scope: Any):
+        super().__init__("the scope's children are ended")
+        self.scope = scope
+
+
 class StartFailed(_Failed):
     """A supervisor's child could not be started: `child` is its id, `reason` what its start said."""
 

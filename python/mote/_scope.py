@@ -8,12 +8,13 @@ named itself. So no child outlives the block, whatever ends the owner.
 """
 from __future__ import annotations
 
+import sys
 import time
 
 from mote import _mote
-from mote._errors import Exit, TaskFailed, explain, several
+from mote._errors import Exit, Interrupted, TaskFailed, explain, several
 from mote._mote import ANY, Atom, MoteError, NoProc, Pid
-from mote._task import Task, _wait
+from mote._task import Task
 from mote._wait import awaited, in_place
 
 TYPE_CHECKING = False
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _DOWN, _EXIT, _KILL, _SHUTDOWN, _KILLED = Atom("DOWN"), Atom("EXIT"), Atom("kill"), Atom("shutdown"), Atom("killed")
 _LEAVE, _CANCEL = Atom("leave"), Atom("cancel")
+_NEVER = _mote.pattern((Atom("$never"),))  # to look for interrupts
 
 
 def _orderly(reason: Any) -> bool:
@@ -61,17 +63,20 @@ class _Guard:
 
     def _take(self, owner: Pid[Any], message: Any) -> None:
         if message is None:
-            self.late = self.late or not self.ending
+            late = not self.ending
+            self.late = self.late or late
             self._end(self.ending)
+            if late:
+                self._interrupt(owner)
         elif type(message) is Pid:
             self._name(message)
         elif message[0] == _EXIT and message[1] == owner:
             self.owner_gone = True
             self._end(False)
         elif message[0] == _EXIT:
-            self._ended(message[1], message[2])
+            self._ended(owner, message[1], message[2])
         elif message[0] == _DOWN:
-            self._ended(message[3], message[4])
+            self._ended(owner, message[3], message[4])
         else:
             if message[0] == _LEAVE:
                 self.left = message[1]
@@ -89,7 +94,7 @@ class _Guard:
             if self.ending:
                 _mote.exit_send(pid, _KILL if self.killing else _SHUTDOWN)
 
-    def _ended(self, pid: Pid[Any], reason: Any) -> None:
+    def _ended(self, owner: Pid[Any], pid: Pid[Any], reason: Any) -> None:
         """Its exit message or its DOWN, whichever is first: the other finds nothing."""
         times = self.named.pop(pid, 0)
         if times == 1:
@@ -97,6 +102,13 @@ class _Guard:
         if times and not _orderly(reason) and not (self.ending and reason == _KILLED):
             self.failures.append((pid, reason))
             self._end(False)
+            if len(self.failures) == 1:
+                self._interrupt(owner)
+
+    def _interrupt(self, owner: Pid[Any]) -> None:
+        """The block is not to wait for what cannot come any more."""
+        if not self.left and not self.owner_gone:
+            _mote.interrupt(owner, Interrupted(_mote.self()))
 
     def _end(self, kill: bool) -> None:
         """Ends all children; who has not ended after the time of grace is killed."""
@@ -187,25 +199,54 @@ async def _begin(wait: Wait, scope: _Scope) -> None:
     scope._guard = guard
 
 
+async def _through(wait: Wait, guard: Pid[Any], outer: list[Interrupted], what: Any, timeout: Optional[float]) -> Any:
+    """Receives; None: in vain. Interrupts by other guards go to `outer`, what its own guard says so is known here."""
+    while True:
+        try:
+            return await wait.receive(what, timeout=timeout, default=None)
+        except Interrupted as e:
+            if e.scope != guard:
+                outer.append(e)
+                _mote.send(guard, (_CANCEL, None, True))
+
+
 async def _leave(wait: Wait, scope: _Scope, error: Optional[BaseException]) -> None:
     """Waits for the children, after ending them if there was an error; raises what is to be raised instead of it."""
     guard, scope._guard = scope._open(), None
+    outer: list[Interrupted] = []
     ref = _mote.monitor(guard)
+    await _through(wait, guard, outer, _NEVER, 0)  # what is older than ref
     _mote.send(guard, (_LEAVE, ref, error is not None))
-    told = await wait.receive(_mote.any_of((ref, list, bool), (_DOWN, ref, ANY, ANY, ANY)))
+    told = await _through(wait, guard, outer, _mote.any_of((ref, list, bool), (_DOWN, ref, ANY, ANY, ANY)), None)
     _mote.demonitor(ref, True)
     if told[0] == _DOWN:
         raise MoteError(f"mote.scope: its guard was ended, and its children with it: {explain(told[4])[0]}")
     for task in scope._tasks:
-        if task._owner == _mote.self():
-            await _wait(wait, task, None)
-    _judge(error, told[1], told[2], {task.pid for task in scope._tasks})
+        if task._owner == _mote.self() and not task._done:
+            task._settle(await _through(wait, guard, outer, task._answers(), None))
+    if isinstance(error, Interrupted) and error.scope == guard:
+        error = None
+    instead = outer.pop(0) if outer and not _goes_before(error) else None
+    for e in outer:  # for the blocks around
+        _mote.interrupt(_mote.self(), e)
+    _judge(instead or error, told[1], told[2], {task.pid for task in scope._tasks})
+    if instead:
+        raise instead
+
+
+def _goes_before(error: Optional[BaseException]) -> bool:
+    """Whether it is passed on as it is: the process ends, or a block around."""
+    return error is not None and (not isinstance(error, Exception) or isinstance(error, Exit))
 
 
 def _judge(error: Optional[BaseException], failures: list[tuple[Pid[Any], Any]], late: bool, children: set[Pid[Any]]) -> None:
+    """Raises what is to be raised instead of the block's error, if it is another."""
     causes: list[Exception] = [TaskFailed(reason, pid) for pid, reason in failures]
-    if error is not None and (not isinstance(error, Exception) or isinstance(error, Exit)):
-        return  # the process ends: that goes before
+    if error is not None and _goes_before(error):
+        if sys.version_info >= (3, 11):
+            for cause in causes:
+                error.add_note(f"A child of the scope has failed: {cause}")
+        return
     if late:
         raise TimeoutError("mote.scope: its children had not ended in time") from (error or (causes[0] if causes else None))
     if isinstance(error, TaskFailed) and error.pid in children and causes:
@@ -227,7 +268,7 @@ class scope(_Scope):
 
     At its end the block waits for its children. When one of them fails, or the block raises, the others are ended (reason shutdown, kill
     after `grace` seconds), and the block ends with an ExceptionGroup of all that failed (before Python 3.11 with the first, which has the others in
-    `others`); Exit and what is no Exception pass as they are. A block that waits itself when a child fails waits on: a task's result() is such a wait that ends.
+    `others`); Exit and what is no Exception pass as they are. A block that receives, calls or sleeps meanwhile, or does so next, is left by Interrupted.
     timeout: after so many seconds the children are ended in the same way, and the block ends with TimeoutError. When the owner
     is ended, the children are. In coroutines: `async with mote.aio.scope()`.
     """

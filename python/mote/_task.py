@@ -136,6 +136,10 @@ class Task(_Of["T"]):
     def _done(self) -> bool:
         return self._value is not _NOTHING or self._failure is not _NOTHING
 
+    def _answers(self) -> Any:
+        """The pattern of its two words."""
+        return _mote.any_of((self._alias, ANY), (_DOWN, self._monitor, ANY, ANY, ANY))
+
     def _settle(self, message: Any) -> None:
         """The task has said one of its two words: no other comes (K2)."""
         if len(message) == 2:
@@ -201,7 +205,7 @@ async def _take(wait: Wait, task: Task[Any], message: Any) -> None:
 async def _wait(wait: Wait, task: Task[Any], timeout: Optional[float]) -> bool:
     task._check()
     if not task._done:
-        message = await wait.receive(_mote.any_of((task._alias, ANY), (_DOWN, task._monitor, ANY, ANY, ANY)), timeout=timeout, default=None)
+        message = await wait.receive(task._answers(), timeout=timeout, default=None)
         if message is None:
             return False
         await _take(wait, task, message)

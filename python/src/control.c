@@ -67,6 +67,20 @@ static PyObject *py_exit_send(PyObject *module, PyObject *args) {
     return none_or(st, err, "mote.exit");
 }
 
+/* interrupt(to, exception) -> whether it lives: raises the exception in another process, where it receives or calls next */
+static PyObject *py_interrupt(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *o, *exception;
+    mote_term to;
+    mote_host_box box;
+    if (!p || !PyArg_ParseTuple(args, "OO", &o, &exception) || mp_to_of(st, o, &to) < 0) return NULL;
+    if (!PyExceptionInstance_Check(exception)) return PyErr_Format(PyExc_TypeError, "an exception is needed, not %R", exception);
+    if (!mote_host_takes(p->self, to)) Py_RETURN_FALSE;
+    mote_err err = mote_send_term(p->self, to, mote_host_box_term(&box, &mp_object_kind, exception));
+    return err ? mp_fail(st, err, "mote.interrupt") : Py_NewRef(Py_True);
+}
+
 /* trap_exit(on) -> before */
 static PyObject *py_set_trap(PyObject *module, PyObject *on) {
     struct mp_state *st = mp_state_of(module);
@@ -385,6 +399,7 @@ PyMethodDef mp_control_methods[] = {
     {"alias", py_alias, METH_O, NULL},
     {"unalias", py_unalias, METH_O, NULL},
     {"exit_send", py_exit_send, METH_VARARGS, NULL},
+    {"interrupt", py_interrupt, METH_VARARGS, NULL},
     {"set_trap", py_set_trap, METH_O, NULL},
     {"register", py_register, METH_VARARGS, NULL},
     {"unregister", py_unregister, METH_O, "unregister(name, /)"},

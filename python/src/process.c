@@ -209,10 +209,19 @@ static int is_answer(struct mp_state *st, mote_ref call, mote_term message, PyOb
     return *found ? 1 : -1;
 }
 
+/* Raises what is an exception: no message is one, but _mote.interrupt() puts them into mailboxes. */
+static bool interrupts(mote_term message) {
+    PyObject *o = mote_host_object(message, &mp_object_kind);
+    if (!o || !PyExceptionInstance_Check(o)) return false;
+    PyErr_SetObject((PyObject *)Py_TYPE(o), o);
+    return true;
+}
+
 /* For mote_host_receive(). After an exception nothing else is looked at. */
 static bool is_wanted(mote_term message, void *context) {
     struct search *s = context;
     if (s->failed) return false;
+    if (interrupts(message)) return s->failed = true;
     if (s->want->call.word) {
         int is = is_answer(s->st, s->want->call, message, &s->found);
         s->failed = is < 0;
@@ -243,13 +252,14 @@ static int take(struct mp_proc *p, const struct wanted *want, PyObject **found) 
     if (!want->pattern && !want->handler && !want->call.word) {
         err = mote_receive(p->self, 0, &message);
         if (err) return (int)err;
-        *found = mp_value_of(p->node->st, message);
+        *found = interrupts(message) ? NULL : mp_value_of(p->node->st, message);
     } else {
         struct search s = {.st = p->node->st, .want = want};
         if (p->searching) return PyErr_SetString(s.st->error, "mote: receive within a receive's own handler or where="), -1;
         p->searching = true;
         err = mote_host_receive(p->self, want->since, is_wanted, &s, &message);
         p->searching = false;
+        if (s.failed && want->call.word) (void)mote_call_cancel(p->self, want->call);
         if (s.failed) return -1;
         if (err) return (int)err;
         *found = s.found;

@@ -43,6 +43,10 @@ class Plain:
         return mote.call(*args)
 
     @staticmethod
+    async def sleep(seconds):
+        mote.sleep(seconds)
+
+    @staticmethod
     async def first(*args):
         return mote.first(*args)
 
@@ -77,6 +81,10 @@ class Awaited:
     @staticmethod
     async def call(*args):
         return await mote.aio.call(*args)
+
+    @staticmethod
+    async def sleep(seconds):
+        await mote.aio.sleep(seconds)
 
     @staticmethod
     async def first(*args):

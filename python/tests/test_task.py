@@ -383,6 +383,17 @@ async def block_fails(a):
 
     assert (await raises(mote.Exit, in_scope(a, exits))).reason == "reason"
 
+    async def both(s):
+        ref = mote.monitor(s.spawn(of(a, "fails"), "besides"))
+        try:
+            await ends(a, ref)
+        except mote.Interrupted:
+            await ends(a, ref)
+        raise mote.Exit("reason")
+
+    e = await raises(mote.Exit, in_scope(a, both))
+    assert e.reason == "reason" and (sys.version_info < (3, 11) or "ValueError: besides" in notes(e))
+
     async def interrupted(s):
         s.spawn(of(a, "waits"))
         raise KeyboardInterrupt
@@ -444,6 +455,133 @@ async def timeout(a):
     for wrong in ({"timeout": -1}, {"grace": -1}):
         await raises(ValueError, in_scope(a, asks, **wrong))
     await clean(a)
+
+
+async def interrupted_block(a):
+    """A block that waits for what cannot come any more does not wait on; afterwards it can wait again."""
+    held = {"seen": [], "finally": []}
+
+    def waits():
+        return a.receive("never"), a.call(held["silent"], "silence"), a.sleep(PATIENCE), a.receive(ANY)
+
+    async def block(s):
+        s.spawn(of(a, "fails"), "cause")
+        try:
+            for i, one in enumerate(waits()):
+                if i == held["which"]:
+                    await one
+                else:
+                    one.close() if hasattr(one, "close") else None
+        except mote.Interrupted as e:
+            held["seen"].append(e.scope == s._guard)
+            raise
+        finally:
+            mote.send(mote.self(), "a message")
+            held["finally"].append(await a.receive("a message"))
+
+    held["silent"] = mote.options().spawn(silence)
+    for held["which"] in range(4):
+        assert [e.reason[1][1] for e in await group(a, block)] == ["cause"]
+    assert held["seen"] == [True] * 4 and held["finally"] == ["a message"] * 4
+    mote.kill(held["silent"])
+
+    async def late(s):
+        s.spawn(of(a, "waits"))
+        await a.receive("never")
+
+    await raises(TimeoutError, in_scope(a, late, timeout=0.02))
+
+    async def swallowed(s):
+        ref = mote.monitor(s.spawn(of(a, "fails"), "cause"))
+        try:
+            await a.receive("never")
+        except mote.Interrupted:
+            pass
+        assert (await ends(a, ref))[0] == "error"
+
+    assert [e.reason[1][1] for e in await group(a, swallowed)] == ["cause"]
+
+    async def never_waits(s):
+        ref = mote.monitor(s.spawn(of(a, "fails"), "cause"))
+        mote.demonitor(ref)
+
+    assert [e.reason[1][1] for e in await group(a, never_waits)] == ["cause"]
+    await clean(a)
+
+
+def silence():
+    while True:
+        mote.receive()
+
+
+async def interrupted_inner(a):
+    """The outer scope's failure leads out of the inner one, and ends its children."""
+    me, held = mote.self(), {}
+
+    async def outer(s):
+        s.spawn(of(a, "waits_and_fails"), me)
+        held["pid"] = (await a.receive(("up", ANY)))[1]
+        await in_scope(a, inner)
+
+    async def inner(s):
+        held["ref"] = mote.monitor(s.spawn(of(a, "waits")))
+        mote.send(held["pid"], "now")
+        await a.receive("never")
+
+    assert [e.reason[1][1] for e in await group(a, outer)] == ["outer"]
+    assert await ends(a, held["ref"]) == "shutdown"
+
+    async def leaves(s):  # the inner block is at its end already
+        held["ref"] = mote.monitor(s.spawn(of(a, "waits")))
+        mote.send_after(0.01, held["pid"], "now")
+
+    inner = leaves
+    assert [e.reason[1][1] for e in await group(a, outer)] == ["outer"]
+    assert await ends(a, held["ref"]) == "shutdown"
+    await clean(a)
+
+
+async def interrupted_twice(a):
+    """Failures in two blocks around: each leads out of its own."""
+    me, held = mote.self(), {}
+
+    async def outermost(s):
+        s.spawn(of(a, "waits_and_fails"), me)
+        held["first"] = (await a.receive(("up", ANY)))[1]
+        held["outermost"] = await group(a, middle)
+        await a.receive("never")
+
+    async def middle(s):
+        s.spawn(of(a, "waits_and_fails"), me)
+        held["second"] = (await a.receive(("up", ANY)))[1]
+        await in_scope(a, inner, grace=0.05)
+
+    async def inner(s):
+        held["ref"] = mote.monitor(s.spawn(of(a, "stubborn"), me))
+        await a.receive(("up", ANY))
+        for pid in (held["first"], held["second"]):
+            ref = mote.monitor(pid)
+            mote.send(pid, "now")
+            held[pid] = ref
+        raise ZeroDivisionError  # so it is at its end when the others fail
+
+    assert [e.reason[1][1] for e in await group(a, outermost)] == ["outer"]
+    assert await ends(a, held["ref"]) == "killed"
+    for pid in (held["first"], held["second"]):
+        assert (await ends(a, held[pid]))[0] == "error"
+    await clean(a)
+
+
+def f_waits_and_fails(to):
+    mote.send(to, ("up", mote.self()))
+    mote.receive("now")
+    raise ValueError("outer")
+
+
+async def c_waits_and_fails(to):
+    mote.send(to, ("up", mote.self()))
+    await mote.aio.receive("now")
+    raise ValueError("outer")
 
 
 async def cancelled(a):
@@ -571,6 +709,9 @@ class Scopes(unittest.TestCase):
     test_task_fails_in_block = everywhere(task_fails_in_block)
     test_grace = everywhere(grace)
     test_timeout = everywhere(timeout)
+    test_interrupted_block = everywhere(interrupted_block)
+    test_interrupted_inner = everywhere(interrupted_inner)
+    test_interrupted_twice = everywhere(interrupted_twice)
     test_cancelled = everywhere(cancelled)
     test_nested = everywhere(nested)
     test_killed_early = everywhere(killed_early)
