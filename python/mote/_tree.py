@@ -40,7 +40,7 @@ _DEFAULT, _INFINITY, _BRUTAL_KILL = 0, -1, -2  # of shutdown_ms in supervisor.h
 _NO_RESTARTS = -1
 _KEEP: Any = object()
 
-_MOTE, _DOWN, _SYSTEM, _TERMINATE, _UNDEFINED = Atom("mote"), Atom("DOWN"), Atom("system"), Atom("terminate"), Atom("undefined")
+_MOTE, _DOWN, _SHUTDOWN, _SYSTEM, _TERMINATE, _UNDEFINED = map(Atom, ("mote", "DOWN", "shutdown", "system", "terminate", "undefined"))
 _WRONG = {
     "already_present": "a child of that id is there, and does not run: restart or delete it",
     "badarg": "the supervisor's strategy does not allow it",
@@ -174,12 +174,13 @@ class _Plan:
             raise ValueError("max_restarts is a number from 0 on, max_seconds one from 1 on")
         if kind == _SIMPLE and len(made) != 1:
             raise ValueError("a simple_one_for_one supervisor has one child, the model of all that are started")
-        ids = [child._id for child in made]
+        ids = set()
         for child in made:
-            if ids.count(child._id) > 1 and kind != _SIMPLE:
+            if child._id in ids:
                 raise ValueError(f"several children have the id {shown(child._id)}: give them others with mote.Child(...).options(id=...)")
             if child._significant and (child._restart == _PERMANENT or not auto):
                 raise ValueError(f"child {shown(child._id)}: a significant child is transient or temporary, and its supervisor has an auto_shutdown")
+            ids.add(child._id)
         self.name = name
         self.servers = {None if kind == _SIMPLE else child._id: child._server for child in made if child._server}
         self.options = (kind, max_restarts or _NO_RESTARTS, max_seconds, auto, name, tuple(child._spec() for child in made))
@@ -217,12 +218,18 @@ def _start_refusal(code: int, reason: Any, name: Optional[str]) -> Exception:
 async def _start(wait: Wait, cls: type[Supervisor], plan: _Plan, linked: bool) -> Supervisor:
     pid, ref = _mote.supervisor(plan.options)
     down = (_DOWN, ref, ANY, ANY, ANY)
-    told = await wait.receive(_mote.any_of((ref, int), down))
-    if told[0] == _DOWN:
-        raise StartFailed(plan.name, told[4])
-    if told[1]:
-        raise _start_refusal(told[1], (await wait.receive(down))[4], plan.name)
-    _mote.demonitor(ref, True)
+    try:
+        told = await wait.receive(_mote.any_of((ref, int), down))
+        if told[0] == _DOWN:
+            raise StartFailed(plan.name, told[4])
+        if told[1]:
+            raise _start_refusal(told[1], (await wait.receive(down))[4], plan.name)
+    except BaseException:  # also one from outside: nobody will know of the supervisor
+        _mote.unlink(pid)
+        _mote.exit_send(pid, _SHUTDOWN)
+        raise
+    finally:
+        _mote.demonitor(ref, True)
     if not linked:
         _mote.unlink(pid)
     supervisor = cls(pid)
