@@ -20,14 +20,14 @@ from mote._wait import awaited, in_place
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Callable, Optional, TypeVar
+    from typing import Any, Callable, Coroutine, Optional, TypeVar, overload
 
     from typing_extensions import ParamSpec
 
     from mote._mote import Ref
     from mote._wait import Wait
 
-    T = TypeVar("T")
+    R = TypeVar("R")
     P = ParamSpec("P")
 
 _DOWN, _EXIT, _KILL, _SHUTDOWN, _KILLED = Atom("DOWN"), Atom("EXIT"), Atom("kill"), Atom("shutdown"), Atom("killed")
@@ -155,10 +155,17 @@ class _Scope:
         child: Pid[Any] = pid
         return child
 
-    def task(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]:
+    if TYPE_CHECKING:  # of an `async def` the result is what it returns
+
+        @overload
+        def task(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+        @overload
+        def task(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+
+    def task(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
         """The same as a Task, whose result can be asked for in the block and after it."""
         guard = self._open()
-        task: Task[T] = Task(function, args, kwargs, False, _enter(guard))
+        task: Task[Any] = Task(function, args, kwargs, False, _enter(guard))
         _mote.send(guard, task.pid)
         self._tasks.append(task)
         return task

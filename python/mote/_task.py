@@ -17,7 +17,7 @@ from mote._wait import awaited, in_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Coroutine, Generator, Generic, Iterable, Optional, Sequence, TypeVar
+    from typing import Any, Callable, Coroutine, Generator, Generic, Iterable, Optional, Sequence, TypeVar, overload
 
     from typing_extensions import ParamSpec
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mote._wait import Wait
 
     T = TypeVar("T")
+    R = TypeVar("R")
     P = ParamSpec("P")
 
     class _Of(Generic[T]):
@@ -87,14 +88,32 @@ class Task(_Of["T"]):
             _mote.unalias(self._alias)
             raise
 
+    if TYPE_CHECKING:  # of an `async def` the result is what it returns
+
+        @overload
+        @classmethod
+        def start(cls, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+        @overload
+        @classmethod
+        def start(cls, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+
     @classmethod
-    def start(cls, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]:
+    def start(cls, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
         """Starts function(*args, **kwargs), a plain function or an `async def`, linked with the caller: when one of them fails, so does the
         other, unless it traps exits. Never waits. As mote.spawn()."""
         return cls(function, args, kwargs, True)
 
+    if TYPE_CHECKING:  # of an `async def` the result is what it returns
+
+        @overload
+        @classmethod
+        def start_nolink(cls, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+        @overload
+        @classmethod
+        def start_nolink(cls, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+
     @classmethod
-    def start_nolink(cls, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]:
+    def start_nolink(cls, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
         """The same without a link: its failure is told by result() alone, and it outlives its caller."""
         return cls(function, args, kwargs, False)
 

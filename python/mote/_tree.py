@@ -310,13 +310,33 @@ class _AioStarts:
     def __init__(self, cls: type[Supervisor]):
         self._cls = cls
 
-    def start_link(self, children: Iterable[Any] = (), **options: Any) -> Coroutine[Any, Any, Supervisor]:
+    def start_link(
+        self,
+        children: Iterable[Any] = (),
+        *,
+        strategy: str = "one_for_one",
+        max_restarts: int = 1,
+        max_seconds: int = 5,
+        auto_shutdown: str = "never",
+        name: Optional[str] = None,
+    ) -> Coroutine[Any, Any, Supervisor]:
         """As Supervisor.start_link()."""
-        return awaited("Supervisor.start_link", _start, self._cls, _Plan(children, **options), True)
+        plan = _Plan(children, strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, auto_shutdown=auto_shutdown, name=name)
+        return awaited("Supervisor.start_link", _start, self._cls, plan, True)
 
-    def start(self, children: Iterable[Any] = (), **options: Any) -> Coroutine[Any, Any, Supervisor]:
+    def start(
+        self,
+        children: Iterable[Any] = (),
+        *,
+        strategy: str = "one_for_one",
+        max_restarts: int = 1,
+        max_seconds: int = 5,
+        auto_shutdown: str = "never",
+        name: Optional[str] = None,
+    ) -> Coroutine[Any, Any, Supervisor]:
         """As Supervisor.start()."""
-        return awaited("Supervisor.start", _start, self._cls, _Plan(children, **options), False)
+        plan = _Plan(children, strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, auto_shutdown=auto_shutdown, name=name)
+        return awaited("Supervisor.start", _start, self._cls, plan, False)
 
 
 class _Aio:
@@ -414,9 +434,19 @@ class Supervisor:
         return in_place("Supervisor.start_link", _start, cls, plan, True)
 
     @classmethod
-    def start(cls, children: Iterable[Any] = (), **options: Any) -> Supervisor:
+    def start(
+        cls,
+        children: Iterable[Any] = (),
+        *,
+        strategy: str = "one_for_one",
+        max_restarts: int = 1,
+        max_seconds: int = 5,
+        auto_shutdown: str = "never",
+        name: Optional[str] = None,
+    ) -> Supervisor:
         """The same without a link: it lives until it is stopped."""
-        return in_place("Supervisor.start", _start, cls, _Plan(children, **options), False)
+        plan = _Plan(children, strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, auto_shutdown=auto_shutdown, name=name)
+        return in_place("Supervisor.start", _start, cls, plan, False)
 
     def start_child(self, *args: Any, **kwargs: Any) -> Any:
         """Adds a mote.Child and starts it. Of a simple_one_for_one supervisor: starts one more child, with these arguments behind those of its Child.
