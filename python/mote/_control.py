@@ -91,7 +91,9 @@ def _skip(_: Any) -> Any:
 
 
 def sleep(seconds: float) -> None:
-    """Lets others run for a while; messages stay where they are."""
+    """Lets others run for a while; messages stay where they are. 0: whoever can run has a turn first."""
+    if seconds == 0:
+        _mote.end_turn()
     _mote.receive(_skip, timeout=seconds, default=None)
 
 

@@ -55,7 +55,9 @@ def gather(tasks: Iterable[Task[T]], timeout: Optional[float] = None) -> Corouti
 
 
 async def sleep(seconds: float) -> None:
-    """Lets others run for a while; messages stay where they are."""
+    """As mote.sleep()."""
+    if seconds == 0:
+        _mote.end_turn()
     await _mote.aio_receive(_skip, timeout=seconds, default=None)
 
 

@@ -228,6 +228,8 @@ static PyObject *py_is_alive(PyObject *module, PyObject *o) {
 
 /* --------------------------------------------------------------------------------------------------- time */
 
+#define TURN 2000 /* reductions, at most */
+
 static int ms_from(PyObject *o, int64_t *ms) {
     double seconds = PyFloat_AsDouble(o);
     if (seconds == -1 && PyErr_Occurred()) return -1;
@@ -262,6 +264,14 @@ static PyObject *py_cancel(PyObject *module, PyObject *o) {
     mote_err err = mote_timer_cancel(p->self, ref, &left);
     if (err == MOTE_NOMATCH) Py_RETURN_NONE;
     return err ? mp_fail(st, err, "mote.cancel") : PyFloat_FromDouble((double)left / 1000);
+}
+
+/* What is left of the caller's turn counts as used: its next receive lets others run. */
+static PyObject *py_end_turn(PyObject *module, PyObject *none) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    (void)none;
+    return p ? none_or(st, mote_reductions(p->self, TURN), "mote.sleep") : NULL;
 }
 
 /* --------------------------------------------------------------------------------------------------- calls */
@@ -409,6 +419,7 @@ PyMethodDef mp_control_methods[] = {
     {"is_alive", py_is_alive, METH_O, "is_alive(pid, /) -> bool"},
     {"send_after", py_send_after, METH_VARARGS, "send_after(seconds, to, message, /) -> Ref"},
     {"cancel", py_cancel, METH_O, "cancel(timer, /) -> float | None\n\nThe seconds that were left; None: it has fired."},
+    {"end_turn", py_end_turn, METH_NOARGS, NULL},
     {"call", py_call, METH_VARARGS, NULL},
     {"aio_call", py_aio_call, METH_VARARGS, NULL},
     {"cast", py_cast, METH_VARARGS, "cast(to, message, /)"},

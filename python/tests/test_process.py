@@ -190,6 +190,18 @@ def f_waits():
     mote.receive()
 
 
+def f_turns(to, name):
+    for n in range(3):
+        mote.send(to, (name, n))
+        mote.sleep(0)
+
+
+async def c_turns(to, name):
+    for n in range(3):
+        mote.send(to, (name, n))
+        await mote.aio.sleep(0)
+
+
 class Both(unittest.TestCase):
     """What holds in both flavours."""
 
@@ -313,6 +325,14 @@ class Both(unittest.TestCase):
             self.assertIsNone(mote.whereis("a server"))
             with self.assertRaises(mote.NoProc):
                 mote.send("a server", 1)
+
+
+    def test_sleep_of_0_gives_a_turn(self):
+        me = mote.self()
+        for body in self.both("turns"):
+            with self.subTest(body.__name__):
+                mote.spawn(lambda: [mote.spawn(body, me, name) for name in "ab"])  # both, before either runs
+                self.assertEqual([mote.receive(timeout=PATIENCE)[1] for _ in range(6)], [0, 0, 1, 1, 2, 2])
 
 
 class Functions(unittest.TestCase):
