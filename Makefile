@@ -2,10 +2,10 @@
 # In front of meson; the same goals work on a fresh clone and later. Every goal installs the Debian packages it lacks.
 #
 #   make build     builds build/libmote.so, tools, examples and the Python package in build/python (the default)
-#   make run       builds and runs the example census
+#   make run       builds and runs the example census, in C and in Python
 #   make test      builds and runs all tests
 #   make check     sanitizers, valgrind, clang, aarch64, models, style;  make check-asan runs one stage
-#   make bench     measures (bench/run)
+#   make bench     measures (bench/run); make bench-python measures the Python package
 #   make docs      writes docs/reference.md anew from include/mote/mote.h
 #   make install   into PREFIX (/usr/local), under DESTDIR
 #   make clean     removes everything that was built
@@ -13,7 +13,7 @@
 PREFIX ?= /usr/local
 STAGES := style asan tsan valgrind clang arm64 spin
 
-.PHONY: build run test check bench docs install clean help packages $(STAGES:%=check-%)
+.PHONY: build run test check bench bench-python docs install clean help packages $(STAGES:%=check-%)
 MAKEFLAGS += --no-print-directory
 
 build: packages build/build.ninja
@@ -30,6 +30,10 @@ build/build.ninja: | packages
 run: build
 	@echo "make: running build/examples/census --compare (one core, then all of them)"
 	@build/examples/census --compare
+	@if ls build/python/mote/_mote.*.so >/dev/null 2>&1; then \
+	    echo "make: running examples/census.py, the same in Python, on one core"; \
+	    PYTHONPATH=build/python PYTHONDONTWRITEBYTECODE=1 "$$(scripts/pythons system | cut -f3)" examples/census.py; \
+	else echo "make: examples/census.py is left out: the Python package is not built"; fi
 
 test:
 	@scripts/install-packages build test
@@ -46,6 +50,10 @@ $(STAGES:%=check-%): check-%:
 bench: build
 	@scripts/install-packages bench
 	@bench/run
+
+bench-python: build
+	@scripts/install-packages bench
+	@bench/run --python
 
 docs:
 	@scripts/gen-docs reference docs/reference.md

@@ -21,19 +21,24 @@ import unittest
 sys.dont_write_bytecode = True
 import census_reference
 
-CENSUS = FAULTS = None
+CENSUS = FAULTS = None  # the program as a list of words, and the module to load into it
 TIME_LIMIT = 300  # of one run, seconds
 NOBODY = 65534
 GATED = 20  # files that pass before the gate closes
 
 
+def preloaded():
+    """The environment that loads the faults; after what is loaded already."""
+    libraries = [*os.environ.get("LD_PRELOAD", "").split(), FAULTS]
+    return {"LD_PRELOAD": " ".join(libraries), "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+
 def run(*args, faults=False, **how):
     env = {**os.environ, "LC_ALL": "C.UTF-8", **how.pop("env", {})}
     if faults:
-        env["LD_PRELOAD"] = FAULTS
-        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        env.update(preloaded())
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "timeout": TIME_LIMIT, **how}
-    return subprocess.run([CENSUS, *args], env=env, **how)
+    return subprocess.run([*CENSUS, *args], env=env, **how)
 
 
 def parse(output):
@@ -401,13 +406,14 @@ class Command(Case):
 class Signals(Case):
     """The files' readers wait at a gate, so a signal always comes in the middle."""
 
+    cores = ["--cores", "2"]
+
     def start(self, *args):
         for i in range(10 * GATED):
             self.write(f"gate-{i}", b"some words")
         gate, self.opener = os.pipe()
-        env = {**os.environ, "LD_PRELOAD": FAULTS, "LC_ALL": "C.UTF-8", "CENSUS_GATE": str(gate)}
-        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        p = subprocess.Popen([CENSUS, "--cores", "2", "--max-readers", "1", *args, self.tree], stdout=subprocess.PIPE,
+        env = {**os.environ, **preloaded(), "LC_ALL": "C.UTF-8", "CENSUS_GATE": str(gate)}
+        p = subprocess.Popen([*CENSUS, *self.cores, "--max-readers", "1", *args, self.tree], stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, env=env, pass_fds=[gate])
         os.close(gate)
         self.addCleanup(self.end, p)
@@ -478,5 +484,5 @@ class Signals(Case):
 
 
 if __name__ == "__main__":
-    CENSUS, FAULTS = (os.path.abspath(path) for path in sys.argv[1:3])
+    CENSUS, FAULTS = [os.path.abspath(sys.argv[1])], os.path.abspath(sys.argv[2])
     unittest.main(argv=sys.argv[:1] + sys.argv[3:])

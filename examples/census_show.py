@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person or a program sees of census.py: the command line, the live line, the report. Exit codes are those of census."""
+import argparse
+import collections
+import glob
+import json
+import math
+import os
+import re
+import resource
+import sys
+import time
+
+import census_files
+
+BAR_COLUMNS, WORD_COLUMNS, PATH_COLUMNS = 40, 24, 100
+SPINNER = "|/-\\"
+DEFAULT_PATHS = ["/usr/share/doc", "/usr/include", "/usr/lib/python3*", "/usr/share/perl*", "/usr/share/man", "/usr/share/*"]
+DEFAULT_FILES_MAX, DEFAULT_TOTAL_MAX = 40000, 600 << 20
+WHYS = {
+    "binary": "binary",
+    "symlink": "symbolic links",
+    "special": "pipes, sockets, devices",
+    "huge": "larger than --max-size",
+    "unreadable": "unreadable",
+    "vanished": "vanished before being read",
+    "cut_short": "counted in part",
+    "crashed": "reader crashed",
+}
+
+
+class Result:
+    """What a run has found. Law: found = counted + the sum of skipped."""
+
+    def __init__(self, job):
+        self.job = job
+        self.started = time.monotonic()
+        self.elapsed = 0.0
+        self.found = None  # not known before the walk's end
+        self.ended = self.counted = self.read = 0  # read: by a reader, to the end or to where it was skipped
+        self.skipped = collections.Counter()
+        self.names = collections.defaultdict(list)
+        self.at, self.directories, self.closed = "", 0, []
+        self.bytes = self.words = self.distinct = 0
+        self.top = []
+        self.peak = self.messages = self.processes = 0
+        self.capped, self.signal = False, 0
+
+    def add(self, kind, *facts):
+        """Takes a message of the other processes."""
+        self.messages += 1
+        getattr(self, "_" + kind)(*facts)
+
+    def _ended(self, path, why, more, size):
+        self.read += 1
+        self.bytes += size
+        if why is None:
+            self.ended, self.counted = self.ended + 1, self.counted + 1
+        else:
+            self._skipped(path, why, more)
+
+    def _skipped(self, path, why, more):
+        self.ended += 1
+        self.skipped[why] += 1
+        if len(self.names[why]) < self.job["examples"]:
+            self.names[why].append((path, more))
+
+    def _crashed(self, path, reason):
+        self._skipped(path, "crashed", reason)
+
+    def _directory(self, path, error):
+        if error is None:
+            self.at, self.directories = path, self.directories + 1
+        else:
+            self.closed.append((path, error))
+
+    def _walked(self, found, peak, capped):
+        self.found, self.peak, self.capped = found, peak, capped
+
+    def _totals(self, words, distinct, best):
+        self.words, self.distinct = self.words + words, self.distinct + distinct
+        self.top = sorted(self.top + best, key=census_files.ranking)[: self.job["top"] or None]
+
+    def end(self, counters):
+        self.elapsed = time.monotonic() - self.started
+        readers = self.read + self.skipped["crashed"]
+        self.processes = readers + counters + 1
+        self.messages += self.read * counters + readers + counters  # batches, Downs, reports
+        if self.found != self.counted + sum(self.skipped.values()):
+            raise AssertionError(f"{self.found} files, but {self.counted} counted and {self.skipped}")
+
+
+# ------------------------------------------------------------------------------------------------ for people
+
+
+def shown(text, columns=0):
+    """Words and names with nothing in them that a terminal would obey."""
+    text = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if not columns or len(text) <= columns else text[: columns - 3] + "..."
+
+
+def bar(share, columns):
+    block = "\u2588" if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" else "#"
+    return paint("36", block * round(share * columns))
+
+
+def paint(code, text):
+    plain = not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb" or os.environ.get("NO_COLOR")
+    return text if plain else f"\033[{code}m{text}\033[0m"
+
+
+def live(result):
+    """One line on a terminal, over the one before."""
+    if result.job["live"]:
+        seconds = max(time.monotonic() - result.started, 1e-9)
+        line = f"{SPINNER[int(seconds * 10) % 4]} {result.ended:,} files  {result.bytes / 1e6:,.0f} MB  {result.ended / seconds:,.0f} files/s  "
+        line += f"{result.bytes / 1e6 / seconds:,.0f} MB/s  {shown(result.at)}"
+        print("\r\033[K" + line[: (os.get_terminal_size(2).columns or 80) - 1], end="", file=sys.stderr, flush=True)
+
+
+def report(result):
+    job = result.job
+    if result.signal:
+        print(paint("33", "interrupted: this is what was counted so far") + "\n")
+    of = "this machine's documentation and headers" if job["everything"] else " ".join(shown(path, PATH_COLUMNS // 2) for path in job["paths"][:5])
+    print(f"census of {of}: words of {job['min_length']} letters and more, in Python\n")
+    for word, count in result.top:
+        print(f"  {paint('1', shown(word, WORD_COLUMNS).ljust(WORD_COLUMNS))} {count:11,}  {bar(count / result.top[0][1], BAR_COLUMNS)}")
+    print("" if result.top else "  no words\n")
+    for why, text in WHYS.items():
+        skips(result.skipped[why], text, result.names[why])
+    skips(len(result.closed), "unreadable directories", result.closed[:1])
+    figures(result)
+    if result.capped:
+        print("  there is more: it stopped at --max-files or --max-total\n")
+
+
+def skips(count, text, names):
+    if count:
+        print(f"  {paint('33', f'{count:13,}')}  {text}")
+    for path, more in names:
+        print(paint("2", f"  {'':15}{shown(path, PATH_COLUMNS)}" + (f": {shown(more, PATH_COLUMNS)}" if more else "")))
+
+
+def figures(result):
+    seconds = max(result.elapsed, 1e-9)
+    print(f"\n  files        {result.found:,} found = {result.counted:,} counted + {result.found - result.counted:,} skipped, in {result.directories:,} directories")
+    print(f"  text         {result.bytes / 1e6:,.1f} MB, {result.words:,} words, {result.distinct:,} of them different")
+    print(f"  time         {result.elapsed:.2f} s   {paint('32', f'{result.found / seconds:,.0f} files/s   {result.bytes / 1e6 / seconds:,.1f} MB/s')}", end="")
+    print(f"   {paint('32', f'{result.messages / seconds:,.0f} messages/s')}")
+    print(f"  processes    {result.processes:,} created, {result.peak:,} files in flight at once   {result.messages:,} messages")
+    print(f"  memory       {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most, all told\n")
+
+
+# ---------------------------------------------------------------------------------------------- for programs
+
+
+def text_of(name):
+    return name.decode("utf-8", "surrogateescape")
+
+
+def as_json(result):
+    job = result.job
+    return {
+        "min_length": job["min_length"],
+        "max_length": census_files.WORD_MAX,
+        "max_size": job["max_size"],
+        "interrupted": bool(result.signal),
+        "capped": result.capped,
+        "found": result.found,
+        "counted": result.counted,
+        "skipped": {why: result.skipped[why] for why in WHYS},
+        "examples": {why: [text_of(path) for path, _ in result.names[why]] for why in WHYS},
+        "directories": result.directories,
+        "directories_skipped": len(result.closed),
+        "bytes": result.bytes,
+        "words": result.words,
+        "distinct": result.distinct,
+        "elapsed_ns": int(result.elapsed * 1e9),
+        "processes": result.processes,
+        "messages": result.messages,
+        "in_flight": result.peak,
+        "top": [[text_of(word), count] for word, count in result.top],
+    }
+
+
+# ---------------------------------------------------------------------------------------------- command line
+
+
+def whole(least, most=math.inf):
+    def number(text):
+        if not re.fullmatch(r"\d{1,18}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least}" + (f" to {most}" if most < math.inf else " on"))
+        return int(text)
+
+    return number
+
+
+def size(text):
+    found = re.fullmatch(r"(\d{1,12})([KMG]?)", text.upper())
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size, as 500K, 16M or 1G")
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
+
+
+def job_of(arguments):
+    parser = argparse.ArgumentParser(prog="census.py", description="Counts the words in files and directory trees, with one mote process per file.")
+    parser.add_argument("--top", type=whole(0), default=20, metavar="N", help="words to show (20; 0: all)")
+    parser.add_argument("--min-length", type=whole(1, census_files.WORD_MAX), default=4, metavar="N", help="bytes a word has at least (4)")
+    parser.add_argument("--max-size", type=size, default=16 << 20, metavar="SIZE", help="skip larger files (16M)")
+    parser.add_argument("--max-files", type=whole(0), metavar="N", help="stop after so many files")
+    parser.add_argument("--max-total", type=size, metavar="SIZE", help="stop after so many bytes")
+    parser.add_argument("--max-readers", type=whole(1), default=100, metavar="N", help="files in flight at once (100)")
+    parser.add_argument("--examples", type=whole(0), default=2, metavar="N", help="skipped files to name for each reason (2)")
+    parser.add_argument("--json", action="store_true", help="the report as one JSON object")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="this machine's documentation and headers, 40,000 files of them at most")
+    job = vars(parser.parse_args(arguments))
+    everything = not job["paths"]
+    paths = [path for pattern in DEFAULT_PATHS for path in sorted(glob.glob(pattern)) if os.path.isdir(path) and not os.path.islink(path)]
+    for path in job["paths"]:
+        try:
+            os.stat(path)
+        except OSError as e:
+            parser.error(f"cannot look at {path!r}: {e.strerror}")
+    paths = paths if everything else [os.path.realpath(path) if os.path.islink(path) else path for path in job["paths"]]
+    files_max, total_max = (DEFAULT_FILES_MAX, DEFAULT_TOTAL_MAX) if everything else (0, 0)
+    files_max = files_max if job["max_files"] is None else job["max_files"]
+    total_max = total_max if job["max_total"] is None else job["max_total"]
+    seen = not job["json"] and sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    job.update(paths=[os.fsencode(path) for path in dict.fromkeys(paths)], everything=everything, live=seen)
+    job.update(max_files=files_max or math.inf, max_total=total_max or math.inf)  # 0: no limit
+    return job
+
+
+def main(arguments, reduce):
+    """Gives the exit code."""
+    job = job_of(arguments)
+    result = Result(job)
+    reduce(job, result)
+    if job["live"]:
+        print("\r\033[K", end="", file=sys.stderr)
+    try:
+        if job["json"]:
+            print(json.dumps(as_json(result), indent=1))
+        else:
+            sys.stdout.reconfigure(errors="backslashreplace")
+            report(result)
+        sys.stdout.flush()
+    except OSError as e:
+        print(f"census.py: cannot write the report: {e.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it would fail again at the end
+        return 1
+    return 128 + result.signal if result.signal else 0
