@@ -3,7 +3,6 @@
 import math
 from xml.sax.saxutils import escape
 
-import plan
 import report
 
 WIDTH, LEFT, RIGHT = 880, 236, 76
@@ -46,8 +45,8 @@ def _text(x, y, text, style="", anchor="start"):
 def _rows(results):
     """The picture's rows by unit: (label, [(peer, value)])."""
     panels = {}
-    for label, schedulers, metric in plan.PICTURE:
-        bars = [(peer, results.median(f"{peer}/{schedulers}/{metric}")) for peer in report.NAMES]
+    for label, schedulers, metric in results.plan.PICTURE:
+        bars = [(peer, results.median(f"{peer}/{schedulers}/{metric}")) for peer in results.plan.NAMES]
         bars = [(peer, value) for peer, value in bars if value is not None and value > 0]
         if bars:
             panels.setdefault(results.units[metric], []).append((f"{label}, S{schedulers}", bars))
@@ -81,21 +80,21 @@ def _panel(y, unit, rows):
     return parts, y + PANEL_FOOT
 
 
-def _legend(peers):
+def _legend(results, peers):
     parts, x = [], LEFT
     for peer in peers:
         parts.append(f'<rect x="{x}" y="50" width="12" height="12" rx="2" class="{peer}"/>')
-        parts.append(_text(x + 18, 60.5, report.NAMES[peer]))
-        x += 50 + 8 * len(report.NAMES[peer])
+        parts.append(_text(x + 18, 60.5, results.plan.NAMES[peer]))
+        x += 50 + 8 * len(results.plan.NAMES[peer])
     return parts
 
 
 def draw(results):
     """The whole picture; with nothing measured, its title alone."""
     panels = _rows(results)
-    peers = [peer for peer in report.NAMES if any(peer == p for rows in panels.values() for _, bars in rows for p, _ in bars)]
+    peers = [peer for peer in results.plan.NAMES if any(peer == p for rows in panels.values() for _, bars in rows for p, _ in bars)]
     subtitle = "shorter is better; logarithmic scales; S1, S2: one and two schedulers"
-    parts = [_text(20, 28, "mote beside its peers", "title"), _text(236, 28, subtitle, "soft"), *_legend(peers)]
+    parts = [_text(20, 28, "mote beside its peers", "title"), _text(236, 28, subtitle, "soft"), *_legend(results, peers)]
     y = HEAD
     for unit, rows in panels.items():
         panel, y = _panel(y, unit, rows)

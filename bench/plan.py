@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured, what must be reached, what is drawn.
 
-A series is named "peer/schedulers/metric", "mote/1/ring.1000": the metric is the name that the workload prints.
+A series is named "peer/schedulers/metric", "mote/1/ring.1000": the metric is the name that the workload prints. plan_python.py is another plan.
 """
 from dataclasses import dataclass
 
 PEERS = {"m": "mote", "h": "mote-handler", "e": "erlang", "g": "go"}
+NAMES = {"mote": "mote", "mote-handler": "mote, handlers", "erlang": "Erlang", "go": "Go"}
+PAGE, README = "benchmarks.md", "README.md"  # under docs/; what has the numbers, too
 
 # schedulers, arguments in full, arguments of --quick, peers (letters above)
 _TABLE = """
@@ -167,3 +169,13 @@ PICTURE = [
     ("server call, round trip", 1, "gencall"),
     ("waiting process", 1, "memory.idle"),
 ]
+
+# What the page says before its tables, and about them.
+TITLE = """# Benchmarks
+
+Written by `make bench` (`bench/run`); do not edit. mote and its peers run the same workloads alternating, in one session:
+only ratios taken in one session count. S1 and S2 are one and two schedulers. Figures are medians; in brackets the best run.
+"""
+PICTURE_LINE = "\n![mote, Erlang and Go: time per operation and memory per process](benchmarks.svg)\n"
+NOTE = """`mote` is processes with a stack of their own. Where mote starts processes that stay alive (`memory.spawn`), the time runs
+until all of them have run and wait; Erlang's and Go's runs until all are started."""

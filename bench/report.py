@@ -3,18 +3,19 @@
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import plan
 
-NAMES = {"mote": "mote", "mote-handler": "mote, handlers", "erlang": "Erlang", "go": "Go"}
 FOREIGN_MAX = 0.12  # of all cores: a run beside busier strangers counts only where there are no two better ones
 COLUMNS = ("round", "peer", "schedulers", "metric", "value", "unit", "seconds", "foreign", "arguments")
 
 
 @dataclass
 class Results:
-    """All runs of one session: facts about it, figures by series, and what went wrong."""
+    """All runs of one session: its plan, facts about it, figures by series, and what went wrong."""
 
+    plan: ModuleType = plan
     facts: dict[str, str] = field(default_factory=dict)
     runs: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # series: (value, foreign)
     units: dict[str, str] = field(default_factory=dict)  # by metric
@@ -44,9 +45,9 @@ class Results:
         return [foreign for runs in self.runs.values() for _, foreign in runs]
 
 
-def read(path: Path) -> Results:
+def read(path: Path, how: ModuleType = plan) -> Results:
     """Results as bench/run writes them: `# key<tab>value` and rows of COLUMNS. ValueError says which line is bad."""
-    results = Results()
+    results = Results(how)
     for number, line in enumerate(path.read_text().splitlines(), 1):
         cells = line.split("\t")
         if line.startswith("# ") and len(cells) == 2:
@@ -84,7 +85,7 @@ def _quotient(target: plan.Target, figure) -> float | None:
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    return [Verdict(t, _quotient(t, results.median), _quotient(t, results.best)) for t in plan.targets()]
+    return [Verdict(t, _quotient(t, results.median), _quotient(t, results.best)) for t in results.plan.targets()]
 
 
 def number(value: float | None) -> str:
@@ -110,7 +111,7 @@ def bound_text(target: plan.Target) -> str:
 
 def against_text(results: Results, target: plan.Target) -> str:
     """The figures that mote's is divided by: of peers with their names, of mote itself with what is different."""
-    known = [(NAMES[series.split("/")[0]], results.median(series)) for series in target.over if results.median(series)]
+    known = [(results.plan.NAMES[series.split("/")[0]], results.median(series)) for series in target.over if results.median(series)]
     return ", ".join(f"{target.label if name == 'mote' else name} {number(value)}" for name, value in known)
 
 
@@ -125,8 +126,9 @@ def target_table(results: Results) -> str:
 
 
 def median_table(results: Results) -> str:
-    peers = [peer for peer in NAMES if any(series.startswith(peer + "/") for series in results.runs)]
+    peers = [peer for peer in results.plan.NAMES if any(series.startswith(peer + "/") for series in results.runs)]
     order = list(dict.fromkeys(tuple(series.split("/")[1:]) for series in results.runs))
+    several = len({schedulers for schedulers, _ in order}) > 1
     rows = []
     for schedulers, metric in order:
         cells = []
@@ -134,8 +136,8 @@ def median_table(results: Results) -> str:
             series = f"{peer}/{schedulers}/{metric}"
             median, best = number(results.median(series)), number(results.best(series))
             cells.append(f"{median} ({best})" if median else "")
-        rows.append([metric, schedulers, results.units[metric], *cells])
-    return table(["name", "S", "unit", *(NAMES[peer] for peer in peers)], rows)
+        rows.append([metric, *([schedulers] if several else []), results.units[metric], *cells])
+    return table(["name", *(["S"] if several else []), "unit", *(results.plan.NAMES[peer] for peer in peers)], rows)
 
 
 def count_text(results: Results) -> str:
@@ -155,17 +157,11 @@ def noise_text(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    """docs/benchmarks.md."""
+    """The page of all figures."""
     facts = "".join(f"- {key}: {value}\n" for key, value in results.facts.items())
     failed = "".join(f"- {text}\n" for text in results.failures)
-    return f"""# Benchmarks
-
-Written by `make bench` (`bench/run`); do not edit. mote and its peers run the same workloads alternating, in one session:
-only ratios taken in one session count. S1 and S2 are one and two schedulers. Figures are medians; in brackets the best run.
-
-{facts}
-![mote, Erlang and Go: time per operation and memory per process](benchmarks.svg)
-
+    return f"""{results.plan.TITLE}
+{facts}{results.plan.PICTURE_LINE}
 ## Targets
 
 {count_text(results)}. `measured` is the ratio of the medians, or the median itself where the target is a figure.
@@ -174,8 +170,7 @@ only ratios taken in one session count. S1 and S2 are one and two schedulers. Fi
 {noise_text(results)}
 ## All figures
 
-`mote` is processes with a stack of their own. Where mote starts processes that stay alive (`memory.spawn`), the time runs
-until all of them have run and wait; Erlang's and Go's runs until all are started.
+{results.plan.NOTE}
 
 {median_table(results)}""" + (f"\n## What failed\n\n{failed}" if failed else "")
 
@@ -183,7 +178,8 @@ until all of them have run and wait; Erlang's and Go's runs until all are starte
 def readme_part(results: Results) -> str:
     facts = results.facts
     where = ", ".join(facts[key] for key in ("date", "machine", "versions", "runs") if key in facts)
-    return f"{target_table(results)}\n{count_text(results)} ({where}; [all figures](docs/benchmarks.md)).\n{noise_text(results)}"
+    link = ("" if results.plan.README.startswith("docs/") else "docs/") + results.plan.PAGE
+    return f"{target_table(results)}\n{count_text(results)} ({where}; [all figures]({link})).\n{noise_text(results)}"
 
 
 def put_between(text: str, part: str) -> str:

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mote's workloads; the other files here do the nearest that their libraries can."""
+import os
+import time
+
+import harness
+
+import mote
+
+
+def in_process(function, *arguments):
+    """What a process that runs this function sends back."""
+    _, ref = mote.spawn_monitor(function, mote.self(), *arguments)
+    answer = mote.receive()
+    if isinstance(answer, mote.Down):
+        raise RuntimeError(answer.reason)
+    mote.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY))
+    return answer
+
+
+# --------------------------------------------------------------------------------------------- messages
+
+
+async def co_pong():
+    receive, send, me = mote.aio.receive, mote.send, mote.self()
+    while True:
+        send(await receive(), me)
+
+
+async def co_ping(parent, rounds):
+    receive, send, me, pong = mote.aio.receive, mote.send, mote.self(), mote.spawn(co_pong)
+    start = time.perf_counter()
+    for _ in range(rounds):
+        send(pong, me)
+        await receive()
+    mote.send(parent, time.perf_counter() - start)
+    mote.exit(pong, "shutdown")
+
+
+def pong():
+    receive, send, me = mote.receive, mote.send, mote.self()
+    while True:
+        send(receive(), me)
+
+
+def ping(parent, rounds):
+    receive, send, me, other = mote.receive, mote.send, mote.self(), mote.spawn(pong)
+    start = time.perf_counter()
+    for _ in range(rounds):
+        send(other, me)
+        receive()
+    mote.send(parent, time.perf_counter() - start)
+    mote.exit(other, "shutdown")
+
+
+async def match_pong():
+    receive, send = mote.aio.receive, mote.send
+    while True:
+        match await receive():
+            case ("ping", sender, n):
+                send(sender, ("pong", n))
+            case "stop":
+                return
+
+
+async def match_ping(parent, rounds):
+    receive, send, me, other = mote.aio.receive, mote.send, mote.self(), mote.spawn_link(match_pong)
+    start = time.perf_counter()
+    for n in range(rounds):
+        send(other, ("ping", me, n))
+        match await receive():
+            case ("pong", k):
+                assert k == n
+    mote.send(parent, time.perf_counter() - start)
+    mote.send(other, "stop")
+
+
+async def fan_sender(to):
+    while await mote.aio.receive() == "go":
+        for n in range(harness.EACH):
+            mote.send(to, n)
+
+
+async def fan_in(parent, rounds):
+    receive, me = mote.aio.receive, mote.self()
+    senders = [mote.spawn_link(fan_sender, me) for _ in range(harness.SENDERS)]
+    start = time.perf_counter()
+    for _ in range(rounds):
+        for sender in senders:
+            mote.send(sender, "go")
+        for _ in range(harness.SENDERS * harness.EACH):
+            await receive()
+    mote.send(parent, time.perf_counter() - start)
+    for sender in senders:
+        mote.send(sender, "end")
+
+
+# ------------------------------------------------------------------------------------- starts, memory, calls
+
+
+async def co_nothing():
+    pass
+
+
+def nothing():
+    pass
+
+
+def spawner(parent, rounds, coroutines):
+    spawn, what = mote.spawn, co_nothing if coroutines else nothing
+    start = time.perf_counter()
+    for _ in range(rounds - 1):
+        spawn(what)
+    _, ref = mote.spawn_monitor(what)
+    mote.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY))
+    mote.send(parent, time.perf_counter() - start)
+
+
+async def co_waiter():
+    await mote.aio.receive()
+
+
+def waiter():
+    mote.receive()
+
+
+def waiting(what):
+    def make(count):
+        """All have run until they wait: the last one has ended, and they run in order."""
+        pids = [mote.spawn(what) for _ in range(count)]
+        _, ref = mote.spawn_monitor(co_nothing if what is co_waiter else nothing)
+        mote.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY))
+        return pids
+
+    return make
+
+
+class Adder(mote.Server):
+    def init(self):
+        self.n = 0
+
+    @mote.handles_call
+    def add(self, k):
+        self.n += k
+        return self.n
+
+
+def call_many(server, rounds):
+    for _ in range(rounds):
+        server.add(1)
+
+
+def caller(parent, rounds):
+    server = Adder.start()
+    took = harness.stopwatch(lambda: call_many(server, rounds))
+    server.stop()
+    mote.send(parent, took)
+
+
+def call_from_thread(rounds):
+    server = Adder.start()
+    took = harness.stopwatch(lambda: call_many(server, rounds))
+    server.stop()
+    return took
+
+
+WORKLOADS = {
+    "pingpong.coroutine": lambda s: harness.timed("pingpong.coroutine", s, lambda n: in_process(co_ping, n), 2),
+    "pingpong.function": lambda s: harness.timed("pingpong.function", s, lambda n: in_process(ping, n), 2),
+    "match": lambda s: harness.timed("match", s, lambda n: in_process(match_ping, n), 2),
+    "fanin": lambda s: harness.timed("fanin", s, lambda n: in_process(fan_in, n), harness.SENDERS * harness.EACH),
+    "spawn.coroutine": lambda s: harness.timed("spawn.coroutine", s, lambda n: in_process(spawner, n, True), 1),
+    "spawn.function": lambda s: harness.timed("spawn.function", s, lambda n: in_process(spawner, n, False), 1),
+    "memory.coroutine": lambda n: harness.weigh("memory.coroutine", int(n), waiting(co_waiter)),
+    "memory.function": lambda n: harness.weigh("memory.function", int(n), waiting(waiter)),
+    "gc": lambda n: harness.collect("gc", int(n), waiting(co_waiter)),
+    "call": lambda s: harness.timed("call", s, lambda n: in_process(caller, n), 1),
+    "call.thread": lambda s: harness.timed("call.thread", s, call_from_thread, 1),
+}
+
+if __name__ == "__main__":
+    harness.main(WORKLOADS)
+    os._exit(0)  # a million processes would be ended one by one
