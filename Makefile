@@ -6,7 +6,7 @@
 #   make test      builds and runs all tests
 #   make check     sanitizers, valgrind, clang, aarch64, models, style;  make check-asan runs one stage
 #   make bench     measures (bench/run); make bench-python measures the Python package
-#   make docs      writes docs/reference.md anew from include/mote/mote.h
+#   make docs      writes docs/reference.md and docs/reference-python.md anew from the headers and docstrings
 #   make install   into PREFIX (/usr/local), under DESTDIR
 #   make clean     removes everything that was built
 
@@ -57,7 +57,8 @@ bench-python: build
 
 docs:
 	@scripts/gen-docs reference docs/reference.md
-	@echo "make: wrote docs/reference.md"
+	@scripts/gen-docs reference-python docs/reference-python.md
+	@echo "make: wrote docs/reference.md and docs/reference-python.md"
 
 install: build
 	@meson configure build --prefix $(abspath $(PREFIX))

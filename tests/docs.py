@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Checks what is made from the public headers: every public function and macro has a man page that says something and stands in
-docs/reference.md, which is up to date; mandoc, where it is installed, finds no fault in the pages.
+docs/reference.md, which is up to date; mandoc, where it is installed, finds no fault in the pages. And of the Python package: every public name
+has a docstring and stands in docs/reference-python.md, which is up to date.
 
   tests/docs.py DIR      DIR holds the pages made by the build
 """
@@ -14,6 +15,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 import header
+import python_api
 
 
 def missing_pages(directory):
@@ -33,10 +35,25 @@ def missing_entries(_):
 
 
 def stale_reference(_):
-    command = [sys.executable, ROOT / "scripts/gen-docs", "reference", "--check", ROOT / "docs/reference.md"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        yield done.stderr.strip()
+    for name in ("reference", "reference-python"):
+        command = [sys.executable, ROOT / "scripts/gen-docs", name, "--check", ROOT / f"docs/{name}.md"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            yield done.stderr.strip()
+
+
+def python_names(_):
+    """Every name of mote's __all__, and mote.exit and mote.self, which are not in it."""
+    items = {item.name: item for found in python_api.sections().values() for item in found}
+    for name in sorted({*python_api.public(), "exit", "self"} - {"aio"}):
+        if name not in items:
+            yield f"mote.{name} does not stand in docs/reference-python.md: scripts/python_api.py does not find where it is defined"
+    for item in items.values():
+        if len(item.doc.split()) < 2:
+            yield f"mote.{item.name} has no docstring that says something"
+        for one in item.members:
+            if len(one.doc.split()) < 2:
+                yield f"mote.{item.name}.{one.name} has no docstring"
 
 
 def dead_links(_):
@@ -71,7 +88,7 @@ def faults_of_pages(directory):
 
 def main():
     directory = pathlib.Path(sys.argv[1])
-    checks = [missing_pages, missing_entries, stale_reference, dead_links, faults_of_pages]
+    checks = [missing_pages, missing_entries, stale_reference, python_names, dead_links, faults_of_pages]
     print(f"1..{len(checks)}")
     failed = 0
     for n, check in enumerate(checks, 1):

@@ -38,7 +38,9 @@ ExitSignal.__doc__ = """What a process that traps exits gets when one it is link
 
 
 def exit(*args: Any) -> None:
-    """exit(reason) ends the caller; exit(to, reason) sends an exit signal, as Erlang's exit/1 and exit/2."""
+    """`exit(reason)` ends the caller: it raises Exit. `exit(to, reason)` sends an exit signal: the receiver ends with that reason, or gets an
+    ExitSignal when it traps exits; `normal` ends only the caller itself. A str is an atom here. Never waits. As Erlang's exit/1 and exit/2.
+    """
     if len(args) == 1:
         raise Exit(args[0])
     to, reason = args
@@ -46,12 +48,16 @@ def exit(*args: Any) -> None:
 
 
 def kill(to: Destination) -> None:
-    """Ends a process, whatever it does; who watches it is told `killed`."""
+    """Ends a process that is waiting, or as soon as it waits, whatever it traps or catches; who watches it is told `killed`. Never waits for that.
+    As Erlang's exit(Pid, kill).
+    """
     _mote.exit_send(to, Atom("kill"))
 
 
 class trap_exit:
-    """Exit signals become ExitSignal messages from now on: `trap_exit()`, or `with trap_exit():` for a while."""
+    """Exit signals become ExitSignal messages from now on: `trap_exit()`, or `with trap_exit():` for a while. As Erlang's
+    process_flag(trap_exit, true).
+    """
 
     def __init__(self, on: bool = True):
         self._before = _mote.set_trap(on)
@@ -77,12 +83,16 @@ class monitoring:
 
 
 def demonitor(ref: Ref, *, flush: bool = False) -> bool:
-    """Ends a monitor; `flush` takes its Down out of the mailbox if it is there. Whether it was active."""
+    """Ends a monitor of the caller's; `flush` takes its Down out of the mailbox if it is there. Whether it was active. Never waits. As Erlang's
+    demonitor/2.
+    """
     return _mote.demonitor(ref, flush)
 
 
 def register(name: str, pid: Optional[Pid] = None) -> None:
-    """Gives a process (the caller) a name, which stands wherever a Pid may, and is free again when it ends."""
+    """Gives a process (the caller) a name, which stands wherever a Pid may, and is free again when it ends. ValueError when the name is taken or the
+    process has one, NoProc when it has ended. As Erlang's register/2.
+    """
     _mote.register(name, _mote.self() if pid is None else pid)
 
 
@@ -118,7 +128,9 @@ def mailbox(what: Any = _mote.ANY, *, timeout: Optional[float] = None) -> Iterat
 
 
 def call(to: Destination, request: Any, timeout: Optional[float] = 5.0) -> Any:
-    """Asks a server (of any language) and waits for its answer. TimeoutError, or NoProc(reason) when it is gone."""
+    """Asks a server (a Pid, an alias or a name; of any language) and waits for its answer, so many seconds (None: for ever). TimeoutError, after which
+    no late answer comes; NoProc(reason) when it ends instead of answering. RuntimeError in a coroutine process. As gen_server:call/3.
+    """
     return _mote.call(to, request, timeout)
 
 
@@ -127,7 +139,13 @@ _PRIORITIES = {"normal": 0, "high": 1, "low": 2}
 
 
 class options:
-    """`mote.options(name="reader", mailbox=1000).spawn(f, *args)`: how a process is started."""
+    """`mote.options(name="reader", mailbox=1000).spawn(f, *args)`: how a process is started.
+
+    `link`, `monitor`: by the caller, from its first moment. `name`: what reports call it. `mailbox`: messages that it may have unread (0: no limit);
+    then, by `policy`, a sender stands still (`suspend`), is told MailboxFull (`drop`), or the process ends (`end`). `priority`: normal, high or low.
+    `stack`: bytes for a function's C frames (0: 4 MiB of address space, of which it takes what it touches). ValueError for what is none of these.
+    As Erlang's spawn_opt/2.
+    """
 
     __slots__ = ("_how",)
 
@@ -148,5 +166,5 @@ class options:
         self._how = (link, monitor, name, mailbox, _POLICIES[policy], _PRIORITIES[priority], stack)
 
     def spawn(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Starts function(*args, **kwargs): its Pid, or with `monitor` (Pid, Ref)."""
+        """As mote.spawn(): its Pid, or with `monitor` (Pid, Ref)."""
         return _mote.spawn_opt(function, args, kwargs, *self._how)

@@ -402,9 +402,19 @@ static PyObject *py_spawn_opt(PyObject *module, PyObject *args) {
 }
 
 PyMethodDef mp_control_methods[] = {
-    {"link", py_link, METH_O, "link(pid, /)\n\nLinks the caller with a process: the end of one is told the other."},
-    {"unlink", py_unlink, METH_O, "unlink(pid, /)"},
-    {"monitor", py_monitor, METH_O, "monitor(process, /) -> Ref\n\nDown(...) comes when the process ends."},
+    {"link", py_link, METH_O,
+     "link(pid, /)\n\n"
+     "Ties the caller and a process together: when one ends for any other reason than normal, the other is sent an exit signal. Two processes\n"
+     "have one link at most. NoProc when the other has ended; a caller that traps exits gets ExitSignal(reason=noproc) instead. Never waits. As\n"
+     "Erlang's link/1."},
+    {"unlink", py_unlink, METH_O,
+     "unlink(pid, /)\n\n"
+     "Undoes link(), from either side; no exit signal of this link comes afterwards. Without a link it does nothing. Never waits. As Erlang's\n"
+     "unlink/1."},
+    {"monitor", py_monitor, METH_O,
+     "monitor(process, /) -> Ref\n\n"
+     "Watches a process, given by Pid or name: one Down(...) with this reference comes when it ends, at once with the reason noproc when there\n"
+     "is none. Ended by demonitor(). Never waits. As Erlang's monitor/2."},
     {"demonitor", py_demonitor, METH_VARARGS, NULL},
     {"alias", py_alias, METH_O, NULL},
     {"unalias", py_unalias, METH_O, NULL},
@@ -412,18 +422,41 @@ PyMethodDef mp_control_methods[] = {
     {"interrupt", py_interrupt, METH_VARARGS, NULL},
     {"set_trap", py_set_trap, METH_O, NULL},
     {"register", py_register, METH_VARARGS, NULL},
-    {"unregister", py_unregister, METH_O, "unregister(name, /)"},
-    {"whereis", py_whereis, METH_O, "whereis(name, /) -> Pid | None"},
-    {"registered", py_registered, METH_NOARGS, "registered() -> list[Atom]"},
-    {"processes", py_processes, METH_NOARGS, "processes() -> list[Pid]"},
-    {"is_alive", py_is_alive, METH_O, "is_alive(pid, /) -> bool"},
-    {"send_after", py_send_after, METH_VARARGS, "send_after(seconds, to, message, /) -> Ref"},
-    {"cancel", py_cancel, METH_O, "cancel(timer, /) -> float | None\n\nThe seconds that were left; None: it has fired."},
+    {"unregister", py_unregister, METH_O,
+     "unregister(name, /)\n\n"
+     "Frees a name that register() has given; it is free by itself when its process ends. NoProc when nobody has it. As Erlang's unregister/1."},
+    {"whereis", py_whereis, METH_O,
+     "whereis(name, /) -> Pid | None\n\n"
+     "Who has this name now. As Erlang's whereis/1."},
+    {"registered", py_registered, METH_NOARGS,
+     "registered() -> list[Atom]\n\n"
+     "All names that are given, in no order. As Erlang's registered/0."},
+    {"processes", py_processes, METH_NOARGS,
+     "processes() -> list[Pid]\n\n"
+     "All processes, of C too and of the threads that call mote, in no order. As Erlang's processes/0."},
+    {"is_alive", py_is_alive, METH_O,
+     "is_alive(pid, /) -> bool\n\n"
+     "Whether a process has not ended. Signals that the caller has sent it before count; a coroutine is answered what can be seen at once. A\n"
+     "function may wait for that. As Erlang's is_process_alive/1."},
+    {"send_after", py_send_after, METH_VARARGS,
+     "send_after(seconds, to, message, /) -> Ref\n\n"
+     "Sends a message later: not before so many seconds (a float, exact to a millisecond) have passed. cancel() takes the reference. The timer\n"
+     "outlives the caller, and ends with its receiver. Never waits. As Erlang's send_after/3."},
+    {"cancel", py_cancel, METH_O,
+     "cancel(timer, /) -> float | None\n\n"
+     "Cancels a timer of send_after(): the seconds that were left; None: it has sent its message, or was cancelled before. Never waits. As\n"
+     "Erlang's cancel_timer/1."},
     {"end_turn", py_end_turn, METH_NOARGS, NULL},
     {"call", py_call, METH_VARARGS, NULL},
     {"aio_call", py_aio_call, METH_VARARGS, NULL},
-    {"cast", py_cast, METH_VARARGS, "cast(to, message, /)"},
-    {"reply", py_reply, METH_VARARGS, "reply(caller, value, /)"},
+    {"cast", py_cast, METH_VARARGS,
+     "cast(to, message, /)\n\n"
+     "Tells a server (a Pid, an alias or a name, of any language) something; nothing comes back, also when it has ended. NoProc when nobody has\n"
+     "the name. Never waits. As gen_server:cast/2."},
+    {"reply", py_reply, METH_VARARGS,
+     "reply(caller, value, /)\n\n"
+     "Answers a call: `caller` is what the request came with, `self.caller` in a Server. Any process may do it, once. An answer that comes too\n"
+     "late is dropped. Never waits. As gen_server:reply/2."},
     {"spawn_opt", py_spawn_opt, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

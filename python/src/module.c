@@ -35,10 +35,10 @@ static PyObject *set(PyObject *module, PyObject *args) {
 static int init(PyObject *module) {
     struct mp_state *st = mp_state_of(module);
     st->module = module;
-    if (add_exception(st, &st->error, "mote.MoteError", PyExc_Exception, "What mote cannot do.") < 0) return -1;
-    if (add_exception(st, &st->no_proc, "mote.NoProc", PyExc_LookupError, "There is no such process, or no such name.") < 0) return -1;
-    if (add_exception(st, &st->mailbox_full, "mote.MailboxFull", st->error, "The receiver's mailbox is full.") < 0) return -1;
-    if (add_exception(st, &st->not_sendable, "mote.NotSendable", PyExc_TypeError, "A value that cannot be in a message.") < 0) return -1;
+    if (add_exception(st, &st->error, "mote.MoteError", PyExc_Exception, "What mote could not do, with the name of the error as C has it. The other exceptions are more special.") < 0) return -1;
+    if (add_exception(st, &st->no_proc, "mote.NoProc", PyExc_LookupError, "There is no such process, or no such name; .reason says why a server ended instead of answering.") < 0) return -1;
+    if (add_exception(st, &st->mailbox_full, "mote.MailboxFull", st->error, "The receiver's mailbox is full, and its policy is to drop what it has no room for.") < 0) return -1;
+    if (add_exception(st, &st->not_sendable, "mote.NotSendable", PyExc_TypeError, "A value that cannot be in a message: the text says which, and where it was.") < 0) return -1;
     if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0 || mp_aio_init(st) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_process_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;

@@ -1037,17 +1037,41 @@ static PyObject *py_stop(PyObject *module, PyObject *none) {
 
 #define FAST(f) ((PyCFunction)(void (*)(void))(f))
 PyMethodDef mp_process_methods[] = {
-    {"spawn", FAST(py_spawn), METH_FASTCALL | METH_KEYWORDS, "spawn(f, /, *args, **kwargs) -> Pid\n\nStarts a process that runs f(*args, **kwargs)."},
-    {"spawn_link", FAST(py_spawn_link), METH_FASTCALL | METH_KEYWORDS, "As spawn(), linked with the caller from its first moment."},
-    {"spawn_monitor", FAST(py_spawn_monitor), METH_FASTCALL | METH_KEYWORDS, "As spawn(), monitored by the caller: gives (Pid, Ref)."},
-    {"send", FAST(py_send), METH_FASTCALL, "send(to, message, /)\n\nSends a message to a Pid, an alias or a name. Never waits."},
+    {"spawn", FAST(py_spawn), METH_FASTCALL | METH_KEYWORDS,
+     "spawn(function, /, *args, **kwargs) -> Pid\n\n"
+     "Starts a process that runs function(*args, **kwargs): an `async def` as a coroutine, any other on a stack of its own. Arguments are given\n"
+     "as messages are: immutable ones as they are, lists and dicts as copies; NotSendable for others. What it returns is dropped; see Exit for\n"
+     "how it ends. Never waits for it to run. As Erlang's spawn/1."},
+    {"spawn_link", FAST(py_spawn_link), METH_FASTCALL | METH_KEYWORDS,
+     "spawn_link(function, /, *args, **kwargs) -> Pid\n\n"
+     "As spawn(), linked with the caller from its first moment: see link()."},
+    {"spawn_monitor", FAST(py_spawn_monitor), METH_FASTCALL | METH_KEYWORDS,
+     "spawn_monitor(function, /, *args, **kwargs) -> (Pid, Ref)\n\n"
+     "As spawn(), monitored by the caller from its first moment: see monitor()."},
+    {"send", FAST(py_send), METH_FASTCALL,
+     "send(to, message, /)\n\n"
+     "Sends a message to a Pid, an alias (a Ref) or a name. Messages from one process to another arrive in the order sent. To one that has ended\n"
+     "it is no error; NoProc when nobody has the name, NotSendable when the message holds what cannot be sent, MailboxFull when the receiver\n"
+     "drops what it has no room for. Never waits; where a mailbox is full and its policy is suspend, the sender stands still in its next\n"
+     "receive. As Erlang's `!`."},
     {"receive", FAST(py_receive), METH_FASTCALL | METH_KEYWORDS,
-     "receive(what=..., /, *, timeout=None, default=...)\n\nThe next message, or the first that fits a pattern or that a handler takes."},
+     "receive(what=..., /, *, timeout=None, default=...)\n\n"
+     "Takes the oldest message; with a pattern the first that fits (see pattern()), with a function the first for which it does not give SKIP,\n"
+     "and gives what it gave. Others stay where they are, in order. Waits so many seconds (None: for ever, 0: not at all); then `default` is\n"
+     "given, or TimeoutError raised. ProcessExit when an exit signal ends the caller. For functions and threads; RuntimeError in a coroutine\n"
+     "process. As Erlang's receive."},
     {"aio_take", py_aio_take, METH_O, NULL},
     {"aio_give_up", py_aio_give_up, METH_O, NULL},
-    {"aio_receive", FAST(py_aio_receive), METH_FASTCALL | METH_KEYWORDS, "receive() for coroutine processes: await it."},
-    {"self", py_self, METH_NOARGS, "self() -> Pid\n\nThe calling process."},
-    {"make_ref", py_make_ref, METH_NOARGS, "make_ref() -> Ref\n\nA reference that nobody has seen before."},
+    {"aio_receive", FAST(py_aio_receive), METH_FASTCALL | METH_KEYWORDS,
+     "receive(what=..., /, *, timeout=None, default=...)\n\n"
+     "As mote.receive(), for coroutine processes: to be awaited, `await mote.aio.receive()`. RuntimeError elsewhere."},
+    {"self", py_self, METH_NOARGS,
+     "self() -> Pid\n\n"
+     "The calling process. A thread that calls mote is one, too: from its first call until it ends. As Erlang's self/0."},
+    {"make_ref", py_make_ref, METH_NOARGS,
+     "make_ref() -> Ref\n\n"
+     "A reference that nobody has seen before. A receive whose pattern has the caller's newest one does not look at older messages. As Erlang's\n"
+     "make_ref/0."},
     {"start", py_start, METH_NOARGS, "Starts the node, if it does not run."},
     {"forked", py_forked, METH_NOARGS, NULL},
     {"stop", py_stop, METH_NOARGS, "Stops the node: its processes are ended."},
