@@ -7,7 +7,7 @@ import sys
 import unittest
 
 DOCS = pathlib.Path(__file__).resolve().parents[2]
-PAGES = [DOCS / "docs" / "python.md", DOCS / "README.md"]
+PAGES = [DOCS / "README.md", *(DOCS / "docs" / f"{name}.md" for name in ("python", "from-asyncio", "from-threads", "from-erlang"))]
 
 
 class Examples(unittest.TestCase):
@@ -17,7 +17,7 @@ class Examples(unittest.TestCase):
             for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)):
                 if sys.version_info < (3, 10) and re.search(r"^\s*match ", code, re.M):
                     continue
-                with self.subTest(page=page.name, example=number):
+                with self.subTest(page=page.name, example=number + 1):
                     found += 1
                     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
                     self.assertEqual(done.returncode, 0, done.stderr)
