@@ -343,6 +343,8 @@ fail:
     return -1;
 }
 
+static const struct wanted anything = {.deadline_ns = UINT64_MAX};
+
 static PyObject *py_receive(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
@@ -350,6 +352,7 @@ static PyObject *py_receive(PyObject *module, PyObject *const *args, Py_ssize_t 
     if (!p) return NULL;
     if (p->flavour == COROUTINE || p->flavour == ASYNCIO)
         return PyErr_SetString(PyExc_RuntimeError, "mote.receive() in a coroutine: use `await mote.aio.receive()`"), NULL;
+    if (n == 0 && !names) return mp_receive(p, &anything);
     if (want_from(st, args, n, names, &want) < 0) return NULL;
     PyObject *result = mp_receive(p, &want);
     want_drop(&want);

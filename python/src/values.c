@@ -96,6 +96,10 @@ static void object_drop(void *object) {
     PyGILState_STATE state = PyGILState_UNLOCKED;
     enum gil gil = gil_take(&state);
     if (gil == GIL_GONE) return;
+    if (gil == GIL_HELD && Py_REFCNT((PyObject *)object) > 1) { /* nothing runs */
+        Py_DECREF((PyObject *)object);
+        return;
+    }
     PyObject *type, *value, *trace; /* a finalizer that runs now leaves the caller's error alone */
     PyErr_Fetch(&type, &value, &trace);
     Py_DECREF((PyObject *)object);
