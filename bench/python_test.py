@@ -36,7 +36,7 @@ class Workloads(unittest.TestCase):
         self.assertEqual((got.returncode, got.stderr), (0, ""))
         lines = [re.fullmatch(r"(\S+) (-?\d+\.\d{3}) (\S+)", line) for line in got.stdout.splitlines()]
         self.assertNotIn(None, lines, got.stdout)
-        unit = "bytes" if workload.startswith("memory") else "ms" if workload == "gc" else "ns"
+        unit = "bytes" if workload.startswith("memory") else "ms" if workload.startswith("gc") else "ns"
         names = [workload, workload + ".tables"] if unit == "bytes" else [workload]
         self.assertEqual([(line[1], line[3]) for line in lines], [(name, unit) for name in names])
         if unit == "ns":

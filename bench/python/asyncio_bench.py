@@ -6,6 +6,8 @@ import time
 
 import harness
 
+WAITING_MAX = 100000  # a million take a minute to make
+
 
 async def pingpong(rounds):
     there, back = asyncio.Queue(), asyncio.Queue()
@@ -129,8 +131,8 @@ WORKLOADS = {
     "match": lambda s: harness.timed("match", s, run(matching), 2),
     "fanin": lambda s: harness.timed("fanin", s, run(fan_in), harness.SENDERS * harness.EACH),
     "spawn.coroutine": lambda s: harness.timed("spawn.coroutine", s, run(spawning), 1),
-    "memory.coroutine": lambda n: harness.weigh("memory.coroutine", int(n), make),
-    "gc": lambda n: harness.collect("gc", int(n), make),
+    "memory.coroutine": lambda n: harness.weigh("memory.coroutine", min(int(n), WAITING_MAX), make),
+    "gc.fewer": lambda n: harness.collect("gc.fewer", int(n), make),
     "call": lambda s: harness.timed("call", s, run(calling), 1),
 }
 

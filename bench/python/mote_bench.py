@@ -174,6 +174,7 @@ WORKLOADS = {
     "memory.coroutine": lambda n: harness.weigh("memory.coroutine", int(n), waiting(co_waiter)),
     "memory.function": lambda n: harness.weigh("memory.function", int(n), waiting(waiter)),
     "gc": lambda n: harness.collect("gc", int(n), waiting(co_waiter)),
+    "gc.fewer": lambda n: harness.collect("gc.fewer", int(n), waiting(co_waiter)),
     "call": lambda s: harness.timed("call", s, lambda n: in_process(caller, n), 1),
     "call.thread": lambda s: harness.timed("call.thread", s, call_from_thread, 1),
 }
