@@ -18,6 +18,7 @@ PAGE, README, PICTURE = "benchmarks-python.md", "docs/python.md", []
 # arguments in full, arguments of --quick, peers (letters above)
 _TABLE = """
 pingpong.coroutine 1       | pingpong.coroutine 0.2   | mau
+pingpong.asyncio 1         | pingpong.asyncio 0.2     | m
 pingpong.function 1        | pingpong.function 0.2    | mtgv
 match 1                    | match 0.2                | ma
 fanin 1                    | fanin 0.2                | mav
@@ -49,6 +50,7 @@ def targets() -> list[Target]:
     return [
         _figure("ping-pong, coroutines, per message", "pingpong.coroutine", 150, "ns"),
         _against("ping-pong, coroutines, per message", "pingpong.coroutine", "asyncio", 0.05),
+        Target("the same while a process is in asyncio", "mote/1/pingpong.asyncio", ("mote/1/pingpong.coroutine",), 1.1, label="without"),
         _figure("ping-pong, functions, per message", "pingpong.function", 110, "ns"),
         _against("ping-pong, functions, per message", "pingpong.function", "greenlet", 0.55),
         _figure("tuple message and match", "match", 220, "ns"),
@@ -70,7 +72,8 @@ ratios taken in one session count. Each figure is of a fresh program. Figures ar
 """
 PICTURE_LINE = ""
 NOTE = """A process of asyncio is a task that waits for its own `asyncio.Queue`, of threads a thread with a `queue.SimpleQueue`, of gevent a greenlet with a
-`gevent.queue.Queue`; greenlet is the bare switch, without mailboxes and without a scheduler. uvloop runs asyncio's programs. `memory` is what is
+`gevent.queue.Queue`; greenlet is the bare switch, without mailboxes and without a scheduler. uvloop runs asyncio's programs. `pingpong.asyncio` is mote's ping-pong while another process
+waits in asyncio. `memory` is what is
 resident for each waiting process, its Pid or task and the list they stand in included; `.tables` are the kernel's page tables besides (the
 processes of mote are 1,000,000 coroutines and 100,000 functions, asyncio's tasks and the greenlets 100,000, the threads 2,000). `gc` is a full garbage collection beside
 1,000,000 waiting coroutines, `gc.fewer` beside 100,000. `call` is a process that calls a server (asyncio: a future for each call; threads: a queue for the

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """mote's workloads; the other files here do the nearest that their libraries can."""
+import asyncio
 import os
 import time
 
@@ -35,6 +36,19 @@ async def co_ping(parent, rounds):
         await receive()
     mote.send(parent, time.perf_counter() - start)
     mote.exit(pong, "shutdown")
+
+
+async def in_asyncio(parent):
+    mote.send(parent, "ready")
+    await asyncio.sleep(3600)
+
+
+def ping_beside_asyncio(rounds):
+    pid = mote.spawn(in_asyncio, mote.self())
+    mote.receive("ready")
+    took = in_process(co_ping, rounds)
+    mote.exit(pid, "shutdown")
+    return took
 
 
 def pong():
@@ -166,6 +180,7 @@ def call_from_thread(rounds):
 
 WORKLOADS = {
     "pingpong.coroutine": lambda s: harness.timed("pingpong.coroutine", s, lambda n: in_process(co_ping, n), 2),
+    "pingpong.asyncio": lambda s: harness.timed("pingpong.asyncio", s, ping_beside_asyncio, 2),
     "pingpong.function": lambda s: harness.timed("pingpong.function", s, lambda n: in_process(ping, n), 2),
     "match": lambda s: harness.timed("match", s, lambda n: in_process(match_ping, n), 2),
     "fanin": lambda s: harness.timed("fanin", s, lambda n: in_process(fan_in, n), harness.SENDERS * harness.EACH),
