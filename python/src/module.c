@@ -43,7 +43,8 @@ static int init(PyObject *module) {
     if (PyModule_AddFunctions(module, mp_process_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_tree_methods) < 0) return -1;
-    return PyModule_AddFunctions(module, mp_control_methods);
+    if (PyModule_AddFunctions(module, mp_control_methods) < 0) return -1;
+    return PyModule_AddFunctions(module, mp_node_methods);
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Inside process.c and control.c: a Python process, and what a call on its behalf needs.
+ * Inside process.c, control.c and node.c: a Python process, and what a call on its behalf needs.
  *
  * Who calls: on the scheduler's thread the process that runs (node->current), else the thread's own process, attached at its first call. A flow
  * that waits leaves the thread state as it found it (mp_leave), so whoever runs next finds the scheduler's own; M5: between two flows the thread
@@ -121,6 +121,6 @@ PyObject *mp_child_call(struct mp_state *st, mote_term arg);
 extern PyMethodDef mp_tree_methods[];
 
 int mp_control_init(struct mp_state *st);
-extern PyMethodDef mp_control_methods[];
+extern PyMethodDef mp_control_methods[], mp_node_methods[];
 
 #endif
