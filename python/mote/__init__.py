@@ -63,6 +63,10 @@ _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)
 _mote._set("Down", Down)
 _mote._set("ExitSignal", ExitSignal)
+if not _mote.OWN_STACKS or _os.environ.get("MOTE_STACKS") == "greenlet":
+    from mote import _greenlets
+
+    _mote._set("green", _greenlets.wrap)
 _imports.watch()
 _atexit.register(_mote.stop)
 _os.register_at_fork(after_in_child=_mote.forked)

@@ -122,7 +122,7 @@ class _Guard:
 
 def _body(function: Callable[..., Any], enter: Callable[[], None]) -> Callable[..., Any]:
     """What a child's process runs, in the function's flavour."""
-    if _mote.child(function, (), {})[0]:
+    if _mote.awaits(function):
 
         async def child(*args: Any, **kwargs: Any) -> None:
             enter()

@@ -44,7 +44,7 @@ _NOTHING: Any = object()
 
 def _body(function: Callable[..., Any], alias: Ref, owner: Pid[Any], enter: Callable[[], None]) -> Callable[..., Any]:
     """What a task's process runs, in the function's flavour."""
-    if _mote.child(function, (), {})[0]:
+    if _mote.awaits(function):
 
         async def task(*args: Any, **kwargs: Any) -> None:
             enter()

@@ -100,8 +100,7 @@ class Child:
         if isinstance(what, type) and issubclass(what, Server):
             self._server, function = what, _server_start(what)
         self._id = _id(str(getattr(what, "__name__", type(what).__name__)))
-        kind, shared, named, context = _mote.child(function, args, kwargs)
-        self._start = (kind, function, shared, named, context)
+        self._start = _mote.child(function, args, kwargs)
 
     def options(
         self, *, id: Any = _KEEP, restart: str = _KEEP, shutdown: Shutdown = _KEEP, significant: bool = _KEEP, name: Optional[str] = _KEEP

@@ -322,7 +322,7 @@ static struct mp_proc *call_from(PyObject *module, PyObject *args, bool awaits, 
     PyObject *to, *request, *timeout;
     memset(want, 0, sizeof *want);
     if (!p || !PyArg_ParseTuple(args, "OOO", &to, &request, &timeout)) return NULL;
-    if (awaits ? p->flavour == FUNCTION : p->flavour == COROUTINE || p->flavour == ASYNCIO) {
+    if (awaits ? p->flavour == FUNCTION || p->green : mp_awaits(p)) {
         PyErr_SetString(PyExc_RuntimeError, awaits ? "mote.aio.call() is for coroutines: in a function use mote.call()"
                                                    : "mote.call() in a coroutine: use `await mote.aio.call()`");
         return NULL;

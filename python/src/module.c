@@ -23,7 +23,7 @@ static PyObject *set(PyObject *module, PyObject *args) {
     struct {
         const char *name;
         PyObject **slot;
-    } slots[] = {{"Down", &st->down}, {"ExitSignal", &st->exit_signal}, {"ProcessExit", &st->process_exit}, {"Exit", &st->exit}};
+    } slots[] = {{"Down", &st->down}, {"ExitSignal", &st->exit_signal}, {"ProcessExit", &st->process_exit}, {"Exit", &st->exit}, {"green", &st->green}};
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
         if (strcmp(slots[i].name, name) == 0) {
             Py_XSETREF(*slots[i].slot, Py_NewRef(value));
@@ -41,7 +41,7 @@ static int init(PyObject *module) {
     if (add_exception(st, &st->not_sendable, "mote.NotSendable", PyExc_TypeError, "A value that cannot be in a message: the text says which, and where it was.") < 0) return -1;
     if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0 || mp_aio_init(st) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_process_methods) < 0) return -1;
-    if (PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;
+    if (PyModule_AddIntConstant(module, "OWN_STACKS", MP_OWN_STACKS) < 0 || PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_tree_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_control_methods) < 0) return -1;
     return PyModule_AddFunctions(module, mp_node_methods);
@@ -52,7 +52,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     if (!st) return 0;
     PyObject *all[] = {(PyObject *)st->atom, (PyObject *)st->pid, (PyObject *)st->ref, (PyObject *)st->pattern, st->error, st->not_sendable, st->process_exit, st->exit,
                        st->no_proc, st->mailbox_full, st->atoms, st->message_types, st->message_tags, st->any, st->skip, st->down,
-                       st->exit_signal, st->stop, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task};
+                       st->exit_signal, st->stop, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task, st->green};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_VISIT(all[i]);
     return 0;
 }
@@ -69,7 +69,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->ref);
     Py_CLEAR(st->pattern);
     PyObject **all[] = {&st->error, &st->not_sendable, &st->process_exit, &st->exit, &st->no_proc, &st->mailbox_full, &st->atoms,
-                        &st->message_types, &st->message_tags, &st->any, &st->skip, &st->down, &st->exit_signal, &st->stop};
+                        &st->message_types, &st->message_tags, &st->any, &st->skip, &st->down, &st->exit_signal, &st->stop, &st->green};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_CLEAR(*all[i]);
     return 0;
 }

@@ -43,6 +43,7 @@ struct mp_state {
     bool forked;              /* this is the child of a fork: the node's threads are not here */
     bool asyncio;             /* it has been imported */
     PyTypeObject *process_task; /* see aio.h */
+    PyObject *green;          /* mote._greenlets.wrap, where functions run on greenlets, or NULL */
     PyObject *receive_asyncio; /* as receive_any, made outside a process */
     struct mp_node *node;     /* the running node, or NULL */
 };

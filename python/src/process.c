@@ -233,8 +233,22 @@ static PyObject *timed_out(struct mp_proc *p, const struct wanted *want) {
 
 static bool is_late(const struct wanted *want) { return want->deadline_ns != UINT64_MAX && now_ns() >= want->deadline_ns; }
 
+/* That of a function on a greenlet: its coroutine awaits for it. */
+static PyObject *receive_green(struct mp_proc *p, const struct wanted *want) {
+    struct wanted own = *want;
+    own.pattern = Py_XNewRef(want->pattern);
+    own.handler = Py_XNewRef(want->handler);
+    own.fallback = Py_XNewRef(want->fallback);
+    PyObject *module = PyImport_ImportModule("mote._greenlets"), *r = module ? mp_awaitable(p->node->st, &own) : NULL;
+    PyObject *result = r ? PyObject_CallMethod(module, "wait", "O", r) : NULL;
+    Py_XDECREF(r);
+    Py_XDECREF(module);
+    return result;
+}
+
 /* The receive of functions and threads. */
 PyObject *mp_receive(struct mp_proc *p, const struct wanted *want) {
+    if (p->green) return receive_green(p, want);
     for (;;) {
         PyObject *found;
         int got = take(p, want, &found);
@@ -301,7 +315,7 @@ static PyObject *py_receive(PyObject *module, PyObject *const *args, Py_ssize_t 
     struct mp_proc *p = mp_caller(st);
     struct wanted want;
     if (!p) return NULL;
-    if (p->flavour == COROUTINE || p->flavour == ASYNCIO)
+    if (mp_awaits(p))
         return PyErr_SetString(PyExc_RuntimeError, "mote.receive() in a coroutine: use `await mote.aio.receive()`"), NULL;
     if (n == 0 && !names) return mp_receive(p, &anything);
     if (want_from(st, args, n, names, &want) < 0) return NULL;
@@ -339,6 +353,8 @@ PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want) {
 
 static PyObject *py_aio_receive(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     struct mp_state *st = mp_state_of(module);
+    struct mp_proc *here = coroutine_here(st);
+    if (here && here->green) return PyErr_SetString(PyExc_RuntimeError, "mote.aio.receive() is for coroutines: in a function use mote.receive()"), NULL;
     if (n == 0 && !names) return Py_NewRef(is_native(st) ? st->receive_any : st->receive_asyncio); /* what it wants never changes: one serves all */
     struct receive *r = receive_new(st);
     if (r && want_from(st, args, n, names, &r->want) < 0) Py_CLEAR(r);
@@ -533,7 +549,9 @@ static void coroutine_enter(struct mp_proc *p, PyObject **outside) {
     ts->context_ver++;
     p->awaited = NULL;
     p->node->current = p;
-    if (p->node->st->asyncio) mp_aio_enter(p);
+    if (!p->node->st->asyncio) return;
+    if (p->green) mp_aio_leave(p->node);
+    else mp_aio_enter(p);
 }
 static void coroutine_leave(struct mp_proc *p, PyObject *outside) {
     PyThreadState *ts = p->node->ts;
@@ -727,14 +745,26 @@ static int is_coroutine_function(PyObject *f) {
     return is;
 }
 
-int mp_flavour_of(struct mp_state *st, PyObject *function) {
+int mp_flavour_of(PyObject *function) {
     int coroutine = PyCallable_Check(function) ? is_coroutine_function(function) : -1;
     if (coroutine < 0 && !PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "a function is needed, not %R", function);
-    if (coroutine == 0 && !MP_OWN_STACKS) {
-        PyErr_SetString(st->error, "mote: plain functions cannot be processes on this Python yet: use `async def`");
-        return -1;
-    }
     return coroutine;
+}
+
+PyObject *mp_flavoured(struct mp_state *st, PyObject *function) {
+    int coroutine = mp_flavour_of(function);
+    if (coroutine < 0) return NULL;
+    return coroutine || !st->green ? Py_NewRef(function) : PyObject_CallOneArg(st->green, function);
+}
+
+/* green(): the calling coroutine process is that of a function */
+static PyObject *py_green(PyObject *module, PyObject *none) {
+    struct mp_proc *p = mp_caller(mp_state_of(module));
+    (void)none;
+    if (!p) return NULL;
+    p->green = p->flavour == COROUTINE;
+    mp_aio_leave(p->node);
+    Py_RETURN_NONE;
 }
 
 void mp_spawn_as(mote_spawn_options *how, bool coroutine) {
@@ -758,10 +788,12 @@ static PyObject *start_object(const struct start *s, bool coroutine) {
 }
 
 static PyObject *spawn(struct mp_state *st, struct mp_proc *p, struct start *s) {
-    int coroutine = mp_flavour_of(st, s->function);
+    PyObject *function = s->function = mp_flavoured(st, s->function);
+    int coroutine = function ? mp_flavour_of(function) : -1;
     PyObject *start = coroutine < 0 ? NULL : start_object(s, coroutine != 0);
     mote_host_box box;
     mote_pid pid;
+    Py_XDECREF(function);
     if (!start) return NULL;
     mp_spawn_as(&s->how, coroutine != 0);
     mote_err err = mote_spawn_opt(p->self, &s->how, mote_host_box_term(&box, &mp_object_kind, start), &pid);
@@ -924,6 +956,7 @@ PyMethodDef mp_process_methods[] = {
      "and gives what it gave. Others stay where they are, in order. Waits so many seconds (None: for ever, 0: not at all); then `default` is\n"
      "given, or TimeoutError raised. ProcessExit when an exit signal ends the caller. For functions and threads; RuntimeError in a coroutine\n"
      "process. As Erlang's receive."},
+    {"green", py_green, METH_NOARGS, NULL},
     {"aio_take", py_aio_take, METH_O, NULL},
     {"aio_give_up", py_aio_give_up, METH_O, NULL},
     {"aio_receive", FAST(py_aio_receive), METH_FASTCALL | METH_KEYWORDS,

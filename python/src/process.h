@@ -35,6 +35,7 @@ struct mp_proc {
     enum flavour flavour;
     bool searching;           /* a pattern or handler looks at its messages */
     bool told;                /* it has got its ProcessExit */
+    bool green;               /* COROUTINE: of a function that runs on a greenlet, and waits through mote._greenlets */
     uint16_t tellings;        /* FUNCTION: how often */
     PyObject *pid;            /* its Pid, or NULL: not made yet */
     PyObject *coroutine;      /* COROUTINE */
@@ -70,6 +71,9 @@ struct mp_node {
     PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
     struct mp_aio aio;
 };
+
+/* Whether it waits by `await`. */
+static inline bool mp_awaits(const struct mp_proc *p) { return (p->flavour == COROUTINE && !p->green) || p->flavour == ASYNCIO; }
 
 /* The calling process; NULL: error set. A node is started if there is none. */
 struct mp_proc *mp_caller(struct mp_state *st);
@@ -112,7 +116,9 @@ PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want);
 PyObject *mp_spawn(struct mp_state *st, struct mp_proc *p, PyObject *function, PyObject *args, PyObject *kwargs, mote_spawn_options *how);
 
 /* Whether a function starts a coroutine; -1: error set, it cannot be a process. */
-int mp_flavour_of(struct mp_state *st, PyObject *function);
+int mp_flavour_of(PyObject *function);
+/* The function, or where functions need greenlets the coroutine function that runs it. Gives; NULL: error set. */
+PyObject *mp_flavoured(struct mp_state *st, PyObject *function);
 /* Says so in the options of a spawn. */
 void mp_spawn_as(mote_spawn_options *how, bool coroutine);
 

@@ -254,7 +254,7 @@ static struct mp_proc *ask_from(PyObject *module, PyObject *arguments, bool awai
     mote_term to;
     memset(want, 0, sizeof *want);
     if (!p || !PyArg_ParseTuple(arguments, "OOOO:start_child", &o, &spec, &more, &timeout)) return NULL;
-    if (awaits != (p->flavour == COROUTINE)) return PyErr_SetString(PyExc_RuntimeError, "start_child() waits as its process does"), NULL;
+    if (awaits ? p->flavour == FUNCTION || p->green : mp_awaits(p)) return PyErr_SetString(PyExc_RuntimeError, "start_child() waits as its process does"), NULL;
     if (mp_deadline_of(timeout, &want->deadline_ns) < 0 || mp_to_of(st, o, &to) < 0 || !(more = mp_share(st, more))) return NULL;
     int asked = ask(st, p, to, spec, more, &want->call);
     Py_DECREF(more);
@@ -273,28 +273,37 @@ static PyObject *py_aio_start_child(PyObject *module, PyObject *args) {
     return ask_from(module, args, true, &want) ? mp_awaitable(mp_state_of(module), &want) : NULL;
 }
 
-/* child(function, args, kwargs) -> (kind, args, kwargs, context): how it will be started; the arguments as a message would have them */
+/* child(function, args, kwargs) -> (kind, function, args, kwargs, context): how it will be started; the arguments as a message would have them */
 static PyObject *py_child(PyObject *module, PyObject *arguments) {
     struct mp_state *st = mp_state_of(module);
     PyObject *function, *args, *kwargs, *context = NULL, *result = NULL;
     if (!PyArg_ParseTuple(arguments, "OO!O!:child", &function, &PyTuple_Type, &args, &PyDict_Type, &kwargs)) return NULL;
-    int flavour = mp_flavour_of(st, function);
-    if (flavour < 0) return NULL;
+    function = mp_flavoured(st, function);
+    int flavour = function ? mp_flavour_of(function) : -1;
+    if (flavour < 0) return Py_XDECREF(function), NULL;
     args = mp_share(st, args);
     kwargs = args ? mp_share(st, kwargs) : NULL;
     if (kwargs) context = PyThreadState_Get()->context ? PyContext_CopyCurrent() : Py_NewRef(Py_None);
-    if (context) result = Py_BuildValue("iOOO", flavour ? AWAITING : PLAIN, args, PyDict_GET_SIZE(kwargs) ? kwargs : Py_None, context);
+    if (context) result = Py_BuildValue("iOOOO", flavour ? AWAITING : PLAIN, function, args, PyDict_GET_SIZE(kwargs) ? kwargs : Py_None, context);
     Py_XDECREF(context);
     Py_XDECREF(kwargs);
     Py_XDECREF(args);
+    Py_DECREF(function);
     return result;
+}
+
+/* awaits(function) -> whether a process of it is a coroutine */
+static PyObject *py_awaits(PyObject *module, PyObject *function) {
+    int coroutine = mp_flavour_of(function);
+    (void)module;
+    return coroutine < 0 ? NULL : PyBool_FromLong(coroutine);
 }
 
 /* in_coroutine() -> whether the caller is a coroutine process */
 static PyObject *py_in_coroutine(PyObject *module, PyObject *none) {
     struct mp_proc *p = mp_caller(mp_state_of(module));
     (void)none;
-    return p ? PyBool_FromLong(p->flavour == COROUTINE) : NULL;
+    return p ? PyBool_FromLong(mp_awaits(p)) : NULL;
 }
 
 /* err_name(code) -> "MOTE_EBUSY": what the core's small servers answer with */
@@ -310,6 +319,7 @@ PyMethodDef mp_tree_methods[] = {
     {"aio_start_child", py_aio_start_child, METH_VARARGS, NULL},
     {"child", py_child, METH_VARARGS, NULL},
     {"err_name", py_err_name, METH_O, NULL},
+    {"awaits", py_awaits, METH_O, NULL},
     {"in_coroutine", py_in_coroutine, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
