@@ -276,104 +276,145 @@ static PyObject *py_end_turn(PyObject *module, PyObject *none) {
 
 /* --------------------------------------------------------------------------------------------------- calls */
 
-static const char gen_call[] = "$gen_call", gen_cast[] = "$gen_cast";
-
-/* To a hosted server: ("$gen_call", (caller, Ref), request); the Ref is an alias that takes one answer. */
-static mote_err call_hosted(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *request, mote_ref *ref) {
+/* To a hosted server: (head, (caller, Ref), request); the Ref is an alias that takes one answer. -1: error set. */
+static int call_hosted(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *head, PyObject *request, mote_ref *ref) {
     mote_monitor_options options = {.alias = MOTE_ALIAS_REPLY_DEMONITOR};
+    PyObject *shared = mp_share(st, request);
+    if (!shared) return -1;
     mote_err err = mote_monitor_opt(p->self, to, &options, ref);
-    if (err) return err;
-    PyObject *tag = mp_ref_new(st, *ref), *me = mp_pid_new(st, mote_self_pid(p->self));
-    PyObject *head = mp_atom_new(st, gen_call, (Py_ssize_t)strlen(gen_call));
-    PyObject *message = tag && me && head ? Py_BuildValue("(O(OO)O)", head, me, tag, request) : NULL;
-    if (!message || mp_send(st, p, to, message) < 0) {
-        mote_demonitor(p->self, *ref, true, NULL);
-        err = MOTE_EARG; /* an exception is set */
-    }
+    PyObject *tag = err ? NULL : mp_ref_new(st, *ref), *me = tag ? mp_pid_of(p) : NULL, *from = me ? PyTuple_Pack(2, me, tag) : NULL;
+    PyObject *message = from ? PyTuple_Pack(3, head, from, shared) : NULL;
+    int sent = message ? mp_send_shared(st, p, to, message) : -1;
+    if (err) mp_fail(st, err, "mote.call");
+    else if (sent < 0) mote_demonitor(p->self, *ref, true, NULL);
     Py_XDECREF(message);
-    Py_XDECREF(head);
+    Py_XDECREF(from);
     Py_XDECREF(me);
     Py_XDECREF(tag);
-    return err;
+    Py_DECREF(shared);
+    return sent;
 }
 
-static int call_start(struct mp_state *st, struct mp_proc *p, PyObject *o, PyObject *request, struct wanted *want) {
+/* To one of C's or Erlang's: the head is that of a call or of a system message. */
+static int call_other(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *head, PyObject *request, mote_ref *ref) {
+    struct mp_outgoing out;
+    if (mp_encoded(st, request, &out) < 0) return -1;
+    mote_err err = head == st->system ? mote_call_start_site(p->self, to, ref, MOTE_SITE("{system, {?, [alias|?]}, ?}"), MOTE_ARGS(0, 0, out.term))
+                                      : mote_call_start_term(p->self, to, out.term, ref);
+    mp_outgoing_drop(&out);
+    return err ? mp_fail(st, err, "mote.call"), -1 : 0;
+}
+
+static bool is_caller(struct mp_proc *p, mote_term to) {
+    mote_pid me = mote_self_pid(p->self), named;
+    if (mote_term_type(to) == MOTE_ATOM) return mote_whereis(p->self, to, &named) == MOTE_OK && named.word == me.word;
+    return to.word == mote_pid_term(me).word;
+}
+
+int mp_call_start(struct mp_state *st, struct mp_proc *p, PyObject *o, PyObject *head, PyObject *request, struct wanted *want) {
     mote_term to;
-    mote_err err;
     if (mp_to_of(st, o, &to) < 0) return -1;
-    if (mote_host_takes(p->self, to)) {
-        err = call_hosted(st, p, to, request, &want->call);
-    } else {
-        struct mp_outgoing out;
-        if (mp_encoded(st, request, &out) < 0) return -1;
-        err = mote_call_start_term(p->self, to, out.term, &want->call);
-        mp_outgoing_drop(&out);
-    }
-    if (PyErr_Occurred()) return -1;
-    if (err) return mp_fail(st, err, "mote.call"), -1;
+    if (is_caller(p, to)) return PyErr_SetString(st->error, "mote.call: a process that asks itself would wait for ever"), -1;
+    bool hosted = mote_host_takes(p->self, to);
+    if ((hosted ? call_hosted : call_other)(st, p, to, head, request, &want->call) < 0) return -1;
     want->since = want->call;
     return 0;
 }
 
+/* Whether asyncio runs a loop in the calling thread. */
+static bool runs_loop(struct mp_state *st) {
+    PyObject *events = st->asyncio ? PyImport_ImportModule("asyncio.events") : NULL;
+    PyObject *loop = events ? PyObject_CallMethod(events, "_get_running_loop", NULL) : NULL;
+    Py_XDECREF(events);
+    Py_XDECREF(loop);
+    PyErr_Clear();
+    return loop && loop != Py_None;
+}
+
+bool mp_may_wait(const struct mp_proc *p, bool awaits) {
+    if (mp_awaits(p)) return awaits;
+    return !awaits || (p->flavour == THREAD && runs_loop(p->node->st));
+}
+
 /* (to, request, timeout): the call is under way, and what it waits for in *want. NULL: error set. */
-static struct mp_proc *call_from(PyObject *module, PyObject *args, bool awaits, struct wanted *want) {
-    struct mp_state *st = mp_state_of(module);
+static struct mp_proc *call_from(struct mp_state *st, PyObject *const *args, Py_ssize_t n, PyObject *head, bool awaits, struct wanted *want) {
     struct mp_proc *p = mp_caller(st);
-    PyObject *to, *request, *timeout;
     memset(want, 0, sizeof *want);
-    if (!p || !PyArg_ParseTuple(args, "OOO", &to, &request, &timeout)) return NULL;
-    if (awaits ? p->flavour == FUNCTION || p->green : mp_awaits(p)) {
+    if (!p) return NULL;
+    if (n != 3) return PyErr_SetString(PyExc_TypeError, "a server, a request and a time limit are needed"), NULL;
+    if (!mp_may_wait(p, awaits)) {
         PyErr_SetString(PyExc_RuntimeError, awaits ? "mote.aio.call() is for coroutines: in a function use mote.call()"
                                                    : "mote.call() in a coroutine: use `await mote.aio.call()`");
         return NULL;
     }
-    return mp_deadline_of(timeout, &want->deadline_ns) < 0 || call_start(st, p, to, request, want) < 0 ? NULL : p;
+    return mp_deadline_of(args[2], &want->deadline_ns) < 0 || mp_call_start(st, p, args[0], head, args[1], want) < 0 ? NULL : p;
 }
 
-static PyObject *py_call(PyObject *module, PyObject *args) {
+static PyObject *call_and_wait(struct mp_state *st, PyObject *const *args, Py_ssize_t n, PyObject *head) {
     struct wanted want;
-    struct mp_proc *p = call_from(module, args, false, &want);
+    struct mp_proc *p = call_from(st, args, n, head, false, &want);
     return p ? mp_receive(p, &want) : NULL;
 }
-
-static PyObject *py_aio_call(PyObject *module, PyObject *args) {
+static PyObject *call_to_await(struct mp_state *st, PyObject *const *args, Py_ssize_t n, PyObject *head) {
     struct wanted want;
-    return call_from(module, args, true, &want) ? mp_awaitable(mp_state_of(module), &want) : NULL;
+    return call_from(st, args, n, head, true, &want) ? mp_awaitable(st, &want) : NULL;
+}
+
+/* call(to, request, timeout), aio_call(): to servers; system(), aio_system(): the same for {system, From, Request} */
+static PyObject *py_call(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    return call_and_wait(mp_state_of(module), args, n, mp_state_of(module)->gen_call);
+}
+static PyObject *py_aio_call(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    return call_to_await(mp_state_of(module), args, n, mp_state_of(module)->gen_call);
+}
+static PyObject *py_system(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    return call_and_wait(mp_state_of(module), args, n, mp_state_of(module)->system);
+}
+static PyObject *py_aio_system(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    return call_to_await(mp_state_of(module), args, n, mp_state_of(module)->system);
+}
+
+int mp_cast(struct mp_state *st, struct mp_proc *p, PyObject *o, PyObject *message) {
+    mote_term to;
+    if (mp_to_of(st, o, &to) < 0) return -1;
+    PyObject *pair = PyTuple_Pack(2, st->gen_cast, message);
+    int sent = pair ? mp_send(st, p, to, pair) : -1;
+    Py_XDECREF(pair);
+    return sent;
 }
 
 /* cast(to, message) */
 static PyObject *py_cast(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
-    PyObject *o, *message;
-    mote_term to;
-    if (!p || !PyArg_ParseTuple(args, "OO", &o, &message)) return NULL;
-    if (mp_to_of(st, o, &to) < 0) return NULL;
-    PyObject *head = mp_atom_new(st, gen_cast, (Py_ssize_t)strlen(gen_cast)), *pair = head ? PyTuple_Pack(2, head, message) : NULL;
-    int sent = pair ? mp_send(st, p, to, pair) : -1;
+    PyObject *to, *message;
+    if (!p || !PyArg_ParseTuple(args, "OO", &to, &message) || mp_cast(st, p, to, message) < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* A tag that is a Ref is the alias of call_hosted(): nobody waits for what it does not take any more. */
+static PyObject *reply_hosted(struct mp_state *st, struct mp_proc *p, PyObject *tag, PyObject *value) {
+    mote_term to = mote_ref_term(((struct mp_ref *)tag)->ref);
+    if (!mote_host_takes(p->self, to)) Py_RETURN_NONE;
+    PyObject *shared = mp_share(st, value), *pair = shared ? PyTuple_Pack(2, tag, shared) : NULL;
+    int sent = pair ? mp_send_shared(st, p, to, pair) : -1;
     Py_XDECREF(pair);
-    Py_XDECREF(head);
+    Py_XDECREF(shared);
     if (sent < 0) return NULL;
     Py_RETURN_NONE;
 }
 
-/* reply((pid, tag), value): a tag of Python's is the Ref of call_hosted(); others are Erlang's. */
-static PyObject *py_reply(PyObject *module, PyObject *args) {
+/* reply((pid, tag), value) */
+static PyObject *py_reply(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
-    PyObject *from, *value;
-    if (!p || !PyArg_ParseTuple(args, "OO", &from, &value)) return NULL;
+    if (!p) return NULL;
+    if (n != 2) return PyErr_SetString(PyExc_TypeError, "reply(caller, value) takes two arguments"), NULL;
+    PyObject *from = args[0];
     if (!PyTuple_CheckExact(from) || PyTuple_GET_SIZE(from) != 2) return PyErr_Format(PyExc_TypeError, "reply needs what the call came with, not %R", from);
-    PyObject *tag = PyTuple_GET_ITEM(from, 1);
-    if (mp_is_ref(st, tag)) {
-        PyObject *pair = PyTuple_Pack(2, tag, value);
-        int sent = pair ? mp_send(st, p, mote_ref_term(((struct mp_ref *)tag)->ref), pair) : -1;
-        Py_XDECREF(pair);
-        if (sent < 0) return NULL;
-        Py_RETURN_NONE;
-    }
+    if (mp_is_ref(st, PyTuple_GET_ITEM(from, 1))) return reply_hosted(st, p, PyTuple_GET_ITEM(from, 1), args[1]);
     mote_arena *arena = mote_arena_new(0);
-    mote_term to = arena ? mp_to_term(st, arena, from) : MOTE_TERM_NONE, term = to.word ? mp_to_term(st, arena, value) : MOTE_TERM_NONE;
+    mote_term to = arena ? mp_to_term(st, arena, from) : MOTE_TERM_NONE, term = to.word ? mp_to_term(st, arena, args[1]) : MOTE_TERM_NONE;
     mote_err err = term.word ? mote_reply_term(p->self, to, term) : MOTE_OK;
     mote_arena_free(arena);
     if (!arena) return PyErr_NoMemory();
@@ -401,6 +442,7 @@ static PyObject *py_spawn_opt(PyObject *module, PyObject *args) {
     return pid && monitor ? mp_pid_and_ref(st, pid, ref) : pid;
 }
 
+#define FAST(f) ((PyCFunction)(void (*)(void))(f))
 PyMethodDef mp_control_methods[] = {
     {"link", py_link, METH_O,
      "link(pid, /)\n\n"
@@ -447,13 +489,12 @@ PyMethodDef mp_control_methods[] = {
      "Cancels a timer of send_after(): the seconds that were left; None: it has sent its message, or was cancelled before. Never waits. As\n"
      "Erlang's cancel_timer/1."},
     {"end_turn", py_end_turn, METH_NOARGS, NULL},
-    {"call", py_call, METH_VARARGS, NULL},
-    {"aio_call", py_aio_call, METH_VARARGS, NULL},
-    {"cast", py_cast, METH_VARARGS,
-     "cast(to, message, /)\n\n"
-     "Tells a server (a Pid, an alias or a name, of any language) something; nothing comes back, also when it has ended. NoProc when nobody has\n"
-     "the name. Never waits. As gen_server:cast/2."},
-    {"reply", py_reply, METH_VARARGS,
+    {"call", FAST(py_call), METH_FASTCALL, NULL},
+    {"aio_call", FAST(py_aio_call), METH_FASTCALL, NULL},
+    {"system", FAST(py_system), METH_FASTCALL, NULL},
+    {"aio_system", FAST(py_aio_system), METH_FASTCALL, NULL},
+    {"cast", py_cast, METH_VARARGS, NULL},
+    {"reply", FAST(py_reply), METH_FASTCALL,
      "reply(caller, value, /)\n\n"
      "Answers a call: `caller` is what the request came with, `self.caller` in a Server. Any process may do it, once. An answer that comes too\n"
      "late is dropped. Never waits. As gen_server:reply/2."},

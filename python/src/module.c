@@ -39,7 +39,7 @@ static int init(PyObject *module) {
     if (add_exception(st, &st->no_proc, "mote.NoProc", PyExc_LookupError, "There is no such process, or no such name; .reason says why a server ended instead of answering.") < 0) return -1;
     if (add_exception(st, &st->mailbox_full, "mote.MailboxFull", st->error, "The receiver's mailbox is full, and its policy is to drop what it has no room for.") < 0) return -1;
     if (add_exception(st, &st->not_sendable, "mote.NotSendable", PyExc_TypeError, "A value that cannot be in a message: the text says which, and where it was.") < 0) return -1;
-    if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0 || mp_aio_init(st) < 0) return -1;
+    if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0 || mp_aio_init(st) < 0 || mp_server_init(st) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_process_methods) < 0) return -1;
     if (PyModule_AddIntConstant(module, "OWN_STACKS", MP_OWN_STACKS) < 0 || PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_tree_methods) < 0) return -1;
@@ -52,7 +52,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     if (!st) return 0;
     PyObject *all[] = {(PyObject *)st->atom, (PyObject *)st->pid, (PyObject *)st->ref, (PyObject *)st->pattern, st->error, st->not_sendable, st->process_exit, st->exit,
                        st->no_proc, st->mailbox_full, st->atoms, st->message_types, st->message_tags, st->any, st->skip, st->down,
-                       st->exit_signal, st->stop, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task, st->green};
+                       st->exit_signal, st->stop, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task, st->green,
+                       (PyObject *)st->method, st->gen_call, st->gen_cast, st->system};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_VISIT(all[i]);
     return 0;
 }
@@ -64,12 +65,13 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->receive_asyncio);
     Py_CLEAR(st->process_task);
     Py_CLEAR(st->receive);
+    Py_CLEAR(st->method);
     Py_CLEAR(st->atom);
     Py_CLEAR(st->pid);
     Py_CLEAR(st->ref);
     Py_CLEAR(st->pattern);
     PyObject **all[] = {&st->error, &st->not_sendable, &st->process_exit, &st->exit, &st->no_proc, &st->mailbox_full, &st->atoms,
-                        &st->message_types, &st->message_tags, &st->any, &st->skip, &st->down, &st->exit_signal, &st->stop, &st->green};
+                        &st->message_types, &st->message_tags, &st->any, &st->skip, &st->down, &st->exit_signal, &st->stop, &st->green, &st->gen_call, &st->gen_cast, &st->system};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_CLEAR(*all[i]);
     return 0;
 }

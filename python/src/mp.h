@@ -37,6 +37,8 @@ struct mp_state {
     PyObject *skip;           /* SKIP */
     PyObject *down, *exit_signal; /* classes Down and ExitSignal (NamedTuples of the Python layer), or NULL until it has set them */
     PyTypeObject *receive;    /* the awaitables of process.c */
+    PyTypeObject *method;     /* methods of proxies, of server.c */
+    PyObject *gen_call, *gen_cast, *system; /* Atoms: the heads of what servers get */
     PyObject *receive_any;    /* the one that wants anything */
     PyObject *stop;           /* a StopIteration that is used again, or NULL */
     size_t nodes_started;

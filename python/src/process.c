@@ -55,7 +55,7 @@ PyObject *mp_raise_exit(struct mp_proc *p) {
     return NULL;
 }
 
-static PyObject *pid_of(struct mp_proc *p) {
+PyObject *mp_pid_of(struct mp_proc *p) {
     if (!p->pid) p->pid = mp_pid_new(p->node->st, mote_self_pid(p->self));
     return Py_XNewRef(p->pid);
 }
@@ -75,7 +75,7 @@ void mp_enter(struct mp_proc *p) {
     p->node->current = p;
 }
 
-static int64_t ms_until(uint64_t deadline_ns) {
+int64_t mp_ms_until(uint64_t deadline_ns) {
     if (deadline_ns == UINT64_MAX) return -1;
     uint64_t now = now_ns();
     return now >= deadline_ns ? 0 : (int64_t)((deadline_ns - now + 999999) / 1000000);
@@ -85,7 +85,7 @@ static int64_t ms_until(uint64_t deadline_ns) {
 
 static mote_err wait_thread(struct mp_proc *p, uint64_t deadline_ns) {
     for (;;) {
-        int64_t ms = ms_until(deadline_ns);
+        int64_t ms = mp_ms_until(deadline_ns);
         mote_err err;
         bool slice = ms < 0 || ms > SIGNALS_EVERY_MS;
         if (ms == 0) return mote_host_wait(p->self, 0);
@@ -101,7 +101,7 @@ static mote_err wait_thread(struct mp_proc *p, uint64_t deadline_ns) {
 static mote_err wait_for_more(struct mp_proc *p, uint64_t deadline_ns) {
     if (p->flavour == THREAD) return wait_thread(p, deadline_ns);
     mp_leave(p);
-    mote_err err = mote_host_wait(p->self, ms_until(deadline_ns));
+    mote_err err = mote_host_wait(p->self, mp_ms_until(deadline_ns));
     mp_enter(p);
     return err;
 }
@@ -396,7 +396,7 @@ static PyObject *py_aio_take(PyObject *module, PyObject *o) {
     if (got == MOTE_EEXIT) return mp_raise_exit(p);
     if (got == MOTE_TIMEOUT && is_late(&r->want)) found = timed_out(p, &r->want);
     else if (got == MOTE_TIMEOUT && r->want.deadline_ns == UINT64_MAX) Py_RETURN_NONE;
-    else if (got == MOTE_TIMEOUT) return PyFloat_FromDouble((double)ms_until(r->want.deadline_ns) / 1000);
+    else if (got == MOTE_TIMEOUT) return PyFloat_FromDouble((double)mp_ms_until(r->want.deadline_ns) / 1000);
     else if (got > 0) return mp_fail(st, (mote_err)got, "mote.aio.receive");
     return found ? Py_BuildValue("(N)", found) : NULL;
 }
@@ -629,7 +629,7 @@ static bool coroutine_cleans(struct mp_proc *p, bool *waits) {
     struct mp_task *t = p->task;
     if (*waits && t && !p->awaited) *waits = coroutine_step(p);
     t = p->task;
-    return *waits && t && !p->awaited && now_ns() < t->clean_until_ns && mote_host_wake_after(p->self, ms_until(t->clean_until_ns)) == MOTE_OK;
+    return *waits && t && !p->awaited && now_ns() < t->clean_until_ns && mote_host_wake_after(p->self, mp_ms_until(t->clean_until_ns)) == MOTE_OK;
 }
 
 /* An exit signal: ProcessExit comes out of its await; kill, or to wait for mote again, closes it. Returns if it still cleans up. */
@@ -663,7 +663,7 @@ static void coroutine_resume(mote_self *self, void *state) {
     }
     if (p->task && p->task->must_cancel) (void)mote_yield(self); /* it has cancelled itself */
     uint64_t deadline_ns = p->awaited ? p->awaited->want.deadline_ns : UINT64_MAX;
-    if (deadline_ns != UINT64_MAX && mote_host_wake_after(self, ms_until(deadline_ns)))
+    if (deadline_ns != UINT64_MAX && mote_host_wake_after(self, mp_ms_until(deadline_ns)))
         mote_exit(self, mote_atom_term(mote_atom_make("system_limit"))); /* no memory for the alarm */
 }
 
@@ -890,6 +890,13 @@ void mp_outgoing_drop(struct mp_outgoing *out) {
     if (out->arena) mote_arena_free(out->arena);
 }
 
+int mp_send_shared(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
+    mote_host_box box;
+    mote_err err = mote_send_term(p->self, to, mote_host_box_term(&box, &mp_object_kind, message));
+    if (err) return mp_fail(st, err, "mote.send"), -1;
+    return mp_let_others(p);
+}
+
 int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
     struct mp_outgoing out;
     if (mp_outgoing(st, p, to, message, &out) < 0) return -1;
@@ -922,7 +929,7 @@ static PyObject *pid_send(PyObject *self, PyTypeObject *class, PyObject *const *
 static PyObject *py_self(PyObject *module, PyObject *none) {
     struct mp_proc *p = mp_caller(mp_state_of(module));
     (void)none;
-    return p ? pid_of(p) : NULL;
+    return p ? mp_pid_of(p) : NULL;
 }
 
 static PyObject *py_make_ref(PyObject *module, PyObject *none) {

@@ -103,18 +103,28 @@ void mp_outgoing_drop(struct mp_outgoing *out);
 PyObject *mp_pid_and_ref(struct mp_state *st, PyObject *pid, mote_ref ref);
 /* A name as an atom; `needed` says what else would do. -1: error set. */
 int mp_name_of(PyObject *name, const char *needed, mote_term *term);
+/* Sends what is shared already to a hosted process. -1: error set. */
+int mp_send_shared(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message);
 /* Sends; shares or encodes, as the receiver needs. -1: error set. */
 int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message);
 /* A message as a value: objects, Down and ExitSignal, other terms. Gives; NULL: error set. */
 PyObject *mp_value_of(struct mp_state *st, mote_term message);
-/* Seconds (None: for ever) to a deadline; -1: error set. */
+/* The calling process's Pid. Gives. */
+PyObject *mp_pid_of(struct mp_proc *p);
+/* Seconds (None: for ever) to a deadline; -1: error set. And that to milliseconds from now; -1: for ever. */
 int mp_deadline_of(PyObject *timeout, uint64_t *deadline_ns);
+int64_t mp_ms_until(uint64_t deadline_ns);
 /* A receive of a function or a thread; gives. And an awaitable for one in a coroutine; takes what `want` owns. */
 PyObject *mp_receive(struct mp_proc *p, const struct wanted *want);
 PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want);
 /* Starts a process of f, args, kwargs (may be NULL) as `how` says; gives its Pid. */
 PyObject *mp_spawn(struct mp_state *st, struct mp_proc *p, PyObject *function, PyObject *args, PyObject *kwargs, mote_spawn_options *how);
 
+/* Asks: sends (head, (caller, alias), request), and sets what the answer is known by in `want`. `to`: a Pid, a Ref or a name. -1: error set. */
+int mp_call_start(struct mp_state *st, struct mp_proc *p, PyObject *to, PyObject *head, PyObject *request, struct wanted *want);
+int mp_cast(struct mp_state *st, struct mp_proc *p, PyObject *to, PyObject *message);
+/* Whether it waits by `await` (a coroutine, or a task of asyncio's in whatever thread), or without (a function, a thread). */
+bool mp_may_wait(const struct mp_proc *p, bool awaits);
 /* Whether a function starts a coroutine; -1: error set, it cannot be a process. */
 int mp_flavour_of(PyObject *function);
 /* The function, or where functions need greenlets the coroutine function that runs it. Gives; NULL: error set. */
@@ -126,7 +136,8 @@ void mp_spawn_as(mote_spawn_options *how, bool coroutine);
 PyObject *mp_child_call(struct mp_state *st, mote_term arg);
 extern PyMethodDef mp_tree_methods[];
 
-int mp_control_init(struct mp_state *st);
 extern PyMethodDef mp_control_methods[], mp_node_methods[];
+
+int mp_server_init(struct mp_state *st);
 
 #endif
