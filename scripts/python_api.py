@@ -19,7 +19,8 @@ GETTERS = re.compile(r"static PyGetSetDef (\w+)_getset\[\] = \{(.*?)\};", re.S)
 GETTER = re.compile(r'\{"(\w+)", \w+, \w+,\s*' + STRINGS)
 SLOTS = re.compile(r"\b(\w+_slots)\[\] = \{(.*?)\n?\};", re.S)
 SPEC = re.compile(r'PyType_Spec \w+ = \{"mote\.(\w+)",[^;]*?\b(\w+_slots)\}')
-SHORT = {"_Destination": "Pid | Ref | str", "Destination": "Pid | Ref | str", "Pid[Any]": "Pid", "Pid[_T]": "Pid", "Pid[_M]": "Pid", "_M": "object"}
+SHORT = {"_Destination": "Pid | Ref | str", "Destination": "Pid | Ref | str", "Pid[Any]": "Pid", "Pid[_T]": "Pid", "Pid[_M]": "Pid", "_M": "object",
+         "Where": "Pid | str | Server | Machine", "Place": "Pid | str"}
 
 
 class Item:
@@ -86,7 +87,7 @@ def shorten(text):
 def declare(node, method=False):
     word = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
     gives = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    marks = [ast.unparse(one) for one in node.decorator_list]
+    marks = [ast.unparse(one) for one in node.decorator_list if ast.unparse(one) != "overload"]
     static = method and "staticmethod" in marks
     text = shorten(f"{word} {node.name}({arguments(node, method and not static)}){gives}")
     if "property" in marks:
@@ -94,8 +95,17 @@ def declare(node, method=False):
     return "".join(f"@{one}\n" for one in marks if one in ("classmethod", "staticmethod")) + text
 
 
+def hidden_base(name):
+    """The class of that name which the package keeps to itself; None: there is none."""
+    for path in sorted(PACKAGE.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name == name and name not in public():
+                return node
+    return None
+
+
 def class_item(node, docs, where):
-    """A class with what it has for its users."""
+    """A class with what it has for its users, also by bases that are not public."""
     members, fields, made = [], [], None
     for one in node.body:
         if isinstance(one, ast.AnnAssign) and not one.target.id.startswith("_") and "ClassVar" not in ast.unparse(one.annotation):
@@ -108,6 +118,9 @@ def class_item(node, docs, where):
             doc = ast.get_docstring(one) or split(one.name, docs.get(f"{node.name}.{one.name}"))[1]
             members.append(Item(one.name, "function", [declare(one, True)], doc))
     bases = [base for base in map(ast.unparse, node.bases) if not base.startswith("Generic")]
+    for base in [base for base in bases if hidden_base(base)]:
+        bases.remove(base)
+        members += [one for one in class_item(hidden_base(base), docs, where).members if one.name not in {own.name for own in members}]
     made = ", ".join(fields) if bases == ["NamedTuple"] else made
     lines = [f"class {node.name}" + (f"({', '.join(bases)})" if bases else "")] + ([f"{node.name}({made})"] if made is not None else [])
     return Item(node.name, "class", lines, ast.get_docstring(node) or where.get(node.name) or docs.get(node.name, ""), members)
@@ -146,6 +159,8 @@ def items_of(path, wanted, docs):
             section.append(class_item(node, docs, later))
         elif isinstance(node, ast.AnnAssign):
             section.append(Item(name, "value", [f"{name}: {ast.unparse(node.annotation)}"], wanted[name] or ""))
+        elif same and ast.get_docstring(node):  # what has been overloaded
+            same[0].doc = ast.get_docstring(node)
         elif same:
             same[0].declarations.append(declare(node))
         else:
@@ -163,6 +178,7 @@ def imports(path):
 
 
 VALUES = {
+    "NoReply": "What a call's method of a Server returns that replies later, by mote.reply(caller, value).",
     "ANY": "The pattern that every value matches.",
     "SKIP": "What a handler of receive() gives to leave the message where it is.",
 }

@@ -153,7 +153,7 @@ class Adder(mote.Server):
     def init(self):
         self.n = 0
 
-    @mote.handles_call
+    @mote.call
     def add(self, k):
         self.n += k
         return self.n

@@ -17,8 +17,26 @@ import atexit as _atexit
 import os as _os
 
 from mote import _imports, _mote, aio
-from mote._control import Down, ExitSignal, blocking, call, demonitor, exit, kill, mailbox, monitoring, options, register, sleep, trap_exit
+from mote._control import (
+    Down,
+    ExitSignal,
+    Info,
+    blocking,
+    call,
+    cast,
+    demonitor,
+    exit,
+    info,
+    kill,
+    mailbox,
+    monitoring,
+    options,
+    register,
+    sleep,
+    trap_exit,
+)
 from mote._errors import Exit, Interrupted, ProcessExit, StartFailed, TaskFailed
+from mote._gen import Status, get_state, get_status, replace_state, resume, statistics, suspend, upgrade
 from mote._mote import (
     ANY,
     SKIP,
@@ -33,7 +51,6 @@ from mote._mote import (
     Term,
     any_of,
     cancel,
-    cast,
     is_alive,
     link,
     make_ref,
@@ -55,7 +72,7 @@ from mote._mote import (
     whereis,
 )
 from mote._scope import scope
-from mote._server import NoReply, Proxy, Server, handles_call, handles_cast
+from mote._server import NoReply, Proxy, Server
 from mote._task import Task, first, gather
 from mote._tree import Child, ChildInfo, Supervisor
 
@@ -81,6 +98,7 @@ __all__ = [
     "Down",
     "Exit",
     "ExitSignal",
+    "Info",
     "Interrupted",
     "MailboxFull",
     "MoteError",
@@ -95,6 +113,7 @@ __all__ = [
     "SKIP",
     "Server",
     "StartFailed",
+    "Status",
     "Supervisor",
     "Task",
     "TaskFailed",
@@ -108,8 +127,9 @@ __all__ = [
     "demonitor",
     "first",
     "gather",
-    "handles_call",
-    "handles_cast",
+    "get_state",
+    "get_status",
+    "info",
     "is_alive",
     "kill",
     "link",
@@ -124,7 +144,9 @@ __all__ = [
     "receive",
     "register",
     "registered",
+    "replace_state",
     "reply",
+    "resume",
     "scope",
     "send",
     "send_after",
@@ -132,8 +154,11 @@ __all__ = [
     "spawn",
     "spawn_link",
     "spawn_monitor",
+    "statistics",
+    "suspend",
     "trap_exit",
     "unlink",
     "unregister",
+    "upgrade",
     "whereis",
 ]

@@ -10,10 +10,20 @@ from mote._mote import Atom, Pid, Ref
 
 TYPE_CHECKING = False  # as that of typing, which takes longer to import than all of mote
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterator, NamedTuple, Optional, TypeVar, Union
+    from typing import Any, Callable, Coroutine, Iterator, NamedTuple, Optional, TypeVar, Union, overload
 
+    from typing_extensions import Concatenate, ParamSpec
+
+    Destination = Union[Pid[Any], Ref, str]
+    F = TypeVar("F", bound=Callable[..., Any])
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    S = TypeVar("S")
     T = TypeVar("T")
-    Destination = Union[Pid, Ref, str]
+else:
+
+    def overload(function):
+        return None
 
 
 if TYPE_CHECKING:
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
 
     class ExitSignal(NamedTuple):
         tag: Atom
-        sender: Pid
+        sender: Pid[Any]
         reason: Any
 
 else:
@@ -89,7 +99,7 @@ def demonitor(ref: Ref, *, flush: bool = False) -> bool:
     return _mote.demonitor(ref, flush)
 
 
-def register(name: str, pid: Optional[Pid] = None) -> None:
+def register(name: str, pid: Optional[Pid[Any]] = None) -> None:
     """Gives a process (the caller) a name, which stands wherever a Pid may, and is free again when it ends. ValueError when the name is taken or the
     process has one, NoProc when it has ended. As Erlang's register/2.
     """
@@ -114,7 +124,8 @@ def blocking(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
 
     job = _blocking.start(function, args, kwargs)
     _mote.receive(job.done)
-    return job.result()
+    result: T = job.result()
+    return result
 
 
 def mailbox(what: Any = _mote.ANY, *, timeout: Optional[float] = None) -> Iterator[Any]:
@@ -127,11 +138,105 @@ def mailbox(what: Any = _mote.ANY, *, timeout: Optional[float] = None) -> Iterat
         yield message
 
 
-def call(to: Destination, request: Any, timeout: Optional[float] = 5.0) -> Any:
+# ------------------------------------------------------------------- calls, casts, and who answers them in a Server
+
+_function = type(lambda: None)
+_nothing = object()
+
+
+def _mark(method: Any, kind: str) -> Any:
+    if not isinstance(method, _function):
+        raise TypeError(f"mote.{kind}(to, request) needs both; as a decorator it stands before a method")
+    setattr(method, f"_mote_{kind}", True)
+    return method
+
+
+@overload
+def call(  # type: ignore
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]], /
+) -> Callable[Concatenate[S, P], R]: ...
+@overload
+def call(method: F, /) -> F: ...
+@overload
+def call(to: Destination, request: Any, timeout: Optional[float] = 5.0) -> Any: ...
+def call(to: Any, request: Any = _nothing, timeout: Optional[float] = 5.0) -> Any:
     """Asks a server (a Pid, an alias or a name; of any language) and waits for its answer, so many seconds (None: for ever). TimeoutError, after which
     no late answer comes; NoProc(reason) when it ends instead of answering. RuntimeError in a coroutine process. As gen_server:call/3.
+
+    `@mote.call` before a method of a Server: others may call it, and get what it returns.
     """
-    return _mote.call(to, request, timeout)
+    return _mark(to, "call") if request is _nothing else _mote.call(to, request, timeout)
+
+
+@overload
+def cast(method: F, /) -> F: ...
+@overload
+def cast(to: Destination, message: Any) -> None: ...
+def cast(to: Any, message: Any = _nothing) -> Any:
+    """Tells a server (a Pid, an alias or a name, of any language) something; nothing comes back, also when it has ended. NoProc when nobody has the
+    name. Never waits. As gen_server:cast/2.
+
+    `@mote.cast` before a method of a Server: others may tell it, `server.cast.method()`; nothing comes back.
+    """
+    return _mark(to, "cast") if message is _nothing else _mote.cast(to, message)
+
+
+if TYPE_CHECKING:
+
+    class Info(NamedTuple):
+        pid: Pid[Any]
+        name: Optional[Atom]
+        label: str
+        state: str
+        priority: str
+        messages: int
+        mailbox: int
+        dropped: int
+        reductions: int
+        memory: int
+        trap_exit: bool
+        links: int
+        monitors: int
+        monitored_by: int
+        aliases: int
+        lived: float
+
+else:
+    Info = namedtuple(
+        "Info",
+        "pid name label state priority messages mailbox dropped reductions memory trap_exit links monitors monitored_by aliases lived",
+        module=__name__,
+    )
+Info.__doc__ = """What is known of a process: its registered name (or None), its label for reports, its state ("runnable", "running", "waiting",
+"suspended"), messages in its mailbox, the mailbox's limit (0: none) and what that has dropped, reductions, memory in bytes (of the core's side:
+Python's objects are not in it), the numbers of its links, monitors, monitors of it and aliases, and the seconds it has lived."""
+
+
+@overload
+def info(pid: Pid[Any], /, timeout: Optional[float] = 5.0) -> Info: ...  # type: ignore
+@overload
+def info(method: F, /) -> F: ...
+@overload
+def info(pattern: object, /) -> Callable[[F], F]: ...
+def info(what: Any, /, timeout: Optional[float] = 5.0) -> Any:
+    """What is known of a process: waits until it says so, which it does when it waits itself. NoProc, TimeoutError. As Erlang's process_info/1.
+
+    Before a method of a Server: `@mote.info(pattern)`: it gets the messages that are neither calls nor casts and fit the pattern;
+    `@mote.info`: all the others. The first that fits is taken, those of a subclass before its base's.
+    """
+    if type(what) is Pid:
+        return Info(*_mote.process_info(what, timeout))
+    if isinstance(what, _function):
+        return _take(_mote.ANY)(what)
+    return _take(what)
+
+
+def _take(spec: Any) -> Any:
+    def mark(method: Any) -> Any:
+        method._mote_info = (*getattr(method, "_mote_info", ()), spec)
+        return method
+
+    return mark
 
 
 _POLICIES = {"suspend": 0, "drop": 1, "end": 2}

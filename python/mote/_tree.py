@@ -9,8 +9,8 @@ from collections import namedtuple
 
 from mote import _mote
 from mote._errors import StartFailed, reason_of, shown
+from mote._gen import Behaviour
 from mote._mote import ANY, Atom, NoProc, Pid, Ref
-from mote._server import Proxy, Server, _Body
 from mote._wait import awaited, in_place
 
 TYPE_CHECKING = False
@@ -90,15 +90,15 @@ class Child:
     def __init__(self, what: Callable[..., Any], /, *args: Any, **kwargs: Any):
         self._restart, self._shutdown, self._significant = _PERMANENT, _DEFAULT, False
         self._name: Optional[str] = None
-        self._server: Optional[type[Server]] = None
+        self._server: Optional[type[Behaviour]] = None
         function: Any = what
         if isinstance(what, type) and issubclass(what, Supervisor):
             plan = _Plan(*args, **kwargs)
             self._id = _id(plan.name or what.__name__)
             self._start: tuple[Any, ...] = (_SUPERVISING, plan.options, (), None, None)
             return
-        if isinstance(what, type) and issubclass(what, Server):
-            self._server, function = what, _server_start(what)
+        if isinstance(what, type) and issubclass(what, Behaviour):
+            self._server, function = what, what._mote_child()
         self._id = _id(str(getattr(what, "__name__", type(what).__name__)))
         self._start = _mote.child(function, args, kwargs)
 
@@ -138,16 +138,6 @@ class Child:
 
     def __repr__(self) -> str:
         return f"<mote.Child {shown(self._id)}>"
-
-
-def _server_start(cls: type[Server]) -> Callable[..., None]:
-    body = _Body(cls)
-
-    def server(parent: Pid[Any], *args: Any, **kwargs: Any) -> None:
-        body(parent, None, args, kwargs)
-
-    server.__name__ = cls.__name__
-    return server
 
 
 class _Plan:
@@ -408,7 +398,7 @@ class Supervisor:
 
     def __init__(self, pid: Destination):
         self.pid = pid
-        self._servers: dict[Any, type[Server]] = {}  # of those started through this object: id, or None for all
+        self._servers: dict[Any, type[Behaviour]] = {}  # of those started through this object: id, or None for all
 
     @classmethod
     def start_link(
@@ -489,7 +479,7 @@ class Supervisor:
         if not isinstance(pid, Pid):
             return None
         server = self._servers.get(id) or self._servers.get(None)
-        return Proxy(server, pid) if server else pid
+        return server._mote_proxy(pid) if server else pid
 
     def __enter__(self) -> Supervisor:
         return self

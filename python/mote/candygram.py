@@ -119,7 +119,7 @@ class Process:
     """A process, as others see it. Made by spawn() only; it can be sent. A subclass may override send(), and be given as _processClass."""
 
     __slots__ = ("_pid",)
-    _pid: Pid
+    _pid: Pid[Whatever]
 
     def __init__(self, *_: Whatever, **__: Whatever):
         """Nothing: for subclasses that call it."""
@@ -132,7 +132,7 @@ class Process:
             pass  # it has more base classes: sent by _Carrier
 
     @property
-    def pid(self) -> Pid:
+    def pid(self) -> Pid[Whatever]:
         """The mote.Pid, for everything that is mote's and not Candygram's."""
         return self._pid
 
@@ -203,7 +203,7 @@ class _Carrier:
 class _Pending(NamedTuple):
     reason: Whatever
     origin: Process
-    link: Optional[Pid]  # None: from exit()
+    link: Optional[Pid[Whatever]]  # None: from exit()
 
 
 class _State:
@@ -212,11 +212,11 @@ class _State:
     __slots__ = ("__weakref__", "box", "ended", "links", "nobody", "origin", "pid", "process", "reason", "searching", "signals", "traps")
 
     def __init__(self, process_class: type[Process]):
-        self.pid: Optional[Pid] = None
+        self.pid: Optional[Pid[Whatever]] = None
         self.process = process_class.__new__(process_class)
         self.box: collections.deque[Whatever] = collections.deque()  # messages not yet received
         self.signals: collections.deque[_Pending] = collections.deque()  # still to be raised
-        self.links: dict[Pid, _State] = {}
+        self.links: dict[Pid[Whatever], _State] = {}
         self.traps = False
         self.searching = False
         self.ended = False
@@ -224,7 +224,7 @@ class _State:
         self.origin = self.process
         self.nobody: Whatever = None
 
-    def bind(self, pid: Pid) -> None:
+    def bind(self, pid: Pid[Whatever]) -> None:
         """By the process itself and by who has spawned it, whoever is first."""
         if self.pid is None:
             object.__setattr__(self.process, "_pid", pid)
@@ -267,7 +267,7 @@ class _State:
         else:
             self.box.append(message)
 
-    def told(self, sender: Pid, reason: Whatever) -> tuple[Process, Whatever, Process]:
+    def told(self, sender: Pid[Whatever], reason: Whatever) -> tuple[Process, Whatever, Process]:
         """From whom a signal of mote's is, its reason, and where that began: from the one who has ended, if it knew this interface."""
         other = self.links.get(sender) or _states.get(sender)
         process = other.process if other else _process_of(sender)
@@ -278,7 +278,7 @@ class _State:
             return process, reason, process
         return process, _copied(other.reason), other.origin
 
-    def signal(self, process: Process, reason: Whatever, origin: Process, link_with: Optional[Pid]) -> None:
+    def signal(self, process: Process, reason: Whatever, origin: Process, link_with: Optional[Pid[Whatever]]) -> None:
         if self.traps:
             self.box.append(("EXIT", process, reason))
         elif not _is(reason, "normal"):
@@ -291,7 +291,7 @@ class _State:
         raise ExitError(reason, origin)
 
 
-_states: weakref.WeakValueDictionary[Pid, _State] = weakref.WeakValueDictionary()
+_states: weakref.WeakValueDictionary[Pid[Whatever], _State] = weakref.WeakValueDictionary()
 _current: contextvars.ContextVar[Optional[_State]] = contextvars.ContextVar("candygram", default=None)
 _thread = threading.local()
 
@@ -303,7 +303,7 @@ def _me() -> _State:
     return state if state is not None and state.pid == pid else _adopt(pid)
 
 
-def _adopt(pid: Pid) -> _State:
+def _adopt(pid: Pid[Whatever]) -> _State:
     state = _states.get(pid)  # it is, in another context
     if state is None:
         state = _State(RootProcess)
@@ -314,7 +314,7 @@ def _adopt(pid: Pid) -> _State:
     return state
 
 
-def _process_of(pid: Pid) -> Process:
+def _process_of(pid: Pid[Whatever]) -> Process:
     process = Process.__new__(Process)
     object.__setattr__(process, "_pid", pid)
     return process
@@ -351,7 +351,7 @@ def _copied(value: Whatever) -> Whatever:
         return {_copied(key): _copied(one) for key, one in value.items()} if kind is dict else value
 
 
-def _deliver(pid: Pid, message: Whatever) -> None:
+def _deliver(pid: Pid[Whatever], message: Whatever) -> None:
     try:
         _mote.send(pid, message)
     except (NotSendable, RecursionError):
@@ -459,7 +459,7 @@ def _exit_self(me: _State, reason: Whatever) -> None:
     me.check()
 
 
-def _exit_other(me: _State, pid: Pid, reason: Whatever) -> None:
+def _exit_other(me: _State, pid: Pid[Whatever], reason: Whatever) -> None:
     state = _states.get(pid)
     if state is None:
         try:
@@ -566,7 +566,8 @@ def _test_of(pattern: Whatever) -> _Test:
     if isinstance(pattern, type):
         return lambda message: isinstance(message, pattern)
     if callable(pattern):
-        return pattern
+        test: Callable[[Whatever], Whatever] = pattern
+        return test
     return lambda message: message == pattern
 
 

@@ -82,14 +82,10 @@ class Counter(mote.Server):
             raise ValueError("negative")
         self.n, self.step = n, step
 
-    @mote.handles_call
+    @mote.call
     def add(self, k=1):
         self.n += k * self.step
         return self.n
-
-    @mote.handles_call
-    def pid(self):
-        return mote.self()
 
 
 def kid(a, id, *args, name=None, kind="kid", **kwargs):
