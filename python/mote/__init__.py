@@ -37,6 +37,7 @@ from mote._control import (
 )
 from mote._errors import Exit, Interrupted, ProcessExit, StartFailed, TaskFailed
 from mote._gen import Status, get_state, get_status, replace_state, resume, statistics, suspend, upgrade
+from mote._machine import Event, Machine, state
 from mote._mote import (
     ANY,
     SKIP,
@@ -96,10 +97,12 @@ __all__ = [
     "Child",
     "ChildInfo",
     "Down",
+    "Event",
     "Exit",
     "ExitSignal",
     "Info",
     "Interrupted",
+    "Machine",
     "MailboxFull",
     "MoteError",
     "NoProc",
@@ -154,6 +157,7 @@ __all__ = [
     "spawn",
     "spawn_link",
     "spawn_monitor",
+    "state",
     "statistics",
     "suspend",
     "trap_exit",
