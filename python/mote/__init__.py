@@ -72,6 +72,7 @@ from mote._mote import (
     unregister,
     whereis,
 )
+from mote._registry import Group, Registry
 from mote._scope import scope
 from mote._server import NoReply, Proxy, Server
 from mote._task import Task, first, gather
@@ -100,6 +101,7 @@ __all__ = [
     "Event",
     "Exit",
     "ExitSignal",
+    "Group",
     "Info",
     "Interrupted",
     "Machine",
@@ -113,6 +115,7 @@ __all__ = [
     "ProcessExit",
     "Proxy",
     "Ref",
+    "Registry",
     "SKIP",
     "Server",
     "StartFailed",

@@ -11,6 +11,7 @@ from mote import _mote
 from mote._errors import StartFailed, reason_of, shown
 from mote._gen import Behaviour
 from mote._mote import ANY, Atom, NoProc, Pid, Ref
+from mote._registry import Group, Registry
 from mote._wait import awaited, in_place
 
 TYPE_CHECKING = False
@@ -80,7 +81,8 @@ def _shutdown_ms(shutdown: Shutdown) -> int:
 class Child:
     """How a supervisor starts a child: `mote.Child(function, *args, **kwargs)` is what mote.spawn_link() would start.
 
-    Instead of a function a Server, which is ready when its init has returned, or mote.Supervisor with what its start_link() takes. All
+    Instead of a function a Server or Machine, which is ready when its init has returned, or mote.Supervisor, Registry or Group with what its
+    start_link() takes. All
     arguments are the callee's, and follow the rule for messages; each start gets copies of its own. How it is restarted and stopped is said by
     options(), so that no name of the function's own arguments is taken.
     """
@@ -90,12 +92,18 @@ class Child:
     def __init__(self, what: Callable[..., Any], /, *args: Any, **kwargs: Any):
         self._restart, self._shutdown, self._significant = _PERMANENT, _DEFAULT, False
         self._name: Optional[str] = None
-        self._server: Optional[type[Behaviour]] = None
+        self._server: Optional[type[Any]] = None
         function: Any = what
         if isinstance(what, type) and issubclass(what, Supervisor):
             plan = _Plan(*args, **kwargs)
             self._id = _id(plan.name or what.__name__)
             self._start: tuple[Any, ...] = (_SUPERVISING, plan.options, (), None, None)
+            return
+        if isinstance(what, type) and issubclass(what, (Registry, Group)):
+            self._server = what
+            roster, options = what._mote_child(*args, **kwargs)
+            self._id = _id(options[0] or what.__name__)
+            self._start = (roster, options, (), None, None)
             return
         if isinstance(what, type) and issubclass(what, Behaviour):
             self._server, function = what, what._mote_child()
@@ -126,14 +134,14 @@ class Child:
             new._significant = bool(significant)
         if name is not _KEEP:
             new._name = name
-        if new._name is not None and new._start[0] == _SUPERVISING:
-            raise ValueError("a supervisor's name is its own argument: mote.Child(mote.Supervisor, children, name=...)")
+        if new._name is not None and new._start[0] >= _SUPERVISING:
+            raise ValueError("its name is its own argument, as in mote.Child(mote.Supervisor, children, name=...)")
         return new
 
     def _spec(self) -> tuple[Any, ...]:
         """As tree.c reads it."""
         report = str(self._id).encode()[:60].decode(errors="ignore")
-        rules = (self._name, report, self._restart, self._shutdown, self._significant, self._server is not None)
+        rules = (self._name, report, self._restart, self._shutdown, self._significant, self._server is not None and self._start[0] < _SUPERVISING)
         return (self._id, *self._start, *rules)
 
     def __repr__(self) -> str:
@@ -398,7 +406,7 @@ class Supervisor:
 
     def __init__(self, pid: Destination):
         self.pid = pid
-        self._servers: dict[Any, type[Behaviour]] = {}  # of those started through this object: id, or None for all
+        self._servers: dict[Any, type[Any]] = {}  # of those started through this object: id, or None for all
 
     @classmethod
     def start_link(

@@ -8,15 +8,17 @@
  *    with the (args, kwargs) of one dynamic start. T3 a tuple that was read once, with the error looked at, can be read again without one. */
 #include "process.h"
 
+#include <mote/group.h>
+#include <mote/registry.h>
 #include <mote/supervisor.h>
 
-enum kind { PLAIN, AWAITING, SUPERVISING };
+enum kind { PLAIN, AWAITING, SUPERVISING, REGISTERING, GROUPING };
 
 /* Borrowed from the tuple. */
 struct child {
     PyObject *id;         /* an Atom, an int, or a tuple of such */
     int kind;
-    PyObject *function;   /* SUPERVISING: the options */
+    PyObject *function;   /* SUPERVISING and later: the options, a tuple */
     PyObject *args;       /* as they are given: see mp_share() */
     PyObject *kwargs;     /* a dict, or None */
     PyObject *context;    /* a contextvars.Context, or None */
@@ -35,8 +37,8 @@ static int child_read(PyObject *spec, struct child *c) {
     if (!PyArg_ParseTuple(spec, form, &c->id, &c->kind, &c->function, &PyTuple_Type, &c->args, &c->kwargs, &c->context, &c->name, &c->report, &c->restart,
                           &c->shutdown_ms, &c->significant, &c->answers))
         return -1;
-    if (c->kind != SUPERVISING ? PyCallable_Check(c->function) : PyTuple_CheckExact(c->function)) return 0;
-    return PyErr_SetString(PyExc_TypeError, "a child is a function or a supervisor"), -1;
+    if (c->kind < SUPERVISING ? PyCallable_Check(c->function) : PyTuple_CheckExact(c->function)) return 0;
+    return PyErr_SetString(PyExc_TypeError, "a child is a function, or has a tuple of options"), -1;
 }
 
 /* The specification of a child, and what was said at its dynamic start (NULL: nothing). Borrowed. */
@@ -148,6 +150,17 @@ static mote_err start_process(mote_self *self, mote_term arg, mote_pid *child) {
     return err;
 }
 
+/* A registry or a scope of groups: (name or None, whether it takes duplicates). */
+static mote_err start_roster(mote_self *self, mote_term arg, mote_pid *child) {
+    struct child c;
+    PyObject *spec = mote_host_object(arg, &mp_object_kind);
+    const char *name;
+    int duplicate;
+    if (!spec || child_read(spec, &c) < 0 || !PyArg_ParseTuple(c.function, "zp", &name, &duplicate)) return PyErr_Clear(), MOTE_EARG;
+    mote_registry_options options = {.name = name, .duplicate = duplicate != 0};
+    return c.kind == REGISTERING ? mote_registry_start_link(self, &options, child) : mote_group_start_link(self, name, child);
+}
+
 /* ------------------------------------------------------------------------------------------------ supervisors */
 
 static mote_err start_supervisor(mote_self *self, mote_term arg, mote_pid *child);
@@ -164,7 +177,7 @@ static int spec_make(struct mp_state *st, mote_self *self, PyObject *spec, bool 
     struct child c;
     if (child_read(spec, &c) < 0) return -1;
     *out = (mote_child_spec){.id_term = mp_to_term(st, mote_scratch(self), c.id),
-                             .start = c.kind == SUPERVISING ? start_supervisor : start_process,
+                             .start = c.kind < SUPERVISING ? start_process : c.kind == SUPERVISING ? start_supervisor : start_roster,
                              .arg = mote_host_box_term(box, &mp_object_kind, spec),
                              .restart = (mote_restart)c.restart,
                              .shutdown_ms = c.shutdown_ms,

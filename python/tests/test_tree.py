@@ -257,6 +257,48 @@ async def servers(a):
     await stopped(a, tree)
 
 
+class AsyncCounter(mote.Server):
+    async def init(self, n):
+        self.n = n
+
+    @mote.call
+    async def add(self, k=1):
+        self.n += k
+        return self.n
+
+
+class Door(mote.Machine):
+    def init(self, code):
+        self.code = code
+        return self.locked
+
+    @mote.state
+    def locked(self, event):
+        self.reply(event.content == self.code)
+
+
+async def all_kinds_of_children(a):
+    """Servers that are coroutine processes, machines, registries and groups; restarted they are new ones."""
+    tree = await a.start(
+        [mote.Child(AsyncCounter, 10), mote.Child(Door, "1"), mote.Child(mote.Registry, name="names", duplicate=True), mote.Child(mote.Group, "groups")],
+        max_restarts=10,
+    )
+    counter, door = await a.do(tree, "whereis", "AsyncCounter"), await a.do(tree, "whereis", "Door")
+    registry, group = await a.do(tree, "whereis", "names"), await a.do(tree, "whereis", "groups")
+    assert await a.call(counter.pid, ("add", 5)) == 15 and await a.call(door.pid, "1") is True
+    assert isinstance(registry, mote.Registry) and isinstance(group, mote.Group)
+    assert await a.call("names", mote.Atom("count")) == (0, 0)
+    for child in (counter, door, registry, group):
+        mote.kill(child.pid)
+        await gone(a, child.pid)
+    await a.do(tree, "which_children")
+    again = await a.do(tree, "whereis", "AsyncCounter")
+    assert again != counter and await a.call(again.pid, ("add", 5)) == 15
+    assert await a.call("groups", mote.Atom("names")) == (0, [])
+    await stopped(a, tree)
+    assert mote.whereis("names") is None and mote.whereis("groups") is None
+
+
 async def start_failures(a):
     """What a start raises; those before it have been stopped."""
     try:
@@ -552,6 +594,7 @@ class Rules(unittest.TestCase):
 
 class Trees(unittest.TestCase):
     test_servers = everywhere(servers)
+    test_all_kinds_of_children = everywhere(all_kinds_of_children)
     test_start_failures = everywhere(start_failures)
     test_live = everywhere(live)
     test_nested = everywhere(nested)

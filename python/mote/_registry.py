@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registry and Group: the core's, which are C processes. Their requests are calls, so they are asked from both flavours, and by C programs too.
+
+Keys, values and names of groups are terms: they are compared as Erlang does (1 is not 1.0), and come back as the values that terms are (a set is none).
+"""
+from __future__ import annotations
+
+from mote import _mote
+from mote._errors import reason_of
+from mote._mote import ANY, Atom, MoteError, NoProc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Awaitable, Callable, Optional, TypeVar
+
+    from mote._gen import Place
+    from mote._mote import Pid, Ref
+
+    C = TypeVar("C", bound="_Client")
+
+_NAMES = "count demonitor join keys leave listen lookup members monitor monitor_scope names register select unregister"
+_A = {name: Atom(name) for name in _NAMES.split()}
+_WILD = Atom("_")
+
+
+def _answer(answer: tuple[int, Any]) -> Any:
+    """The term of {Code, Term}; a code is an error."""
+    code, term = answer
+    if code == 0:
+        return term
+    name = _mote.error_name(code)
+    if name == "MOTE_EBUSY":
+        error = ValueError(f"the key is taken, by {term!r}")
+        error.holder = term  # type: ignore[attr-defined]
+        raise error
+    if name == "MOTE_NOMATCH":
+        raise LookupError("there is no such entry")
+    if name == "MOTE_ENOMEM":
+        raise MemoryError
+    raise MoteError(f"the request is refused ({name})")
+
+
+def _wild(pattern: Any) -> Any:
+    """The core's patterns have the atom _ for anything."""
+    if pattern is ANY:
+        return _WILD
+    if type(pattern) in (tuple, list):
+        return type(pattern)(map(_wild, pattern))
+    return {key: _wild(value) for key, value in pattern.items()} if type(pattern) is dict else pattern
+
+
+class _Client:
+    """Where a registry or a scope is: its pid or its name."""
+
+    __slots__ = ("pid",)
+
+    def __init__(self, where: Place):
+        self.pid = where
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, _Client) and self.pid == other.pid
+
+    def __hash__(self) -> int:
+        return hash(self.pid)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.pid!r})"
+
+
+class _Now(_Client):
+    """For functions and threads."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _mote_proxy(cls: type[C], where: Place) -> C:
+        return cls(where)
+
+    def _ask(self, *request: Any) -> Any:
+        return _answer(_mote.call(self.pid, request if len(request) > 1 else request[0], None))
+
+    def stop(self, reason: Any = "shutdown", timeout: Optional[float] = 5.0) -> None:
+        """Ends it, and waits for that; a link with the caller goes before. NoProc: it had ended."""
+        _mote.may_wait("stop", False)
+        _mote.receive(_end(self.pid, reason), timeout=timeout)
+
+
+class _Awaited(_Client):
+    """For coroutine processes."""
+
+    __slots__ = ()
+
+    def _ask(self, *request: Any) -> Awaitable[Any]:
+        return _then(_answer, _mote.aio_call(self.pid, request if len(request) > 1 else request[0], None))
+
+    def stop(self, reason: Any = "shutdown", timeout: Optional[float] = 5.0) -> Awaitable[Any]:
+        _mote.may_wait("stop", True)
+        return _mote.aio_receive(_end(self.pid, reason), timeout=timeout)
+
+
+def _me(pid: Optional[Pid[Any]]) -> Pid[Any]:
+    return _mote.self() if pid is None else pid
+
+
+async def _then(take: Callable[[Any], Any], call: Awaitable[Any]) -> Any:
+    return take(await call)
+
+
+def _end(to: Place, reason: Any) -> Any:
+    """Its Down, which comes."""
+    pid = _mote.whereis(to) if isinstance(to, str) else to
+    if pid is None:
+        raise NoProc(to)
+    _mote.unlink(pid)
+    ref = _mote.monitor(pid)
+    _mote.exit_send(pid, reason_of(reason))
+    return (Atom("DOWN"), ref, ANY, ANY, ANY)
+
+
+# ----------------------------------------------------------------------------------------------------- registries
+
+
+class Registry(_Now):
+    """Which processes have which keys, with a value each: Elixir's Registry. `Registry(where)` is one that runs: its pid, or its name.
+
+    An entry goes with its process: who has learnt of that one's end finds it no more. In coroutine processes: `await registry.aio.lookup(key)`;
+    only start and start_link do not wait. NoProc: there is no such registry.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def start_link(cls, *, name: Optional[str] = None, duplicate: bool = False) -> Registry:
+        """Starts one that is linked with the caller. duplicate: a key may be had by many; else by one process at most. ValueError: the name is
+        taken."""
+        return cls(_mote.registry_start(name, duplicate))
+
+    @classmethod
+    def start(cls, *, name: Optional[str] = None, duplicate: bool = False) -> Registry:
+        """The same, not linked."""
+        return _unlinked(cls.start_link(name=name, duplicate=duplicate))
+
+    @staticmethod
+    def _mote_child(*, name: Optional[str] = None, duplicate: bool = False) -> tuple[int, tuple[Optional[str], bool]]:
+        """What a supervisor needs to know (see tree.c)."""
+        return 3, (name, bool(duplicate))
+
+    def register(self, key: Any, value: Any = None) -> None:
+        """Gives the calling process a key. ValueError: it is taken; its attribute `holder` is by whom."""
+        self._ask(_A["register"], key, _mote.self(), value)
+
+    def unregister(self, key: Any) -> None:
+        """Takes the calling process's entries under a key away. LookupError: it has none."""
+        self._ask(_A["unregister"], key, _mote.self())
+
+    def lookup(self, key: Any) -> list[tuple[Pid[Any], Any]]:
+        """Who has a key: a list of (pid, value), first come first."""
+        return self._ask(_A["lookup"], key)  # type: ignore[no-any-return]
+
+    def whereis(self, key: Any) -> Optional[Pid[Any]]:
+        """Who has a key, the first one; None: nobody."""
+        entries = self.lookup(key)
+        return entries[0][0] if entries else None
+
+    def keys(self, pid: Optional[Pid[Any]] = None) -> list[Any]:
+        """The keys of a process (the caller), in the order in which it got them."""
+        return self._ask(_A["keys"], _me(pid))  # type: ignore[no-any-return]
+
+    def select(self, pattern: Any = ANY) -> list[tuple[Any, Pid[Any], Any]]:
+        """All entries (key, pid, value) that fit such a tuple, in which mote.ANY is anything, also within tuples, lists and dicts."""
+        return self._ask(_A["select"], _wild(pattern))  # type: ignore[no-any-return]
+
+    def count(self) -> int:
+        """The number of entries."""
+        return self._ask(_A["count"])  # type: ignore[no-any-return]
+
+    __len__ = count
+
+    def listen(self, on: bool = True) -> None:
+        """The caller is told of changes (or no more): ("register", registry, key, pid, value) and ("unregister", registry, key, pid)."""
+        self._ask(_A["listen"], _mote.self(), on)
+
+    @property
+    def aio(self) -> AioRegistry:
+        """The same for coroutine processes."""
+        return AioRegistry(self.pid)
+
+
+class AioRegistry(_Awaited):
+    """A registry's methods as Registry has them, to be awaited."""
+
+    __slots__ = ()
+
+    def register(self, key: Any, value: Any = None) -> Awaitable[None]:
+        return self._ask(_A["register"], key, _mote.self(), value)
+
+    def unregister(self, key: Any) -> Awaitable[None]:
+        return self._ask(_A["unregister"], key, _mote.self())
+
+    def lookup(self, key: Any) -> Awaitable[list[tuple[Pid[Any], Any]]]:
+        return self._ask(_A["lookup"], key)
+
+    def whereis(self, key: Any) -> Awaitable[Optional[Pid[Any]]]:
+        return _then(lambda entries: entries[0][0] if entries else None, self._ask(_A["lookup"], key))
+
+    def keys(self, pid: Optional[Pid[Any]] = None) -> Awaitable[list[Any]]:
+        return self._ask(_A["keys"], _me(pid))
+
+    def select(self, pattern: Any = ANY) -> Awaitable[list[tuple[Any, Pid[Any], Any]]]:
+        return self._ask(_A["select"], _wild(pattern))
+
+    def count(self) -> Awaitable[int]:
+        return self._ask(_A["count"])
+
+    def listen(self, on: bool = True) -> Awaitable[None]:
+        return self._ask(_A["listen"], _mote.self(), on)
+
+
+# --------------------------------------------------------------------------------------------------------- groups
+
+
+class Group(_Now):
+    """A scope of process groups, Erlang's pg: which processes are in which groups, named by any terms. `Group(where)` is one that runs.
+
+    A process may be in many, and several times in one, and leaves with its end: who has learnt of that finds it no more. In coroutine processes:
+    `await group.aio.join(name)`; only start and start_link do not wait. NoProc: there is no such scope.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def start_link(cls, name: Optional[str] = None) -> Group:
+        """Starts a scope that is linked with the caller. ValueError: the name is taken."""
+        return cls(_mote.group_start(name))
+
+    @classmethod
+    def start(cls, name: Optional[str] = None) -> Group:
+        """The same, not linked."""
+        return _unlinked(cls.start_link(name))
+
+    @staticmethod
+    def _mote_child(name: Optional[str] = None) -> tuple[int, tuple[Optional[str], bool]]:
+        """What a supervisor needs to know (see tree.c)."""
+        return 4, (name, False)
+
+    def join(self, group: Any, pid: Optional[Pid[Any]] = None) -> None:
+        """Puts a process (the caller) into a group, once more if it is there already. As pg:join."""
+        self._ask(_A["join"], group, _me(pid))
+
+    def leave(self, group: Any, pid: Optional[Pid[Any]] = None) -> None:
+        """Takes it out again, once. LookupError: it is not there. As pg:leave."""
+        self._ask(_A["leave"], group, _me(pid))
+
+    def members(self, group: Any) -> list[Pid[Any]]:
+        """A group's processes, as often as they joined. As pg:get_members."""
+        return self._ask(_A["members"], group)  # type: ignore[no-any-return]
+
+    def names(self) -> list[Any]:
+        """The groups that have members. As pg:which_groups."""
+        return self._ask(_A["names"])  # type: ignore[no-any-return]
+
+    def broadcast(self, group: Any, message: Any) -> int:
+        """Sends a message to each of a group's processes; their number."""
+        return _send_all(message, self.members(group))
+
+    def monitor(self, group: Any) -> tuple[Ref, list[Pid[Any]]]:
+        """The caller is told of changes of a group from now on: (ref, "join" or "leave", group, pids). Gives the ref, and the members before the
+        first change. As pg:monitor."""
+        ref = _mote.make_ref()
+        return ref, self._ask(_A["monitor"], group, _mote.self(), ref)
+
+    def monitor_scope(self) -> tuple[Ref, dict[Any, list[Pid[Any]]]]:
+        """The same for all groups, with a dict of their members. As pg:monitor_scope."""
+        ref = _mote.make_ref()
+        return ref, self._ask(_A["monitor_scope"], _mote.self(), ref)
+
+    def demonitor(self, ref: Ref) -> None:
+        """Ends that, and takes its messages out of the mailbox. LookupError: the ref is none of the caller's. As pg:demonitor."""
+        self._ask(_A["demonitor"], _mote.self(), ref)
+        while _mote.receive((ref, ANY, ANY, ANY), timeout=0, default=None) is not None:
+            pass
+
+    @property
+    def aio(self) -> AioGroup:
+        """The same for coroutine processes."""
+        return AioGroup(self.pid)
+
+
+class AioGroup(_Awaited):
+    """A scope's methods as Group has them, to be awaited."""
+
+    __slots__ = ()
+
+    def join(self, group: Any, pid: Optional[Pid[Any]] = None) -> Awaitable[None]:
+        return self._ask(_A["join"], group, _me(pid))
+
+    def leave(self, group: Any, pid: Optional[Pid[Any]] = None) -> Awaitable[None]:
+        return self._ask(_A["leave"], group, _me(pid))
+
+    def members(self, group: Any) -> Awaitable[list[Pid[Any]]]:
+        return self._ask(_A["members"], group)
+
+    def names(self) -> Awaitable[list[Any]]:
+        return self._ask(_A["names"])
+
+    def broadcast(self, group: Any, message: Any) -> Awaitable[int]:
+        return _then(lambda pids: _send_all(message, pids), self.members(group))
+
+    def monitor(self, group: Any) -> Awaitable[tuple[Ref, list[Pid[Any]]]]:
+        ref = _mote.make_ref()
+        return _then(lambda members: (ref, members), self._ask(_A["monitor"], group, _mote.self(), ref))
+
+    def monitor_scope(self) -> Awaitable[tuple[Ref, dict[Any, list[Pid[Any]]]]]:
+        ref = _mote.make_ref()
+        return _then(lambda groups: (ref, groups), self._ask(_A["monitor_scope"], _mote.self(), ref))
+
+    def demonitor(self, ref: Ref) -> Awaitable[None]:
+        return _flush(self._ask(_A["demonitor"], _mote.self(), ref), ref)
+
+
+async def _flush(call: Awaitable[Any], ref: Ref) -> None:
+    await call
+    while await _mote.aio_receive((ref, ANY, ANY, ANY), timeout=0, default=None) is not None:
+        pass
+
+
+def _send_all(message: Any, pids: list[Pid[Any]]) -> int:
+    for pid in pids:
+        _mote.send(pid, message)
+    return len(pids)
+
+
+def _unlinked(client: C) -> C:
+    _mote.unlink(client.pid)  # type: ignore[arg-type]
+    return client
+
+
+__all__ = ["Group", "Registry"]
