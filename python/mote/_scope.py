@@ -42,7 +42,8 @@ def _orderly(reason: Any) -> bool:
 class _Guard:
     """The guard's state, and what it runs."""
 
-    def __init__(self, timeout: Optional[float], grace: float):
+    def __init__(self, timeout: Optional[float], grace: float, interrupts: bool):
+        self.interrupts = interrupts
         self.deadline = None if timeout is None else time.monotonic() + timeout
         self.grace = grace
         self.named: dict[Pid[Any], int] = {}  # how often those that live have been named
@@ -107,7 +108,7 @@ class _Guard:
 
     def _interrupt(self, owner: Pid[Any]) -> None:
         """The block is not to wait for what cannot come any more."""
-        if not self.left and not self.owner_gone:
+        if self.interrupts and not self.left and not self.owner_gone:
             _mote.interrupt(owner, Interrupted(_mote.self()))
 
     def _end(self, kill: bool) -> None:
@@ -201,7 +202,8 @@ async def _begin(wait: Wait, scope: _Scope) -> None:
     if scope._guard is not None:
         raise RuntimeError("the scope is entered already")
     ready = _mote.make_ref()
-    guard = _mote.spawn_link(_Guard(scope._timeout, scope._grace).run, _mote.self(), ready)
+    interrupts = not isinstance(scope, aio_scope) or _mote.flavour() == "coroutine"  # tasks of asyncio's share a mailbox: it could be raised in any
+    guard = _mote.spawn_link(_Guard(scope._timeout, scope._grace, interrupts).run, _mote.self(), ready)
     await wait.receive((ready, ANY))
     scope._guard = guard
 
@@ -275,7 +277,7 @@ class scope(_Scope):
 
     At its end the block waits for its children. When one of them fails, or the block raises, the others are ended (reason shutdown, kill
     after `grace` seconds), and the block ends with an ExceptionGroup of all that failed (before Python 3.11 with the first, which has the others in
-    `others`); Exit and what is no Exception pass as they are. A block that receives, calls or sleeps meanwhile, or does so next, is left by Interrupted.
+    `others`); Exit and what is no Exception pass as they are. A block that receives, calls or sleeps (by mote) meanwhile, or does so next, is left by Interrupted.
     timeout: after so many seconds the children are ended in the same way, and the block ends with TimeoutError. When the owner
     is ended, the children are. In coroutines: `async with mote.aio.scope()`.
     """
@@ -289,7 +291,7 @@ class scope(_Scope):
 
 
 class aio_scope(_Scope):
-    """`async with mote.aio.scope() as s:` mote.scope for coroutine processes."""
+    """`async with mote.aio.scope() as s:` mote.scope for coroutines."""
 
     async def __aenter__(self) -> aio_scope:
         await awaited("mote.scope", _begin, self)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What waits, written once for both flavours: as an `async def` whose waiting is done by its first argument.
 
-Functions and threads wait in place, so such a coroutine ends at its first step; coroutine processes await it.
+Functions and threads wait in place, so such a coroutine ends at its first step; coroutines await it.
 """
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def _aio(name: str) -> str:
 
 def in_place(name: str, steps: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> _T:
     """Does steps(wait, *args) for a function or a thread; gives its result."""
-    if _mote.in_coroutine():
-        raise RuntimeError(f"{name}() in a coroutine process: use `await {_aio(name)}()`")
+    if _mote.flavour() in ("coroutine", "asyncio"):
+        raise RuntimeError(f"{name}() in a coroutine: use `await {_aio(name)}()`")
     try:
         steps(_IN_PLACE, *args).send(None)
     except StopIteration as end:
@@ -61,7 +61,7 @@ def in_place(name: str, steps: Callable[..., Coroutine[Any, Any, _T]], *args: An
 
 
 def awaited(name: str, steps: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> Coroutine[Any, Any, _T]:
-    """The same, to be awaited by a coroutine process."""
-    if not _mote.in_coroutine():
-        raise RuntimeError(f"{_aio(name)}() is for coroutine processes: elsewhere use {name}()")
+    """The same, to be awaited by a coroutine process or a task of asyncio's."""
+    if _mote.flavour() == "function":
+        raise RuntimeError(f"{_aio(name)}() is for coroutines: in a function use {name}()")
     return steps(_AWAITED, *args)

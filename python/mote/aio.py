@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions of mote that wait, for coroutine processes: the same names, to be awaited."""
+"""The functions of mote that wait, for coroutines: the same names, to be awaited."""
 from __future__ import annotations
 
 from mote import _gen, _mote

@@ -267,7 +267,7 @@ static struct mp_proc *ask_from(PyObject *module, PyObject *arguments, bool awai
     mote_term to;
     memset(want, 0, sizeof *want);
     if (!p || !PyArg_ParseTuple(arguments, "OOOO:start_child", &o, &spec, &more, &timeout)) return NULL;
-    if (awaits ? p->flavour == FUNCTION || p->green : mp_awaits(p)) return PyErr_SetString(PyExc_RuntimeError, "start_child() waits as its process does"), NULL;
+    if (!mp_may_wait(p, awaits)) return PyErr_SetString(PyExc_RuntimeError, "start_child() waits as its process does"), NULL;
     if (mp_deadline_of(timeout, &want->deadline_ns) < 0 || mp_to_of(st, o, &to) < 0 || !(more = mp_share(st, more))) return NULL;
     int asked = ask(st, p, to, spec, more, &want->call);
     Py_DECREF(more);
@@ -312,11 +312,12 @@ static PyObject *py_awaits(PyObject *module, PyObject *function) {
     return coroutine < 0 ? NULL : PyBool_FromLong(coroutine);
 }
 
-/* in_coroutine() -> whether the caller is a coroutine process */
-static PyObject *py_in_coroutine(PyObject *module, PyObject *none) {
+/* flavour() -> what the caller is: "coroutine", "function", "thread", or "asyncio", a task in the node's loop */
+static PyObject *py_flavour(PyObject *module, PyObject *none) {
+    static const char *const names[] = {[COROUTINE] = "coroutine", [FUNCTION] = "function", [THREAD] = "thread", [ASYNCIO] = "asyncio"};
     struct mp_proc *p = mp_caller(mp_state_of(module));
     (void)none;
-    return p ? PyBool_FromLong(mp_awaits(p)) : NULL;
+    return p ? PyUnicode_InternFromString(names[p->green ? FUNCTION : p->flavour]) : NULL;
 }
 
 /* err_name(code) -> "MOTE_EBUSY": what the core's small servers answer with */
@@ -333,6 +334,6 @@ PyMethodDef mp_tree_methods[] = {
     {"child", py_child, METH_VARARGS, NULL},
     {"err_name", py_err_name, METH_O, NULL},
     {"awaits", py_awaits, METH_O, NULL},
-    {"in_coroutine", py_in_coroutine, METH_NOARGS, NULL},
+    {"flavour", py_flavour, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

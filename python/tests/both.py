@@ -103,6 +103,37 @@ def in_place(scenario):
     raise AssertionError("the scenario has waited for something else")
 
 
+def in_process(test, body):
+    """Runs a function or a coroutine in a process of its own."""
+    with test.subTest(flavour=body.__name__):
+        _, ref = mote.options(monitor=True).spawn(body)
+        reason = mote.receive(("DOWN", ref, ANY, ANY, ANY), timeout=PATIENCE).reason
+        test.assertEqual(reason, "normal", reason[1][2] if isinstance(reason, tuple) and reason[0] == "error" else reason)
+
+
+def in_thread(test, body):
+    failures = []
+
+    def thread():
+        try:
+            body()
+        except BaseException:
+            failures.append(traceback.format_exc())
+
+    with test.subTest(flavour="thread"):
+        one = threading.Thread(target=thread)
+        one.start()
+        one.join(PATIENCE)
+        test.assertFalse(one.is_alive())
+        test.assertEqual(failures, [])
+
+
+def only_in_processes(scenario):
+    """Marks a scenario that is not for tasks of asyncio's."""
+    scenario.only_in_processes = True
+    return scenario
+
+
 def everywhere(scenario):
     """A test of a scenario in a function's process, a coroutine's, the main program and a thread."""
 
@@ -113,29 +144,33 @@ def everywhere(scenario):
         async def coroutine():
             await scenario(Awaited)
 
-        for body in (function, coroutine):
-            with self.subTest(flavour=body.__name__):
-                pid, ref = mote.options(monitor=True).spawn(body)
-                reason = mote.receive(("DOWN", ref, ANY, ANY, ANY), timeout=PATIENCE).reason
-                self.assertEqual(reason, "normal", reason[1][2] if isinstance(reason, tuple) and reason[0] == "error" else reason)
+        in_process(self, function)
+        in_process(self, coroutine)
         with self.subTest(flavour="main program"), mote.trap_exit():
             while mote.receive(timeout=0, default=None) is not None:
                 pass
             in_place(scenario)
-        with self.subTest(flavour="thread"):
-            failures = []
-
-            def thread():
-                try:
-                    in_place(scenario)
-                except BaseException:
-                    failures.append(traceback.format_exc())
-
-            one = threading.Thread(target=thread)
-            one.start()
-            one.join(PATIENCE)
-            self.assertFalse(one.is_alive())
-            self.assertEqual(failures, [])
+        in_thread(self, lambda: in_place(scenario))
 
     test.__doc__ = scenario.__doc__
+    test.scenario = scenario
+    return test
+
+
+def with_asyncio(*cases):
+    """A test of all scenarios of these test cases in tasks of asyncio's, and in coroutine processes beside asyncio. To be run after all others."""
+
+    def test(self):
+        import asyncio  # from here on the node has a loop
+
+        for name, one in ((name, one) for case in cases for name, one in sorted(vars(case).items()) if hasattr(one, "scenario")):
+
+            async def coroutine(scenario=one.scenario):
+                await scenario(Awaited)
+
+            with self.subTest(name):
+                in_process(self, coroutine)
+                if not hasattr(one.scenario, "only_in_processes"):
+                    in_thread(self, lambda: asyncio.run(coroutine()))
+
     return test

@@ -6,7 +6,7 @@ import time
 import unittest
 
 import mote
-from both import PATIENCE, Plain, everywhere
+from both import PATIENCE, Plain, everywhere, only_in_processes, with_asyncio
 
 ANY = mote.ANY
 Task = mote.Task
@@ -274,9 +274,17 @@ class Tasks(unittest.TestCase):
 
     def test_the_wrong_flavour_or_owner(self):
         task = Task.start(f_add, 1)
-        with self.assertRaisesRegex(RuntimeError, "elsewhere use Task.result"):
-            task.aio.result()
         told = []
+
+        def function():
+            try:
+                task.aio.result()
+            except RuntimeError as e:
+                told.append(str(e))
+
+        _, ref = mote.spawn_monitor(function)
+        mote.receive(("DOWN", ref, ANY, ANY, ANY), timeout=PATIENCE)
+        self.assertIn("in a function use Task.result()", told.pop())
 
         async def wrong():
             for call in (task.result, task.wait, lambda: mote.first([task]), lambda: mote.gather([task])):
@@ -356,11 +364,32 @@ async def one_fails(a):
 
 
 async def several_fail(a):
-    async def block(s):
-        for i in range(3):
-            s.spawn(of(a, "fails"), str(i))
+    """Also those that fail while they are ended."""
+    me = mote.self()
 
+    async def block(s):
+        for i in "12":
+            s.spawn(of(a, "fails_at_its_end"), me, i)
+            await a.receive(("up", ANY))
+        s.spawn(of(a, "fails"), "0")
+
+    assert [e.reason[1][1] for e in await group(a, block)][0] == "0"
     assert {e.reason[1][1] for e in await group(a, block)} == {"0", "1", "2"}
+    await clean(a)
+
+
+def f_fails_at_its_end(to, text):
+    mote.trap_exit()
+    mote.send(to, ("up", mote.self()))
+    mote.receive(mote.ExitSignal)
+    raise ValueError(text)
+
+
+async def c_fails_at_its_end(to, text):
+    mote.trap_exit()
+    mote.send(to, ("up", mote.self()))
+    await mote.aio.receive(mote.ExitSignal)
+    raise ValueError(text)
 
 
 async def block_fails(a):
@@ -457,6 +486,7 @@ async def timeout(a):
     await clean(a)
 
 
+@only_in_processes
 async def interrupted_block(a):
     """A block that waits for what cannot come any more does not wait on; afterwards it can wait again."""
     held = {"seen": [], "finally": []}
@@ -514,6 +544,7 @@ def silence():
         mote.receive()
 
 
+@only_in_processes
 async def interrupted_inner(a):
     """The outer scope's failure leads out of the inner one, and ends its children."""
     me, held = mote.self(), {}
@@ -541,6 +572,7 @@ async def interrupted_inner(a):
     await clean(a)
 
 
+@only_in_processes
 async def interrupted_twice(a):
     """Failures in two blocks around: each leads out of its own."""
     me, held = mote.self(), {}
@@ -755,6 +787,34 @@ class Leaks(unittest.TestCase):
         self.assertEqual(set(mote.processes()), before)
         self.assertLess(sys.getallocatedblocks(), blocks + 500)
         self.assertIsNone(mote.receive(timeout=0, default=None))
+
+
+class WithAsyncio(unittest.TestCase):
+    test_all = with_asyncio(Scopes, Tasks)
+
+    def test_tasks_that_share_a_mailbox(self):
+        """A failing child ends the block of its own scope, not what another task waits for."""
+        import asyncio
+
+        async def scoped(told):
+            async with mote.aio.scope() as s:
+                s.spawn(f_waits)
+                s.spawn(f_fails, "cause")
+                told.append(await mote.aio.receive("go on"))
+
+        async def others(told):
+            await mote.aio.sleep(0.05)
+            told.append(await mote.aio.receive("never", timeout=0.05, default="in peace"))
+            mote.send(mote.self(), "go on")
+
+        async def main(told):
+            return await asyncio.gather(scoped(told), others(told), return_exceptions=True)
+
+        told = []
+        failure, fine = asyncio.run(main(told))
+        self.assertEqual(told, ["in peace", "go on"])
+        self.assertEqual([e.reason[1][1] for e in all_of(failure)], ["cause"])
+        self.assertIsNone(fine)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import mote
-from both import PATIENCE, Plain, everywhere
+from both import PATIENCE, Plain, everywhere, only_in_processes, with_asyncio
 
 ANY = mote.ANY
 who = contextvars.ContextVar("who")
@@ -415,6 +415,7 @@ async def parent_ends(a):
         assert (await ends(a, refs[1])) == "shutdown"
 
 
+@only_in_processes
 async def start_interrupted(a):
     """A start that its caller does not wait for to its end leaves nothing."""
 
@@ -701,9 +702,18 @@ class Uses(unittest.TestCase):
 
     def test_the_wrong_flavour(self):
         tree = mote.Supervisor.start()
-        for call in (tree.aio.which_children, lambda: mote.Supervisor.aio.start_link(), lambda: tree.aio.start_child(f_waits)):
-            with self.assertRaisesRegex(RuntimeError, "is for coroutine processes"):
-                call()
+
+        def wrong_too(to, pid):
+            tree = mote.Supervisor(pid)
+            for call in (tree.aio.which_children, mote.Supervisor.aio.start_link, lambda: tree.aio.start_child(f_waits)):
+                try:
+                    call()
+                except RuntimeError as e:
+                    mote.send(to, ("wrong", str(e)))
+
+        mote.spawn(wrong_too, mote.self(), tree.pid)
+        for name in ("which_children", "start_link", "start_child"):
+            self.assertIn(f"is for coroutines: in a function use Supervisor.{name}()", self.receive(("wrong", str))[1])
 
         async def wrong(to, pid):
             tree = mote.Supervisor(pid)
@@ -772,6 +782,10 @@ class Leaks(unittest.TestCase):
         self.assertLess(sys.getallocatedblocks(), blocks + 900)
         if "MOTE_TEST_UNDER" not in os.environ:
             self.assertLess(rss(), memory + (8 << 20))
+
+
+class WithAsyncio(unittest.TestCase):
+    test_all = with_asyncio(Dynamic, Rules, Strategies, Trees)
 
 
 if __name__ == "__main__":
