@@ -90,7 +90,7 @@ class _Failed(MoteError):
 
 
 class TaskFailed(_Failed):
-    """A task, or another child of a scope, has ended without a result: `reason` says why, `pid` which; `others` are those that failed besides."""
+    """A MoteError: a task, or another child of a scope, has ended without a result: `reason` says why, `pid` which; `others` are those that failed besides."""
 
     __module__ = "mote"
 
@@ -111,7 +111,7 @@ class Interrupted(BaseException):
 
 
 class StartFailed(_Failed):
-    """A supervisor's child could not be started: `child` is its id, `reason` what its start said."""
+    """A MoteError: a supervisor's child could not be started: `child` is its id, `reason` what its start said."""
 
     __module__ = "mote"
 

@@ -138,49 +138,6 @@ def _body(function: Callable[..., Any], enter: Callable[[], None]) -> Callable[.
     return plain_child
 
 
-class _Scope:
-    """What both flavours have."""
-
-    def __init__(self, *, timeout: Optional[float] = None, grace: float = 5.0):
-        if grace < 0 or (timeout is not None and timeout < 0):
-            raise ValueError("timeout and grace are seconds from 0 on")
-        self._timeout, self._grace = timeout, grace
-        self._guard: Optional[Pid[Any]] = None
-        self._tasks: list[Task[Any]] = []
-
-    def spawn(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Pid[Any]:
-        """Starts function(*args, **kwargs) in a process that ends with the block. Never waits. As mote.spawn(). RuntimeError: outside the block."""
-        guard = self._open()
-        pid = _mote.spawn_opt(_body(function, _enter(guard)), args, kwargs, False, False, _name(function), 0, 0, 0, 0)
-        _mote.send(guard, pid)
-        child: Pid[Any] = pid
-        return child
-
-    if TYPE_CHECKING:  # of an `async def` the result is what it returns
-
-        @overload
-        def task(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
-        @overload
-        def task(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
-
-    def task(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
-        """The same as a Task, whose result can be asked for in the block and after it."""
-        guard = self._open()
-        task: Task[Any] = Task(function, args, kwargs, False, _enter(guard))
-        _mote.send(guard, task.pid)
-        self._tasks.append(task)
-        return task
-
-    def cancel(self) -> None:
-        """Ends all children: with reason shutdown, with kill when the time of grace is over. Never waits; the block goes on."""
-        _mote.send(self._open(), (_CANCEL, None, True))
-
-    def _open(self) -> Pid[Any]:
-        if self._guard is None:
-            raise RuntimeError("a scope's children are started within its block")
-        return self._guard
-
-
 def _name(function: Any) -> str:
     return str(getattr(function, "__name__", "child")).encode()[:60].decode(errors="ignore")
 
@@ -198,11 +155,11 @@ def _enter(guard: Pid[Any]) -> Callable[[], None]:
     return enter
 
 
-async def _begin(wait: Wait, scope: _Scope) -> None:
+async def _begin(wait: Wait, scope: scope, interrupts: bool) -> None:
+    """`interrupts`: not for tasks of asyncio's, which share a mailbox, so that it could be raised in any."""
     if scope._guard is not None:
         raise RuntimeError("the scope is entered already")
     ready = _mote.make_ref()
-    interrupts = not isinstance(scope, aio_scope) or _mote.flavour() == "coroutine"  # tasks of asyncio's share a mailbox: it could be raised in any
     guard = _mote.spawn_link(_Guard(scope._timeout, scope._grace, interrupts).run, _mote.self(), ready)
     await wait.receive((ready, ANY))
     scope._guard = guard
@@ -219,7 +176,7 @@ async def _through(wait: Wait, guard: Pid[Any], outer: list[Interrupted], what: 
                 _mote.send(guard, (_CANCEL, None, True))
 
 
-async def _leave(wait: Wait, scope: _Scope, error: Optional[BaseException]) -> None:
+async def _leave(wait: Wait, scope: scope, error: Optional[BaseException]) -> None:
     """Waits for the children, after ending them if there was an error; raises what is to be raised instead of it."""
     guard, scope._guard = scope._open(), None
     outer: list[Interrupted] = []
@@ -267,7 +224,7 @@ def _judge(error: Optional[BaseException], failures: list[tuple[Pid[Any], Any]],
         raise first from (causes[1] if first is error and len(causes) > 1 else None)
 
 
-class scope(_Scope):
+class scope:
     """A block whose processes end with it: none outlives it, whatever happens.
 
         with mote.scope() as s:
@@ -282,19 +239,54 @@ class scope(_Scope):
     is ended, the children are. In coroutines: `async with mote.aio.scope()`.
     """
 
+    def __init__(self, *, timeout: Optional[float] = None, grace: float = 5.0):
+        if grace < 0 or (timeout is not None and timeout < 0):
+            raise ValueError("timeout and grace are seconds from 0 on")
+        self._timeout, self._grace = timeout, grace
+        self._guard: Optional[Pid[Any]] = None
+        self._tasks: list[Task[Any]] = []
+
+    def spawn(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Pid[Any]:
+        """Starts function(*args, **kwargs) in a process that ends with the block. Never waits. As mote.spawn(). RuntimeError: outside the block."""
+        guard = self._open()
+        pid = _mote.spawn_opt(_body(function, _enter(guard)), args, kwargs, False, False, _name(function), 0, 0, 0, 0)
+        _mote.send(guard, pid)
+        child: Pid[Any] = pid
+        return child
+
+    if TYPE_CHECKING:  # of an `async def` the result is what it returns
+
+        @overload
+        def task(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+        @overload
+        def task(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
+
+    def task(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
+        """The same as a Task, whose result can be asked for in the block and after it."""
+        guard = self._open()
+        task: Task[Any] = Task._begin(function, args, kwargs, False, _enter(guard))
+        _mote.send(guard, task.pid)
+        self._tasks.append(task)
+        return task
+
+    def cancel(self) -> None:
+        """Ends all children: with reason shutdown, with kill when the time of grace is over. Never waits; the block goes on."""
+        _mote.send(self._open(), (_CANCEL, None, True))
+
+    def _open(self) -> Pid[Any]:
+        if self._guard is None:
+            raise RuntimeError("a scope's children are started within its block")
+        return self._guard
+
     def __enter__(self) -> scope:
-        in_place("mote.scope", _begin, self)
+        in_place("mote.scope", _begin, self, True)
         return self
 
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]) -> None:
         in_place("mote.scope", _leave, self, error)
 
-
-class aio_scope(_Scope):
-    """`async with mote.aio.scope() as s:` mote.scope for coroutines."""
-
-    async def __aenter__(self) -> aio_scope:
-        await awaited("mote.scope", _begin, self)
+    async def __aenter__(self) -> scope:
+        await awaited("mote.scope", _begin, self, _mote.flavour() == "coroutine")
         return self
 
     async def __aexit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]) -> None:

@@ -74,19 +74,26 @@ class Task(_Of["T"]):
 
     __slots__ = ("_alias", "_failure", "_linked", "_monitor", "_owner", "_value", "pid")
     pid: Pid[Any]
+    _alias: Ref
+    _failure: Any
+    _linked: bool
+    _monitor: Ref
+    _owner: Pid[Any]
+    _value: Any
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool, enter: Callable[[], None] = _alone):
-        """For start() and start_nolink()."""
-        self._owner, self._linked = _mote.self(), linked
-        self._value: Any = _NOTHING
-        self._failure: Any = _NOTHING
-        self._alias = _mote.alias(True)
+    @classmethod
+    def _begin(cls, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool, enter: Callable[[], None] = _alone) -> Task[Any]:
+        task: Task[Any] = object.__new__(cls)
+        task._owner, task._linked, task._alias = _mote.self(), linked, _mote.alias(True)
+        task._value = task._failure = _NOTHING
         name = str(getattr(function, "__name__", "task")).encode()[:60].decode(errors="ignore")
         try:
-            self.pid, self._monitor = _mote.spawn_opt(_body(function, self._alias, self._owner, enter), args, kwargs, linked, True, name, 0, 0, 0, 0)
+            body = _body(function, task._alias, task._owner, enter)
+            task.pid, task._monitor = _mote.spawn_opt(body, args, kwargs, linked, True, name, 0, 0, 0, 0)
         except BaseException:
-            _mote.unalias(self._alias)
+            _mote.unalias(task._alias)
             raise
+        return task
 
     if TYPE_CHECKING:  # of an `async def` the result is what it returns
 
@@ -101,7 +108,7 @@ class Task(_Of["T"]):
     def start(cls, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
         """Starts function(*args, **kwargs), a plain function or an `async def`, linked with the caller: when one of them fails, so does the
         other, unless it traps exits. Never waits. As mote.spawn()."""
-        return cls(function, args, kwargs, True)
+        return cls._begin(function, args, kwargs, True)
 
     if TYPE_CHECKING:  # of an `async def` the result is what it returns
 
@@ -115,7 +122,7 @@ class Task(_Of["T"]):
     @classmethod
     def start_nolink(cls, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
         """The same without a link: its failure is told by result() alone, and it outlives its caller."""
-        return cls(function, args, kwargs, False)
+        return cls._begin(function, args, kwargs, False)
 
     def result(self, timeout: Optional[float] = None) -> T:
         """Waits for the result, `timeout` seconds at most. TaskFailed: the task ended without one. TimeoutError: it is ended, too, and nothing of it arrives

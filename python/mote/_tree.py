@@ -82,9 +82,8 @@ class Child:
     """How a supervisor starts a child: `mote.Child(function, *args, **kwargs)` is what mote.spawn_link() would start.
 
     Instead of a function a Server or Machine, which is ready when its init has returned, or mote.Supervisor, Registry or Group with what its
-    start_link() takes. All
-    arguments are the callee's, and follow the rule for messages; each start gets copies of its own. How it is restarted and stopped is said by
-    options(), so that no name of the function's own arguments is taken.
+    start_link() takes. All arguments are the callee's, and follow the rule for messages; each start gets copies of its own. How it is restarted and
+    stopped is said apart from them, `mote.Child(f, 1).options(restart="transient")`, so that no name of the function's own arguments is taken.
     """
 
     __slots__ = ("_id", "_name", "_restart", "_server", "_shutdown", "_significant", "_start")
@@ -114,7 +113,6 @@ class Child:
         self, *, id: Any = _KEEP, restart: str = _KEEP, shutdown: Shutdown = _KEEP, significant: bool = _KEEP, name: Optional[str] = _KEEP
     ) -> Child:
         """The same child with options.
-
         id: its name among its siblings (that of the function). restart: "permanent" (the default: always), "transient" (unless its reason was normal,
         shutdown or ("shutdown", ...)) or "temporary" (never). shutdown: seconds that it gets to stop before it is killed (5 for processes, None, no
         limit, for supervisors), or "kill". significant: its end by itself may end the supervisor, see auto_shutdown. name: registered
@@ -420,7 +418,6 @@ class Supervisor:
         name: Optional[str] = None,
     ) -> Supervisor:
         """Starts a supervisor that is linked with the caller, and its children in order (mote.Child, or what it takes); waits until all run.
-
         strategy: who is started anew with a child: "one_for_one" (nobody else), "one_for_all", "rest_for_one" (those after it), or
         "simple_one_for_one" (all children are made of the one given, by start_child()). More than max_restarts within max_seconds seconds: it stops
         its children and ends with reason shutdown. auto_shutdown: it does so when "any_significant" or "all_significant" children
@@ -447,7 +444,6 @@ class Supervisor:
 
     def start_child(self, *args: Any, **kwargs: Any) -> Any:
         """Adds a mote.Child and starts it. Of a simple_one_for_one supervisor: starts one more child, with these arguments behind those of its Child.
-
         Gives its Pid; of a Server started through this object its proxy. StartFailed; ValueError: a child of that id is there, or the strategy does
         not allow it. As supervisor:start_child/2.
         """

@@ -6,7 +6,7 @@ from mote import _gen, _mote
 from mote._control import Info
 from mote._mote import Atom
 from mote._mote import aio_receive as receive
-from mote._scope import aio_scope as scope
+from mote._scope import scope
 from mote._task import _first, _gather
 from mote._wait import awaited
 
