@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tasks and scopes: results, failures, time limits, ends; from functions, coroutines and threads."""
 import gc
+import os
+import random
 import sys
 import time
 import unittest
@@ -787,6 +789,55 @@ class Leaks(unittest.TestCase):
         self.assertEqual(set(mote.processes()), before)
         self.assertLess(sys.getallocatedblocks(), blocks + 500)
         self.assertIsNone(mote.receive(timeout=0, default=None))
+
+
+def f_scoped(to, depth):
+    with mote.scope(grace=0.05) as s:
+        s.spawn(f_stubborn, to)
+        s.spawn(c_waits)
+        s.task(f_waits)
+        if depth:
+            s.spawn(c_scoped, to, depth - 1)
+        s.spawn(c_stubborn, to)
+        mote.receive()
+
+
+async def c_scoped(to, depth):
+    async with mote.aio.scope(grace=0.05) as s:
+        s.spawn(c_stubborn, to)
+        s.spawn(f_waits)
+        s.task(c_waits)
+        if depth:
+            s.spawn(f_scoped, to, depth - 1)
+        s.spawn(f_stubborn, to)
+        await mote.aio.receive()
+
+
+class Chaos(unittest.TestCase):
+    seed = int(os.environ.get("MOTE_TEST_SEED") or time.time())
+
+    def test_random_ends(self):
+        """Scopes within scopes, of which somebody ends processes at random (but no guards): when the owners have ended nobody is left."""
+        before, dice = set(mote.processes()), random.Random(self.seed)
+        print("seed", self.seed, file=sys.stderr)
+        owners = []
+        for _ in range(60 if "MOTE_TEST_UNDER" not in os.environ else 20):
+            owners.append(mote.spawn(dice.choice([f_scoped, c_scoped]), mote.self(), 2))
+            for pid in dice.sample(owners, dice.randrange(min(4, len(owners)))):
+                mote.exit(pid, dice.choice(["kill", "x", ("shutdown", 1)]))
+            up = mote.receive(("up", ANY), timeout=0, default=None)
+            if up and dice.random() < 0.3:
+                mote.kill(up[1])
+        refs = [mote.monitor(pid) for pid in owners]
+        for pid in owners:
+            mote.kill(pid)
+        for ref in refs:
+            mote.receive(("DOWN", ref, ANY, ANY, ANY), timeout=PATIENCE)
+        while set(mote.processes()) - before:  # some may begin meanwhile
+            for pid in set(mote.processes()) - before:
+                mote.receive(("DOWN", mote.monitor(pid), ANY, ANY, ANY), timeout=PATIENCE)
+        while mote.receive(timeout=0, default=None) is not None:
+            pass
 
 
 class WithAsyncio(unittest.TestCase):

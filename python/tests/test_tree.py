@@ -4,6 +4,7 @@ import contextvars
 import functools
 import gc
 import os
+import random
 import sys
 import time
 import unittest
@@ -782,6 +783,49 @@ class Leaks(unittest.TestCase):
         self.assertLess(sys.getallocatedblocks(), blocks + 900)
         if "MOTE_TEST_UNDER" not in os.environ:
             self.assertLess(rss(), memory + (8 << 20))
+
+
+class Chaos(unittest.TestCase):
+    """Somebody ends processes of a tree at random; it mends itself, and leaves nothing."""
+
+    seed = int(os.environ.get("MOTE_TEST_SEED") or time.time())
+
+    def test_random_ends(self):
+        before, dice = set(mote.processes()), random.Random(self.seed)
+        print("seed", self.seed, file=sys.stderr)
+        tree = mote.Supervisor.start([self.branch(f"branch{i}") for i in range(3)], max_restarts=10**6)
+        for _ in range(400 if "MOTE_TEST_UNDER" not in os.environ else 100):
+            victims = [pid for pid in mote.processes() if pid not in before and pid != tree.pid]
+            for victim in dice.sample(victims, min(dice.randrange(4), len(victims))):
+                mote.exit(victim, dice.choice(["kill", "kill", "x", "shutdown", ("shutdown", 1)]))
+            if dice.random() < 0.3:
+                mote.receive("never", timeout=0.001, default=None)
+        self.whole(tree, 3)
+        tree.stop(timeout=PATIENCE)
+        self.assertEqual(set(mote.processes()), before)
+        while mote.receive(timeout=0, default=None) is not None:
+            pass
+
+    def branch(self, name):
+        leaves = [mote.Child(f_waits, [1]), mote.Child(c_waits, {}), mote.Child(Counter, 1)]
+        lower = mote.Child(mote.Supervisor, leaves, strategy="one_for_all", max_restarts=10**6).options(id="lower")
+        rest = [mote.Child(f_trapping, mote.self(), name).options(shutdown="kill"), mote.Child(Counter, 2, step=3), mote.Child(c_waits)]
+        return mote.Child(mote.Supervisor, [lower, *rest], strategy="rest_for_one", max_restarts=10**6, name=name)
+
+    def whole(self, tree, branches):
+        """Waits until all that should run runs, and answers."""
+        for _ in range(1000):
+            try:
+                tops = [mote.Supervisor(child.pid) for child in tree.which_children(timeout=PATIENCE)]
+                lowers = [mote.Supervisor(top.whereis("lower")) for top in tops]
+                if [one.count_children(timeout=PATIENCE)["active"] for one in (tree, *tops, *lowers)] == [branches] + [4] * branches + [3] * branches:
+                    counters = [one.whereis("Counter") for one in (*tops, *lowers)]
+                    self.assertEqual([mote.call(pid, "add", PATIENCE) for pid in counters], [5] * branches + [2] * branches)
+                    return
+            except (mote.NoProc, TypeError):  # it ends, or has no Pid, at the moment
+                pass
+            mote.receive("never", timeout=0.01, default=None)
+        self.fail("the tree has not mended itself")
 
 
 class WithAsyncio(unittest.TestCase):
