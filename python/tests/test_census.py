@@ -68,6 +68,11 @@ class Trouble(census_test.Trouble):
 
 
 class Command(census_test.Command):
+    def test_defaults(self):
+        p = census_test.run("--max-files", "300")
+        self.assertEqual(p.returncode, 0, p.stderr)  # a slow disk is reported on stderr
+        self.assertIn(b"300 found", p.stdout)
+
     def test_usage(self):
         for arguments, message in (
             (["/no/such/path"], b"No such file"),
