@@ -79,7 +79,7 @@ def arguments(node, method):
 def shorten(text):
     for long, short in SHORT.items():
         text = re.sub(r"(?<![\w.])" + re.escape(long) + r"(?!\w)", short, text)
-    text = text.replace("_mote.", "")
+    text = re.sub(r"=_[A-Za-z]\w*(?!\w|\.)", "=...", text).replace("_mote.", "")
     text = re.sub(r"Optional\[(\w+)\]", r"\1 | None", text)
     return re.sub(r"Callable\[_P, (\w+)\]", r"Callable[..., \1]", text).replace("*args: _P.args, **kwargs: _P.kwargs", "*args, **kwargs")
 
@@ -268,7 +268,7 @@ def entry(item, known):
     out = f"### mote.{item.name}\n\n```text\n" + "\n".join(lines) + "\n```\n\n" + words(item.doc, known) + "\n\n"
     for one in item.members:
         told = " ".join(one.declarations).replace("def ", "").replace("@classmethod ", "").replace("@classmethod\n", "classmethod ")
-        out += f"- `{told}`" + (f": {words(one.doc, known)}" if one.doc else "") + "\n"
+        out += f"- `{told}`" + (f": {words(one.doc, known)}" if one.doc else "").replace("\n", "\n  ").replace("\n  \n", "\n\n") + "\n"
     return out + ("\n" if item.members else "")
 
 
