@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """mote's workloads; the other files here do the nearest that their libraries can."""
-import asyncio
 import os
 import time
 
@@ -39,6 +38,8 @@ async def co_ping(parent, rounds):
 
 
 async def in_asyncio(parent):
+    import asyncio  # from now on all processes are ready for it
+
     mote.send(parent, "ready")
     await asyncio.sleep(3600)
 
