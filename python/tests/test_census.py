@@ -51,6 +51,24 @@ class Counts(census_test.Counts):
 
 
 class Trouble(census_test.Trouble):
+    def test_reader_crashes(self):
+        """A bug in one reader costs its file, and is told."""
+        for name in ("good-1", "bad", "good-2"):
+            self.write(name, b"words of " + name.encode())
+        code = (
+            "import sys; sys.path.insert(0, sys.argv.pop(1)); import census, census_files, census_show\n"
+            "batches = census_files.Text.batches\n"
+            "census_files.Text.batches = lambda text, *how: 1 / 0 if text.path.endswith(b'bad') else batches(text, *how)\n"
+            "sys.exit(census_show.main(sys.argv[1:], census.reduce))\n"
+        )
+        p = subprocess.run([sys.executable, "-c", code, str(TREE / "examples"), "--json", "--top", "0", self.tree], capture_output=True, timeout=60, check=False)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn(b"ZeroDivisionError", p.stderr)
+        r = json.loads(p.stdout)
+        self.assertEqual((r["found"], r["counted"], r["skipped"]["crashed"]), (3, 2, 1))
+        self.assertEqual(r["examples"]["crashed"], [os.fsdecode(self.tree) + "/bad"])
+        self.assertEqual(dict(r["top"]), {"words": 2, "good": 2})
+
     def test_faults(self):
         for i in range(40):
             self.write(f"good-{i}", b"good words")
