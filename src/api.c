@@ -901,6 +901,26 @@ mote_err mote_host_wake_after(mote_self *self, int64_t ms) {
     return err ? err : mt_ensure_alarm(mt_self(self), mt_deadline(ms));
 }
 
+/* A host's question is the core's request. */
+static struct mt_info_request *request_of(mote_host_question *question) { return (struct mt_info_request *)(void *)question; }
+
+mote_err mote_host_ask(mote_self *self, mote_pid pid, mote_host_question **question) {
+    struct mt_info_request *request;
+    mote_err err = check_self(self);
+    if (!err && (mt_self(self)->task.kind != MT_HANDLER || !(mt_self(self)->flags & MT_PF_HOSTED))) err = MOTE_ECONTEXT;
+    if (!err && !question) err = MOTE_EARG;
+    if (!err && !(err = mt_question_new(mt_self(self), pid.word, &request))) *question = (mote_host_question *)(void *)request;
+    return paid(self, err);
+}
+
+mote_err mote_host_answer(mote_host_question *question, mote_process_info *info) {
+    return question && info ? mt_question_answer(request_of(question), info) : MOTE_EARG;
+}
+
+void mote_host_question_drop(mote_host_question *question) {
+    if (question) mt_question_drop(request_of(question));
+}
+
 bool mote_host_takes(mote_self *self, mote_term to) {
     uint64_t pid, alias;
     if (!self || mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias)) return false;

@@ -426,6 +426,108 @@ static int news(mote_self *self, void *context) {
 }
 BOTH(handler_hears_what_was_fetched, news)
 
+/* --------------------------------------------------------------------------------------------------- questions */
+
+/* Sends three messages to who is meant (or kill), asks about it, and tells what it was answered. */
+struct inquiry {
+    mote_host_question *question;
+    mote_pid from;
+};
+static void inquires(mote_self *self, struct inquiry *inquiry, mote_pid about, bool kills) {
+    mote_process_info info;
+    mote_host_question *given_up;
+    if (kills) CHECK_OK(mote_exit_send(self, about, atom("kill")));
+    else
+        for (int i = 0; i < 3; i++) CHECK_OK(mote_send(self, about, "?", i));
+    CHECK_OK(mote_host_ask(self, about, &given_up));
+    CHECK_OK(mote_host_ask(self, about, &inquiry->question));
+    mote_host_question_drop(given_up);
+    CHECK_INT(mote_host_answer(NULL, &info), MOTE_EARG);
+    CHECK_INT(mote_host_answer(inquiry->question, NULL), MOTE_EARG);
+}
+static void inquirer_resume(mote_self *self, void *state) {
+    struct inquiry *inquiry = state;
+    mote_process_info info = {0};
+    mote_pid about;
+    bool kills;
+    ends_if_told(self);
+    if (!inquiry->question && mote_receive_match(self, 0, "{ask, ?, ?, ?}", &inquiry->from, &about, &kills) == MOTE_OK) inquires(self, inquiry, about, kills);
+    mote_err err = inquiry->question ? mote_host_answer(inquiry->question, &info) : MOTE_TIMEOUT;
+    if (err == MOTE_TIMEOUT) return;
+    CHECK_INT(mote_host_answer(inquiry->question, &info), (int)err);
+    mote_host_question_drop(inquiry->question);
+    inquiry->question = NULL;
+    CHECK_OK(mote_send(self, inquiry->from, "{told, ?, ?, ?}", (int)err, info.mailbox, (int)info.state));
+}
+static void inquirer_stop(mote_self *self, mote_term reason, void *state) {
+    (void)self, (void)reason;
+    mote_host_question_drop(((struct inquiry *)state)->question);
+}
+static const mote_handler inquirer = {.name = "inquirer", .state_size = sizeof(struct inquiry), .resume = inquirer_resume, .stop = inquirer_stop};
+
+static void leaves_all(mote_self *self, mote_term arg) {
+    (void)arg;
+    CHECK_OK(mote_receive_match(self, -1, "'a message that never comes'"));
+}
+static void spins_until_released(mote_self *self, mote_term arg) {
+    while (!atomic_load(&seen.phase)) CHECK_OK(mote_yield(self));
+    leaves_all(self, arg);
+}
+static void expect_told(mote_self *self, mote_err err, int mailbox, mote_state state) {
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{told, ^, ^, ^}", (int)err, mailbox, (int)state));
+}
+static int asks_about(mote_self *self, void *context) {
+    mote_pid asker = spawn_handler(self, &inquirer), pid, me = mote_self_pid(self);
+    mote_host_question *none;
+    (void)context;
+    CHECK_INT(mote_host_ask(self, asker, &none), MOTE_ECONTEXT);
+    CHECK_INT(mote_host_ask(NULL, asker, &none), MOTE_ESELF);
+    mote_host_question_drop(NULL);
+    CHECK_OK(mote_spawn(self, leaves_all, MOTE_TERM_NIL, &pid));
+    wait_idle(self, pid);
+    CHECK_OK(mote_send(self, asker, "{ask, ?, ?, ?}", me, pid, (bool)false));
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{told, 0, 3, _}"));
+    CHECK_OK(mote_send(self, asker, "{ask, ?, ?, ?}", me, pid, (bool)true));
+    expect_told(self, MOTE_ENOPROC, 0, MOTE_STATE_RUNNABLE);
+    CHECK_OK(mote_send(self, asker, "{ask, ?, ?, ?}", me, pid, (bool)true)); /* dead already */
+    expect_told(self, MOTE_ENOPROC, 0, MOTE_STATE_RUNNABLE);
+    CHECK_OK(mote_send(self, asker, "{ask, ?, ?, ?}", me, asker, (bool)false));
+    expect_told(self, MOTE_OK, 3, MOTE_STATE_RUNNING); /* itself */
+    CHECK_OK(mote_spawn(self, spins_until_released, MOTE_TERM_NIL, &pid));
+    CHECK_OK(mote_send(self, asker, "{ask, ?, ?, ?}", me, pid, (bool)false));
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{told, 0, 3, _}"));
+    CHECK_OK(mote_send(self, asker, "{ask, ?, ?, ?}", me, pid, (bool)false)); /* it ends with the question open */
+    CHECK_OK(mote_exit_send(self, asker, atom("enough")));
+    expect_end(self, asker, "enough");
+    atomic_store(&seen.phase, 1);
+    return 0;
+}
+BOTH(handler_asks, asks_about)
+
+/* Who is ended while it waits for an answer gives its question up. */
+static void spins_hard(mote_self *self, mote_term arg) {
+    (void)self, (void)arg;
+    atomic_fetch_add(&seen.turns, 1);
+    while (!atomic_load(&seen.phase)) continue;
+}
+static void asks_in_vain(mote_self *self, mote_term arg) {
+    mote_process_info info;
+    CHECK_INT(mote_process_info_get(self, pid_of(arg), -1, &info), -1); /* it does not return */
+}
+static int ends_asking(mote_self *self, void *context) {
+    mote_pid busy, asker;
+    (void)context;
+    CHECK_OK(mote_spawn(self, spins_hard, MOTE_TERM_NIL, &busy));
+    WAIT_UNTIL(self, atomic_load(&seen.turns) == 1);
+    CHECK_OK(mote_spawn(self, asks_in_vain, mote_pid_term(busy), &asker));
+    wait_idle(self, asker);
+    CHECK_OK(mote_exit_send(self, asker, atom("kill")));
+    expect_end(self, asker, "killed");
+    atomic_store(&seen.phase, 1);
+    return 0;
+}
+static void asker_ends(void) { run_with((mote_options){.schedulers = 2, .log = quiet}, ends_asking); }
+
 /* -------------------------------------------------------------------------------------------------- wake_after */
 
 static void alarms_resume(mote_self *self, void *state) {
@@ -1341,7 +1443,8 @@ int main(int argc, char **argv) {
                               TEST_ONE_AND_TWO(boxes_shared), TEST_ONE_AND_TWO(boxes_in_timers), TEST_ONE_AND_TWO(boxes_as_reasons),
                               TEST_ONE_AND_TWO(boxes_as_tags), TEST_ONE_AND_TWO(boxes_in_certificates), TEST_ONE_AND_TWO(handler_begins_at_once),
                               TEST_ONE_AND_TWO(errors), TEST_ONE_AND_TWO(handler_leaves_messages), TEST_ONE_AND_TWO(handler_hears_what_was_fetched),
-                              TEST_ONE_AND_TWO(handler_wakes), TEST_ONE_AND_TWO(handler_sleeps_long), TEST_ONE_AND_TWO(handler_yields),
+                              TEST_ONE_AND_TWO(handler_asks), TEST(asker_ends), TEST_ONE_AND_TWO(handler_wakes),
+                              TEST_ONE_AND_TWO(handler_sleeps_long), TEST_ONE_AND_TWO(handler_yields),
                               TEST_ONE_AND_TWO(handler_flooded), TEST_ONE_AND_TWO(handler_told_once), TEST_ONE_AND_TWO(handler_ends_with_box),
                               TEST_ONE_AND_TWO(handler_traps), TEST_ONE_AND_TWO(handler_linked), TEST_ONE_AND_TWO(handler_told_by_link),
                               TEST_ONE_AND_TWO(stop_with_many), TEST_ONE_AND_TWO(handler_with_a_limit), TEST_ONE_AND_TWO(handler_stands_still),

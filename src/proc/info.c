@@ -78,24 +78,8 @@ static void ask(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     mt_deliver(self->task.sched, pid, sig);
 }
 
-static mote_err await(struct mt_proc *self, struct mt_info_request *r, int64_t timeout_ms) {
-    uint64_t deadline = mt_deadline(timeout_ms);
-    for (;;) {
-        mt_fetch(self);
-        mt_end_if_exiting(self);
-        uint32_t answer = atomic_load_explicit(&r->answer, memory_order_acquire);
-        if (answer != NO_ANSWER) return answer == ALIVE ? MOTE_OK : MOTE_ENOPROC;
-        mote_err err = mt_wait(self, deadline);
-        if (err) return err;
-    }
-}
-
-mote_err mt_info(struct mt_proc *self, uint64_t pid, int64_t timeout_ms, mote_process_info *info) {
-    if (pid == mt_proc_pid(self)) {
-        mt_fetch(self);
-        fill(self, info, MOTE_STATE_RUNNING);
-        return MOTE_OK;
-    }
+/* A question under way: the caller holds it once. MOTE_ENOMEM. */
+static mote_err question_new(struct mt_proc *self, uint64_t pid, struct mt_info_request **question) {
     struct mt_info_request *r = mt_os_alloc_zero(sizeof *r);
     struct mt_sig *sig = r ? mt_sig_new(mt_cache_of(self), MT_SIG_INFO, 1) : NULL;
     if (!sig) {
@@ -106,8 +90,51 @@ mote_err mt_info(struct mt_proc *self, uint64_t pid, int64_t timeout_ms, mote_pr
     r->asker = mt_proc_pid(self);
     sig->heap[0] = (uint64_t)(uintptr_t)r;
     ask(self, pid, sig);
-    mote_err err = await(self, r, timeout_ms);
-    if (!err) *info = r->info;
-    drop(r);
-    return err;
+    *question = r;
+    return MOTE_OK;
+}
+
+mote_err mt_question_answer(struct mt_info_request *r, mote_process_info *info) {
+    uint32_t answer = atomic_load_explicit(&r->answer, memory_order_acquire);
+    if (answer == ALIVE) *info = r->info;
+    return answer == NO_ANSWER ? MOTE_TIMEOUT : answer == ALIVE ? MOTE_OK : MOTE_ENOPROC;
+}
+
+void mt_question_drop(struct mt_info_request *r) { drop(r); }
+
+mote_err mt_question_new(struct mt_proc *self, uint64_t pid, struct mt_info_request **question) {
+    if (pid != mt_proc_pid(self)) return question_new(self, pid, question);
+    struct mt_info_request *r = mt_os_alloc_zero(sizeof *r);
+    if (!r) return MOTE_ENOMEM;
+    mt_fetch(self);
+    fill(self, &r->info, MOTE_STATE_RUNNING);
+    atomic_init(&r->refs, 1);
+    atomic_init(&r->answer, ALIVE);
+    *question = r;
+    return MOTE_OK;
+}
+
+static mote_err await(struct mt_proc *self, struct mt_info_request *r, int64_t timeout_ms, mote_process_info *info) {
+    uint64_t deadline = mt_deadline(timeout_ms);
+    for (;;) {
+        mt_fetch(self);
+        if (self->flags & MT_PF_EXITING) return MOTE_EEXIT;
+        mote_err err = mt_question_answer(r, info);
+        if (err != MOTE_TIMEOUT) return err;
+        if ((err = mt_wait(self, deadline))) return err;
+    }
+}
+
+mote_err mt_info(struct mt_proc *self, uint64_t pid, int64_t timeout_ms, mote_process_info *info) {
+    if (pid == mt_proc_pid(self)) {
+        mt_fetch(self);
+        fill(self, info, MOTE_STATE_RUNNING);
+        return MOTE_OK;
+    }
+    struct mt_info_request *r;
+    mote_err err = question_new(self, pid, &r);
+    if (err) return err;
+    err = await(self, r, timeout_ms, info);
+    drop(r); /* before it ends, if it ends */
+    return err == MOTE_EEXIT ? mt_exiting(self) : err;
 }

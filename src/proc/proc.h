@@ -540,6 +540,10 @@ void mt_fd_close(struct mt_proc *self);
 /* Unlinks a watch whose event has come; gives it back. */
 struct mt_sig *mt_fd_forget(struct mt_proc *self, struct mt_sig *sig);
 mote_err mt_info(struct mt_proc *self, uint64_t pid, int64_t timeout_ms, mote_process_info *info);
+/* The same question for who cannot wait: gives it; its answer, MOTE_ENOPROC, or MOTE_TIMEOUT while there is none; gives it up. */
+mote_err mt_question_new(struct mt_proc *self, uint64_t pid, struct mt_info_request **question);
+mote_err mt_question_answer(struct mt_info_request *question, mote_process_info *info);
+void mt_question_drop(struct mt_info_request *question);
 /* Answers a request at the process it asks about, or (p NULL) that it is dead. Takes the signal. */
 void mt_info_answer(struct mt_sched *s, struct mt_proc *p, struct mt_sig *sig);
 mote_err mt_list(mote_runtime *rt, mote_pid *pids, size_t capacity, size_t *count);
