@@ -19,7 +19,8 @@ GETTERS = re.compile(r"static PyGetSetDef (\w+)_getset\[\] = \{(.*?)\};", re.S)
 GETTER = re.compile(r'\{"(\w+)", \w+, \w+,\s*' + STRINGS)
 SLOTS = re.compile(r"\b(\w+_slots)\[\] = \{(.*?)\n?\};", re.S)
 SPEC = re.compile(r'PyType_Spec \w+ = \{"mote\.(\w+)",[^;]*?\b(\w+_slots)\}')
-SHORT = {"_Destination": "Pid | Ref | str", "Destination": "Pid | Ref | str", "Pid[Any]": "Pid", "Pid[_T]": "Pid", "Pid[_M]": "Pid", "_M": "object",
+SHORT = {"_Destination": "Pid | Ref | str | tuple[str, str]", "Destination": "Pid | Ref | str | tuple[str, str]", "_Process": "Pid | str | tuple[str, str]",
+         "Process": "Pid | str | tuple[str, str]", "_AliasMode": "str | None", "Pid[Any]": "Pid", "Pid[_T]": "Pid", "Pid[_M]": "Pid", "_M": "object",
          "Where": "Pid | str | Server | Machine", "Place": "Pid | str"}
 
 

@@ -907,7 +907,7 @@ static struct mt_info_request *request_of(mote_host_question *question) { return
 mote_err mote_host_ask(mote_self *self, mote_pid pid, mote_host_question **question) {
     struct mt_info_request *request;
     mote_err err = check_self(self);
-    if (!err && (mt_self(self)->task.kind != MT_HANDLER || !(mt_self(self)->flags & MT_PF_HOSTED))) err = MOTE_ECONTEXT;
+    if (!err && (mt_self(self)->task.kind == MT_STRAIGHT || !(mt_self(self)->flags & MT_PF_HOSTED))) err = MOTE_ECONTEXT;
     if (!err && !question) err = MOTE_EARG;
     if (!err && !(err = mt_question_new(mt_self(self), pid.word, &request))) *question = (mote_host_question *)(void *)request;
     return paid(self, err);

@@ -93,11 +93,12 @@ MOTE_API mote_err mote_host_unwatch(mote_self *self);
 MOTE_API MOTE_MUST mote_err mote_host_receive(mote_self *self, mote_ref since, bool (*wanted)(mote_term message, void *context), void *context,
                                               mote_term *message);
 
-/* A question about a process, for a handler with `resume`, which cannot wait in mote_process_info_get() and mote_is_alive(): it is answered as there,
- * after everything this process has sent before, and the handler is resumed when it is. */
+/* A question about a process, for those who cannot wait in mote_process_info_get() and mote_is_alive(): a handler with `resume`, or a thread that
+ * watches. It is answered as there, after everything this process has sent before; then the handler is resumed, or the descriptor of
+ * mote_host_watch() written to. */
 typedef struct mote_host_question mote_host_question;
 
-/* Asks. Gives `question`, which mote_host_question_drop() takes. MOTE_ESELF, MOTE_ECONTEXT (no such handler), MOTE_EARG, MOTE_ENOMEM. Never waits. */
+/* Asks. Gives `question`, which mote_host_question_drop() takes. MOTE_ESELF, MOTE_ECONTEXT (neither of them), MOTE_EARG, MOTE_ENOMEM. Never waits. */
 MOTE_API MOTE_MUST mote_err mote_host_ask(mote_self *self, mote_pid pid, mote_host_question **question);
 
 /* The answer, again and again once it is there: `info`, or MOTE_ENOPROC: the process has ended. MOTE_TIMEOUT: there is none yet. MOTE_EARG. */

@@ -32,7 +32,6 @@ from mote._control import (
     monitoring,
     options,
     register,
-    sleep,
     trap_exit,
 )
 from mote._errors import Exit, Interrupted, ProcessExit, StartFailed, TaskFailed
@@ -50,6 +49,7 @@ from mote._mote import (
     Pid,
     Ref,
     Term,
+    alias,
     any_of,
     cancel,
     is_alive,
@@ -59,15 +59,18 @@ from mote._mote import (
     monitor,
     pattern,
     processes,
+    read_timer,
     receive,
     registered,
     reply,
     self,
     send,
     send_after,
+    sleep,
     spawn,
     spawn_link,
     spawn_monitor,
+    unalias,
     unlink,
     unregister,
     whereis,
@@ -82,6 +85,7 @@ _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)
 _mote._set("Down", Down)
 _mote._set("ExitSignal", ExitSignal)
+_mote._set("Info", Info)
 if not _mote.OWN_STACKS or _os.environ.get("MOTE_STACKS") == "greenlet":
     from mote import _greenlets
 
@@ -125,6 +129,7 @@ __all__ = [
     "TaskFailed",
     "Term",
     "aio",
+    "alias",
     "any_of",
     "blocking",
     "call",
@@ -147,6 +152,7 @@ __all__ = [
     "options",
     "pattern",
     "processes",
+    "read_timer",
     "receive",
     "register",
     "registered",
@@ -164,6 +170,7 @@ __all__ = [
     "statistics",
     "suspend",
     "trap_exit",
+    "unalias",
     "unlink",
     "unregister",
     "upgrade",

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Concatenate, ParamSpec
 
-    Destination = Union[Pid[Any], Ref, str]
+    Process = Union[Pid[Any], str, tuple[str, str]]  # (name, node), as in the Down of a named process
+    Destination = Union[Process, Ref]
     F = TypeVar("F", bound=Callable[..., Any])
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -57,7 +58,7 @@ def exit(*args: Any) -> None:
     _mote.exit_send(to, reason_of(reason))
 
 
-def kill(to: Destination) -> None:
+def kill(to: Process) -> None:
     """Ends a process that is waiting, or as soon as it waits, whatever it traps or catches; who watches it is told `killed`. Never waits for that.
     As Erlang's exit(Pid, kill).
     """
@@ -65,24 +66,24 @@ def kill(to: Destination) -> None:
 
 
 class trap_exit:
-    """Exit signals become ExitSignal messages from now on: `trap_exit()`, or `with trap_exit():` for a while. As Erlang's
-    process_flag(trap_exit, true).
+    """Exit signals become ExitSignal messages from now on: `trap_exit()`, or `with trap_exit():` for a while. `before`: whether they did
+    already. As Erlang's process_flag(trap_exit, true).
     """
 
     def __init__(self, on: bool = True):
-        self._before = _mote.set_trap(on)
+        self.before = _mote.set_trap(on)
 
     def __enter__(self) -> trap_exit:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _mote.set_trap(self._before)
+        _mote.set_trap(self.before)
 
 
 class monitoring:
     """`with monitoring(pid) as ref:` a monitor that ends with the block, its Down taken out of the mailbox."""
 
-    def __init__(self, process: Destination):
+    def __init__(self, process: Process):
         self._ref = _mote.monitor(process)
 
     def __enter__(self) -> Ref:
@@ -104,17 +105,6 @@ def register(name: str, pid: Optional[Pid[Any]] = None) -> None:
     process has one, NoProc when it has ended. As Erlang's register/2.
     """
     _mote.register(name, _mote.self() if pid is None else pid)
-
-
-def _skip(_: Any) -> Any:
-    return _mote.SKIP
-
-
-def sleep(seconds: float) -> None:
-    """Lets others run for a while; messages stay where they are. 0: whoever can run has a turn first."""
-    if seconds == 0:
-        _mote.end_turn()
-    _mote.receive(_skip, timeout=seconds, default=None)
 
 
 def blocking(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -219,13 +209,14 @@ def info(method: F, /) -> F: ...
 @overload
 def info(pattern: object, /) -> Callable[[F], F]: ...
 def info(what: Any, /, timeout: Optional[float] = 5.0) -> Any:
-    """What is known of a process: waits until it says so, which it does when it waits itself. NoProc, TimeoutError. As Erlang's process_info/1.
+    """What is known of a process, after it has seen all that the caller has sent it before. Waits until it says so, which it does when it waits
+    itself. NoProc, TimeoutError; RuntimeError in a coroutine, but about itself. As Erlang's process_info/1.
 
     Before a method of a Server: `@mote.info(pattern)`: it gets the messages that are neither calls nor casts and fit the pattern;
     `@mote.info`: all the others. The first that fits is taken, those of a subclass before its base's.
     """
     if type(what) is Pid:
-        return Info(*_mote.process_info(what, timeout))
+        return _mote.info(what, timeout)
     if isinstance(what, _function):
         return _take(_mote.ANY)(what)
     return _take(what)

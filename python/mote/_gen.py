@@ -50,7 +50,7 @@ def ending(error: BaseException) -> Any:
 
 def no_proc(reason: Any) -> NoProc:
     error = NoProc(reason)
-    error.reason = reason  # type: ignore[attr-defined]
+    error.reason = reason
     return error
 
 
@@ -70,12 +70,12 @@ class Agenda:
 
     def count(self, on: bool) -> None:
         self.counting, self.messages_in, self.messages_out = on, 0, 0
-        self.since, self.reductions = int(monotonic() * 1000), _mote.process_info(_mote.self(), 0)[8]
+        self.since, self.reductions = int(monotonic() * 1000), _mote.info(_mote.self(), 0).reductions
 
     def counts(self) -> Any:
         if not self.counting:
             return Atom("no_statistics")
-        used = _mote.process_info(_mote.self(), 0)[8] - self.reductions
+        used = _mote.info(_mote.self(), 0).reductions - self.reductions
         names = ("start_time", "current_time", "reductions", "messages_in", "messages_out")
         figures = (self.since, int(monotonic() * 1000), used, self.messages_in, self.messages_out)
         return [(Atom(name), figure) for name, figure in zip(names, figures)]
@@ -543,7 +543,7 @@ Status.__doc__ = """What mote.get_status() tells of a server: phase is "running"
 
 def where(server: Where) -> Destination:
     """Where its messages go: of a proxy its pid."""
-    return getattr(server, "pid", server)  # type: ignore[arg-type]
+    return getattr(server, "pid", server)  # type: ignore
 
 
 def value_of(answer: Any) -> Any:

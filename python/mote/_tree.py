@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Coroutine, Iterable, NamedTuple, Optional, Union, overload
 
-    from mote._control import Destination
+    from mote._control import Process
     from mote._wait import Wait
 
     Shutdown = Union[float, str, None]
@@ -275,7 +275,7 @@ async def _whereis(wait: Wait, supervisor: Supervisor, id: Any, timeout: Optiona
     raise LookupError(f"the supervisor has no child {shown(id)}")
 
 
-async def _stop(wait: Wait, to: Destination, reason: Any, timeout: Optional[float]) -> None:
+async def _stop(wait: Wait, to: Process, reason: Any, timeout: Optional[float]) -> None:
     ref, reason = _mote.monitor(to), reason_of(reason)
     try:
         _mote.send(to, (_SYSTEM, (_mote.self(), _mote.make_ref()), (_TERMINATE, reason)))
@@ -402,7 +402,7 @@ class Supervisor:
     __slots__ = ("_servers", "pid")
     aio = _AioView()
 
-    def __init__(self, pid: Destination):
+    def __init__(self, pid: Process):
         self.pid = pid
         self._servers: dict[Any, type[Any]] = {}  # of those started through this object: id, or None for all
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from mote import _gen, _mote
-from mote._control import Info
-from mote._mote import Atom
 from mote._mote import aio_receive as receive
 from mote._scope import scope
 from mote._task import _first, _gather
@@ -14,9 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Optional, TypeVar
 
-    from mote._control import Destination
+    from mote._control import Destination, Info
     from mote._gen import Where
-    from mote._mote import Pid, Ref
+    from mote._mote import Pid
     from mote._task import Task
 
     T = TypeVar("T")
@@ -29,6 +27,7 @@ __all__ = [
     "get_state",
     "get_status",
     "info",
+    "is_alive",
     "mailbox",
     "receive",
     "replace_state",
@@ -76,43 +75,19 @@ def gather(tasks: Iterable[Task[T]], timeout: Optional[float] = None) -> Corouti
     return awaited("mote.gather", _gather, tasks, timeout)
 
 
-async def sleep(seconds: float) -> None:
+def sleep(seconds: float) -> Awaitable[None]:
     """As mote.sleep()."""
-    if seconds == 0:
-        _mote.end_turn()
-    await _mote.aio_receive(_skip, timeout=seconds, default=None)
+    return _mote.aio_sleep(seconds)
 
 
-def _skip(_: Any) -> Any:
-    return _mote.SKIP
+def is_alive(pid: Pid[Any]) -> Awaitable[bool]:
+    """As mote.is_alive()."""
+    return _mote.aio_is_alive(pid)
 
 
-async def info(pid: Pid[Any], timeout: Optional[float] = 5.0) -> Info:
+def info(pid: Pid[Any], timeout: Optional[float] = 5.0) -> Awaitable[Info]:
     """As mote.info()."""
-    if pid == _mote.self():
-        return Info(*_mote.process_info(pid, 0))
-    key = _mote.make_ref()
-    _, ref = _mote.spawn_monitor(_ask_info, pid, timeout, _mote.self(), key)
-    told = await receive(_mote.any_of((key, _mote.ANY), (_gen.DOWN, ref, _mote.ANY, _mote.ANY, _mote.ANY)))
-    _mote.demonitor(ref, True)
-    found = told[1] if told[0] == key else told[4]
-    if found == "timeout":
-        raise TimeoutError("mote.info: the process has not answered in time")
-    if found == "noproc" or told[0] != key:
-        raise _gen.no_proc(found)
-    return Info(pid, *found)
-
-
-def _ask_info(pid: Pid[Any], timeout: Optional[float], asker: Pid[Any], key: Ref) -> None:
-    """On a stack of its own: who asks for another's info waits in place."""
-    found: Any = Atom("noproc")
-    try:
-        found = _mote.process_info(pid, timeout)[1:]
-    except TimeoutError:
-        found = "timeout"
-    except _mote.NoProc:
-        pass
-    _mote.send(asker, (key, found))
+    return _mote.aio_info(pid, timeout)
 
 
 async def get_state(server: Where, timeout: Optional[float] = 5.0) -> Any:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What Python processes do to each other beside sending: links, monitors, exit signals, names, timers, calls, and looking. Arguments are checked
+ * What Python processes do to each other beside sending: links, monitors, exit signals, aliases, names, timers, calls. Arguments are checked
  * here and in the core; names and defaults are the Python layer's. */
 #include "process.h"
 
@@ -29,14 +29,41 @@ static PyObject *link_or_not(PyObject *module, PyObject *o, mote_err (*does)(mot
 static PyObject *py_link(PyObject *module, PyObject *o) { return link_or_not(module, o, mote_link, "mote.link"); }
 static PyObject *py_unlink(PyObject *module, PyObject *o) { return link_or_not(module, o, mote_unlink, "mote.unlink"); }
 
-static PyObject *py_monitor(PyObject *module, PyObject *o) {
+/* How long the alias of a monitor lives: a name of enum mote_alias_mode in small letters, or None. -1: error set. */
+static int alias_mode_of(PyObject *o, mote_alias_mode *mode) {
+    static const char *const modes[] = {NULL, "explicit_unalias", "demonitor", "reply_demonitor"};
+    if (o == Py_None) return *mode = MOTE_ALIAS_NONE, 0;
+    for (int i = 1; PyUnicode_Check(o) && i < 4; i++)
+        if (PyUnicode_CompareWithASCIIString(o, modes[i]) == 0) return *mode = (mote_alias_mode)i, 0;
+    return PyErr_Format(PyExc_ValueError, "alias is None, 'explicit_unalias', 'demonitor' or 'reply_demonitor', not %R", o), -1;
+}
+
+static PyObject *monitor(struct mp_state *st, struct mp_proc *p, PyObject *process, PyObject *alias, PyObject *tag) {
+    mote_monitor_options options = {0};
+    struct mp_outgoing out = {0};
+    mote_term term;
+    mote_ref ref;
+    if (mp_process_of(st, process, &term) < 0 || alias_mode_of(alias, &options.alias) < 0) return NULL;
+    if (tag != Py_None && mp_encoded(st, tag, &out) < 0) return NULL;
+    options.tag = out.term;
+    mote_err err = mote_monitor_opt(p->self, term, &options, &ref);
+    mp_outgoing_drop(&out);
+    return err ? mp_fail(st, err, "mote.monitor") : mp_ref_new(st, ref);
+}
+
+static PyObject *py_monitor(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
-    mote_term to;
-    mote_ref ref;
-    if (!p || mp_to_of(st, o, &to) < 0) return NULL;
-    mote_err err = mote_monitor(p->self, to, &ref);
-    return err ? mp_fail(st, err, "mote.monitor") : mp_ref_new(st, ref);
+    PyObject *alias = Py_None, *tag = Py_None;
+    if (!p) return NULL;
+    if (n != 1) return PyErr_SetString(PyExc_TypeError, "monitor(process, *, alias=None, tag=None) takes one process"), NULL;
+    for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_CompareWithASCIIString(name, "alias") == 0) alias = args[n + i];
+        else if (PyUnicode_CompareWithASCIIString(name, "tag") == 0) tag = args[n + i];
+        else return PyErr_Format(PyExc_TypeError, "monitor has no argument %R (it has alias and tag)", name);
+    }
+    return monitor(st, p, args[0], alias, tag);
 }
 
 /* demonitor(ref, flush) -> whether it was active */
@@ -58,12 +85,12 @@ static PyObject *py_exit_send(PyObject *module, PyObject *args) {
     struct mp_proc *p = mp_caller(st);
     PyObject *o, *reason;
     mote_term to;
-    if (!p || !PyArg_ParseTuple(args, "OO", &o, &reason) || mp_to_of(st, o, &to) < 0) return NULL;
+    if (!p || !PyArg_ParseTuple(args, "OO", &o, &reason) || mp_process_of(st, o, &to) < 0) return NULL;
     struct mp_outgoing why;
     if (mp_encoded(st, reason, &why) < 0) return NULL;
     mote_err err = mote_exit_send(p->self, to, why.term);
     mp_outgoing_drop(&why);
-    if (!err && p->flavour != COROUTINE && p->flavour != ASYNCIO && mote_host_exit_reason(p->self, NULL)) return mp_raise_exit(p); /* to oneself */
+    if (!err && p->flavour != ASYNCIO && mote_host_exit_reason(p->self, NULL)) return mp_raise_exit(p); /* to oneself */
     return none_or(st, err, "mote.exit");
 }
 
@@ -92,25 +119,27 @@ static PyObject *py_set_trap(PyObject *module, PyObject *on) {
     return err ? mp_fail(st, err, "mote.trap_exit") : PyBool_FromLong(before != 0);
 }
 
-/* alias(reply) -> Ref: messages to it come here, with `reply` the first one alone */
-static PyObject *py_alias(PyObject *module, PyObject *reply) {
+/* ------------------------------------------------------------------------------------------------- aliases */
+
+/* alias(reply=False) -> Ref */
+static PyObject *py_alias(PyObject *module, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"reply", NULL};
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
-    mote_ref ref;
-    int once = PyObject_IsTrue(reply);
-    if (!p || once < 0) return NULL;
-    mote_err err = mote_alias(p->self, once ? MOTE_ALIAS_REPLY : 0, &ref);
-    return err ? mp_fail(st, err, "mote.alias") : mp_ref_new(st, ref);
+    int reply = 0;
+    mote_ref alias;
+    if (!p || !PyArg_ParseTupleAndKeywords(args, kwargs, "|p", names, &reply)) return NULL;
+    mote_err err = mote_alias(p->self, reply ? MOTE_ALIAS_REPLY : 0, &alias);
+    return err ? mp_fail(st, err, "mote.alias") : mp_ref_new(st, alias);
 }
 
-/* unalias(ref) -> whether it was one */
 static PyObject *py_unalias(PyObject *module, PyObject *o) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
-    mote_ref ref;
-    if (!p || ref_from(st, o, &ref) < 0) return NULL;
-    mote_err err = mote_unalias(p->self, ref);
-    return err && err != MOTE_NOMATCH ? mp_fail(st, err, "mote.unalias") : PyBool_FromLong(err == MOTE_OK);
+    mote_ref alias;
+    if (!p || ref_from(st, o, &alias) < 0) return NULL;
+    mote_err err = mote_unalias(p->self, alias);
+    return err && err != MOTE_NOMATCH ? mp_fail(st, err, "mote.unalias") : PyBool_FromLong(!err);
 }
 
 /* --------------------------------------------------------------------------------------------------- names */
@@ -127,6 +156,7 @@ static PyObject *py_register(PyObject *module, PyObject *args) {
     if (!p || !PyArg_ParseTuple(args, "OO", &name, &o) || name_from(name, &term) < 0 || pid_from(st, o, &pid) < 0) return NULL;
     mote_err err = mote_register(p->self, term, pid);
     if (err == MOTE_EBUSY) return PyErr_Format(PyExc_ValueError, "%R is taken, or the process has a name", name);
+    if (err == MOTE_ENAME) return PyErr_Format(PyExc_ValueError, "%R cannot be a name", name);
     return none_or(st, err, "mote.register");
 }
 
@@ -177,58 +207,7 @@ static PyObject *py_registered(PyObject *module, PyObject *none) {
     return list;
 }
 
-/* --------------------------------------------------------------------------------------------------- looking */
-
-static PyObject *py_processes(PyObject *module, PyObject *none) {
-    struct mp_state *st = mp_state_of(module);
-    struct mp_proc *p = mp_caller(st);
-    mote_pid *pids = NULL;
-    size_t count = 0, room = 0;
-    (void)none;
-    if (!p) return NULL;
-    for (;;) {
-        mote_err err = mote_process_list(p->self, pids, room, &count);
-        if (err && err != MOTE_ERANGE) return PyMem_Free(pids), mp_fail(st, err, "mote.processes");
-        if (count <= room) break;
-        room = count + count / 4 + 16;
-        PyMem_Free(pids);
-        if (!(pids = PyMem_New(mote_pid, room))) return PyErr_NoMemory();
-    }
-    PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; list && i < count; i++) {
-        PyObject *pid = mp_pid_new(st, pids[i]);
-        if (!pid) Py_CLEAR(list);
-        else PyList_SET_ITEM(list, (Py_ssize_t)i, pid);
-    }
-    PyMem_Free(pids);
-    return list;
-}
-
-/* Whether a process lives; a coroutine cannot wait for those that are busy: for them the answer is what can be seen. */
-static PyObject *py_is_alive(PyObject *module, PyObject *o) {
-    struct mp_state *st = mp_state_of(module);
-    struct mp_proc *p = mp_caller(st);
-    mote_pid pid;
-    bool alive = false;
-    if (!p || pid_from(st, o, &pid) < 0) return NULL;
-    if (p->flavour == COROUTINE || p->flavour == ASYNCIO) return PyBool_FromLong(mote_host_takes(p->self, mote_pid_term(pid)));
-    mote_err err;
-    if (p->flavour == FUNCTION) {
-        mp_leave(p);
-        err = mote_is_alive(p->self, pid, &alive);
-        mp_enter(p);
-    } else {
-        Py_BEGIN_ALLOW_THREADS
-        err = mote_is_alive(p->self, pid, &alive);
-        Py_END_ALLOW_THREADS
-    }
-    if (err == MOTE_EEXIT) return mp_raise_exit(p);
-    return err ? mp_fail(st, err, "mote.is_alive") : PyBool_FromLong(alive);
-}
-
 /* --------------------------------------------------------------------------------------------------- time */
-
-#define TURN 2000 /* reductions, at most */
 
 static int ms_from(PyObject *o, int64_t *ms) {
     double seconds = PyFloat_AsDouble(o);
@@ -254,25 +233,19 @@ static PyObject *py_send_after(PyObject *module, PyObject *args) {
     return err ? mp_fail(st, err, "mote.send_after") : mp_ref_new(st, timer);
 }
 
-/* cancel(ref) -> seconds that were left, or None: it has fired, or there is none */
-static PyObject *py_cancel(PyObject *module, PyObject *o) {
+/* The seconds that are, or were, left of a timer; None: it has fired, or there is none. */
+static PyObject *timer(PyObject *module, PyObject *o, mote_err (*does)(mote_self *, mote_ref, int64_t *), const char *doing) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
     mote_ref ref;
     int64_t left = 0;
     if (!p || ref_from(st, o, &ref) < 0) return NULL;
-    mote_err err = mote_timer_cancel(p->self, ref, &left);
+    mote_err err = does(p->self, ref, &left);
     if (err == MOTE_NOMATCH) Py_RETURN_NONE;
-    return err ? mp_fail(st, err, "mote.cancel") : PyFloat_FromDouble((double)left / 1000);
+    return err ? mp_fail(st, err, doing) : PyFloat_FromDouble((double)left / 1000);
 }
-
-/* What is left of the caller's turn counts as used: its next receive lets others run. */
-static PyObject *py_end_turn(PyObject *module, PyObject *none) {
-    struct mp_state *st = mp_state_of(module);
-    struct mp_proc *p = mp_caller(st);
-    (void)none;
-    return p ? none_or(st, mote_reductions(p->self, TURN), "mote.sleep") : NULL;
-}
+static PyObject *py_cancel(PyObject *module, PyObject *o) { return timer(module, o, mote_timer_cancel, "mote.cancel"); }
+static PyObject *py_read_timer(PyObject *module, PyObject *o) { return timer(module, o, mote_timer_read, "mote.read_timer"); }
 
 /* --------------------------------------------------------------------------------------------------- calls */
 
@@ -305,8 +278,10 @@ static int call_other(struct mp_state *st, struct mp_proc *p, mote_term to, PyOb
     return err ? mp_fail(st, err, "mote.call"), -1 : 0;
 }
 
+#define NODE "nonode@nohost" /* this node's name */
 static bool is_caller(struct mp_proc *p, mote_term to) {
     mote_pid me = mote_self_pid(p->self), named;
+    if (mote_term_type(to) == MOTE_TUPLE && !mote_match(to, "{?, '" NODE "'}", &to)) return false;
     if (mote_term_type(to) == MOTE_ATOM) return mote_whereis(p->self, to, &named) == MOTE_OK && named.word == me.word;
     return to.word == mote_pid_term(me).word;
 }
@@ -453,13 +428,20 @@ PyMethodDef mp_control_methods[] = {
      "unlink(pid, /)\n\n"
      "Undoes link(), from either side; no exit signal of this link comes afterwards. Without a link it does nothing. Never waits. As Erlang's\n"
      "unlink/1."},
-    {"monitor", py_monitor, METH_O,
-     "monitor(process, /) -> Ref\n\n"
+    {"monitor", FAST(py_monitor), METH_FASTCALL | METH_KEYWORDS,
+     "monitor(process, /, *, alias=None, tag=None) -> Ref\n\n"
      "Watches a process, given by Pid or name: one Down(...) with this reference comes when it ends, at once with the reason noproc when there\n"
-     "is none. Ended by demonitor(). Never waits. As Erlang's monitor/2."},
+     "is none. Ended by demonitor(). `alias`: messages reach the caller through the reference, until unalias() (\"explicit_unalias\"), until the\n"
+     "monitor is removed (\"demonitor\"), or also until the first of them, which removes the monitor (\"reply_demonitor\"). `tag`: this instead of\n"
+     "\"DOWN\", in a plain tuple. Never waits. As Erlang's monitor/3."},
     {"demonitor", py_demonitor, METH_VARARGS, NULL},
-    {"alias", py_alias, METH_O, NULL},
-    {"unalias", py_unalias, METH_O, NULL},
+    {"alias", FAST(py_alias), METH_VARARGS | METH_KEYWORDS,
+     "alias(reply=False) -> Ref\n\n"
+     "A reference through which messages reach the caller until unalias(), with `reply` the first one alone; what comes later is dropped. Never\n"
+     "waits. As Erlang's alias/1."},
+    {"unalias", py_unalias, METH_O,
+     "unalias(alias, /) -> bool\n\n"
+     "Closes an alias of the caller. False: it is none, or closed. Never waits. As Erlang's unalias/1."},
     {"exit_send", py_exit_send, METH_VARARGS, NULL},
     {"interrupt", py_interrupt, METH_VARARGS, NULL},
     {"set_trap", py_set_trap, METH_O, NULL},
@@ -473,13 +455,6 @@ PyMethodDef mp_control_methods[] = {
     {"registered", py_registered, METH_NOARGS,
      "registered() -> list[Atom]\n\n"
      "All names that are given, in no order. As Erlang's registered/0."},
-    {"processes", py_processes, METH_NOARGS,
-     "processes() -> list[Pid]\n\n"
-     "All processes, of C too and of the threads that call mote, in no order. As Erlang's processes/0."},
-    {"is_alive", py_is_alive, METH_O,
-     "is_alive(pid, /) -> bool\n\n"
-     "Whether a process has not ended. Signals that the caller has sent it before count; a coroutine is answered what can be seen at once. A\n"
-     "function may wait for that. As Erlang's is_process_alive/1."},
     {"send_after", py_send_after, METH_VARARGS,
      "send_after(seconds, to, message, /) -> Ref\n\n"
      "Sends a message later: not before so many seconds (a float, exact to a millisecond) have passed. cancel() takes the reference. The timer\n"
@@ -488,7 +463,9 @@ PyMethodDef mp_control_methods[] = {
      "cancel(timer, /) -> float | None\n\n"
      "Cancels a timer of send_after(): the seconds that were left; None: it has sent its message, or was cancelled before. Never waits. As\n"
      "Erlang's cancel_timer/1."},
-    {"end_turn", py_end_turn, METH_NOARGS, NULL},
+    {"read_timer", py_read_timer, METH_O,
+     "read_timer(timer, /) -> float | None\n\n"
+     "The seconds that are left of a timer of send_after(); None: as of cancel(), or its receiver has ended. Never waits. As Erlang's read_timer/1."},
     {"call", FAST(py_call), METH_FASTCALL, NULL},
     {"aio_call", FAST(py_aio_call), METH_FASTCALL, NULL},
     {"system", FAST(py_system), METH_FASTCALL, NULL},

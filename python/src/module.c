@@ -23,13 +23,22 @@ static PyObject *set(PyObject *module, PyObject *args) {
     struct {
         const char *name;
         PyObject **slot;
-    } slots[] = {{"Down", &st->down}, {"ExitSignal", &st->exit_signal}, {"ProcessExit", &st->process_exit}, {"Exit", &st->exit}, {"green", &st->green}};
+    } slots[] = {{"Down", &st->down}, {"ExitSignal", &st->exit_signal}, {"ProcessExit", &st->process_exit}, {"Exit", &st->exit}, {"green", &st->green},
+                 {"Info", &st->info}};
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
         if (strcmp(slots[i].name, name) == 0) {
             Py_XSETREF(*slots[i].slot, Py_NewRef(value));
             Py_RETURN_NONE;
         }
     return PyErr_Format(PyExc_ValueError, "nothing is called %s", name);
+}
+
+/* NoProc.reason: noproc, unless the process was there and an instance knows why it ended. */
+static int no_proc_reason(struct mp_state *st) {
+    PyObject *noproc = mp_atom_new(st, "noproc", 6);
+    int set = noproc ? PyObject_SetAttrString(st->no_proc, "reason", noproc) : -1;
+    Py_XDECREF(noproc);
+    return set;
 }
 
 static int init(PyObject *module) {
@@ -40,7 +49,7 @@ static int init(PyObject *module) {
     if (add_exception(st, &st->mailbox_full, "mote.MailboxFull", st->error, "The receiver's mailbox is full, and its policy is to drop what it has no room for.") < 0) return -1;
     if (add_exception(st, &st->not_sendable, "mote.NotSendable", PyExc_TypeError, "A value that cannot be in a message: the text says which, and where it was.") < 0) return -1;
     if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0 || mp_aio_init(st) < 0 || mp_server_init(st) < 0) return -1;
-    if (PyModule_AddFunctions(module, mp_process_methods) < 0) return -1;
+    if (no_proc_reason(st) < 0 || PyModule_AddFunctions(module, mp_process_methods) < 0 || PyModule_AddFunctions(module, mp_look_methods) < 0) return -1;
     if (PyModule_AddIntConstant(module, "OWN_STACKS", MP_OWN_STACKS) < 0 || PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_tree_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_control_methods) < 0) return -1;
@@ -52,7 +61,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     if (!st) return 0;
     PyObject *all[] = {(PyObject *)st->atom, (PyObject *)st->pid, (PyObject *)st->ref, (PyObject *)st->pattern, st->error, st->not_sendable, st->process_exit, st->exit,
                        st->no_proc, st->mailbox_full, st->atoms, st->message_types, st->message_tags, st->any, st->skip, st->down,
-                       st->exit_signal, st->stop, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task, st->green,
+                       st->exit_signal, st->info, st->stop, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task, st->green,
                        (PyObject *)st->method, st->gen_call, st->gen_cast, st->system};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_VISIT(all[i]);
     return 0;
@@ -71,7 +80,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->ref);
     Py_CLEAR(st->pattern);
     PyObject **all[] = {&st->error, &st->not_sendable, &st->process_exit, &st->exit, &st->no_proc, &st->mailbox_full, &st->atoms,
-                        &st->message_types, &st->message_tags, &st->any, &st->skip, &st->down, &st->exit_signal, &st->stop, &st->green, &st->gen_call, &st->gen_cast, &st->system};
+                        &st->message_types, &st->message_tags, &st->any, &st->skip, &st->down, &st->exit_signal, &st->info, &st->stop, &st->green, &st->gen_call, &st->gen_cast, &st->system};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_CLEAR(*all[i]);
     return 0;
 }

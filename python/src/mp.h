@@ -36,6 +36,7 @@ struct mp_state {
     PyObject *any;            /* ANY */
     PyObject *skip;           /* SKIP */
     PyObject *down, *exit_signal; /* classes Down and ExitSignal (NamedTuples of the Python layer), or NULL until it has set them */
+    PyObject *info;           /* class Info, in the same way */
     PyTypeObject *receive;    /* the awaitables of process.c */
     PyTypeObject *method;     /* methods of proxies, of server.c */
     PyObject *gen_call, *gen_cast, *system; /* Atoms: the heads of what servers get */

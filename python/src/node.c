@@ -41,13 +41,13 @@ static struct mp_proc *thread_process(struct mp_node *node) {
     return PyErr_Occurred() ? NULL : attach_thread(node, dict);
 }
 
-static struct mp_node *node_start(struct mp_state *st, unsigned processes_max);
+static struct mp_node *node_start(struct mp_state *st, unsigned processes_max, uint64_t chaos_seed);
 
 /* The calling process; NULL: error set. A node is started if there is none. */
 struct mp_proc *mp_caller(struct mp_state *st) {
     struct mp_node *node = st->node;
     if (st->forked) return PyErr_SetString(st->error, "mote: this is the child of os.fork(), where the node does not run: start the program anew (subprocess), or fork before mote is used"), NULL;
-    if (!node && !(node = node_start(st, 0))) return NULL;
+    if (!node && !(node = node_start(st, 0, 0))) return NULL;
     if (PyThreadState_Get() != node->ts) return thread_process(node);
     return node->current ? node->current : mp_aio_caller(node);
 }
@@ -78,7 +78,7 @@ static void loop_leave(void *context, unsigned scheduler) {
     PyThreadState_DeleteCurrent();
 }
 
-static struct mp_node *node_start(struct mp_state *st, unsigned processes_max) {
+static struct mp_node *node_start(struct mp_state *st, unsigned processes_max, uint64_t chaos_seed) {
     PyObject *threading = PyImport_ImportModule("threading"); /* takes the thread that imports it first for the main one: not the scheduler's */
     struct mp_node *node = threading ? PyMem_RawCalloc(1, sizeof *node) : NULL;
     mote_err err;
@@ -92,7 +92,7 @@ static struct mp_node *node_start(struct mp_state *st, unsigned processes_max) {
     node->loop = (mote_host_loop){.context = node, .enter = loop_enter, .idle = loop_idle, .busy = loop_busy, .leave = loop_leave, .waits = mp_aio_waits, .wait = mp_aio_wait,
                                   .look = mp_aio_look};
     mote_options options = {.schedulers = 1, .stack_size = MP_STACK_DEFAULT, .stack_head = MP_STACK_HEAD, .processes_max = processes_max,
-                            .host_loop = &node->loop};
+                            .host_loop = &node->loop, .chaos_seed = chaos_seed};
     Py_BEGIN_ALLOW_THREADS
     err = mote_runtime_start(&options, &node->rt);
     Py_END_ALLOW_THREADS
@@ -115,10 +115,12 @@ static PyObject *py_forked(PyObject *module, PyObject *none) {
     Py_RETURN_NONE;
 }
 
-static PyObject *py_start(PyObject *module, PyObject *none) {
+/* start(chaos_seed=0): not 0: turns end at random, for tests. */
+static PyObject *py_start(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
-    (void)none;
-    if (!st->node && !node_start(st, 0)) return NULL;
+    unsigned long long chaos_seed = 0;
+    if (!PyArg_ParseTuple(args, "|K", &chaos_seed)) return NULL;
+    if (!st->node && !node_start(st, 0, chaos_seed)) return NULL;
     Py_RETURN_NONE;
 }
 
@@ -144,7 +146,7 @@ static PyObject *py_stop(PyObject *module, PyObject *none) {
 }
 
 PyMethodDef mp_node_methods[] = {
-    {"start", py_start, METH_NOARGS, "Starts the node, if it does not run."},
+    {"start", py_start, METH_VARARGS, "Starts the node, if it does not run."},
     {"forked", py_forked, METH_NOARGS, NULL},
     {"stop", py_stop, METH_NOARGS, "Stops the node: its processes are ended."},
     {NULL, NULL, 0, NULL},

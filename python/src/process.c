@@ -9,6 +9,7 @@ struct receive { /* the awaitable */
     PyObject_HEAD
     struct mp_state *st;
     struct wanted want;
+    struct seen seen;
     bool native; /* made in a coroutine process, for it */
 };
 
@@ -106,21 +107,31 @@ static mote_err wait_for_more(struct mp_proc *p, uint64_t deadline_ns) {
     return err;
 }
 
-/* A function that has used up its turn lets others run. */
-int mp_let_others(struct mp_proc *p) {
-    if (p->flavour != FUNCTION || !mote_host_turn_over(p->self)) return 0;
-    mp_leave(p);
-    mote_err err = mote_yield(p->self);
-    mp_enter(p);
+/* A function or a thread lets others run. */
+int mp_yield(struct mp_proc *p) {
+    mote_err err;
+    if (p->flavour == THREAD) {
+        Py_BEGIN_ALLOW_THREADS
+        err = mote_yield(p->self);
+        Py_END_ALLOW_THREADS
+    } else {
+        mp_leave(p);
+        err = mote_yield(p->self);
+        mp_enter(p);
+    }
     if (err == MOTE_EEXIT) return mp_raise_exit(p), -1;
     return 0;
 }
+
+/* A function that has used up its turn lets others run. */
+int mp_let_others(struct mp_proc *p) { return p->flavour == FUNCTION && mote_host_turn_over(p->self) ? mp_yield(p) : 0; }
 
 /* ----------------------------------------------------------------------------------------------- receiving */
 
 struct search {
     struct mp_state *st;
     const struct wanted *want;
+    struct seen *seen;
     PyObject *found; /* the message, or what the handler gave */
     bool failed;     /* an exception is set */
 };
@@ -168,11 +179,24 @@ static bool interrupts(mote_term message) {
     return true;
 }
 
-/* For mote_host_receive(). After an exception nothing else is looked at. */
+/* Whether a term is a reference, or a tuple with it: all that the pattern can fit, see mp_pattern_ref(). */
+static bool has_ref(mote_term message, mote_ref ref) {
+    size_t n;
+    mote_term element;
+    if (mote_tuple_size(message, &n)) return message.word == ref.word;
+    for (size_t i = 0; i < n; i++)
+        if (mote_tuple_get(message, i, &element) == MOTE_OK && element.word == ref.word) return true;
+    return false;
+}
+
+/* For mote_host_receive(). After an exception nothing else is looked at. Terms that cannot fit are not made values. */
 static bool is_wanted(mote_term message, void *context) {
     struct search *s = context;
     if (s->failed) return false;
+    s->seen->any = true;
     if (interrupts(message)) return s->failed = true;
+    if (s->want->instead) return false;
+    if (s->want->ref.word && !mote_host_object(message, &mp_object_kind) && !has_ref(message, s->want->ref)) return false;
     if (s->want->call.word) {
         int is = is_answer(s->st, s->want->call, message, &s->found);
         s->failed = is < 0;
@@ -196,19 +220,39 @@ static bool is_wanted(mote_term message, void *context) {
     return false;
 }
 
+/* What is wanted instead of a message, if it is there: as take(). */
+static int take_instead(struct mp_proc *p, const struct wanted *want, PyObject **found) {
+    mote_process_info info;
+    if (want->instead == KNOWN) return *found = Py_NewRef(want->known), MOTE_OK;
+    mote_err err = want->instead == AN_ANSWER ? mote_host_answer(want->question, &info) : MOTE_TIMEOUT;
+    if (err == MOTE_TIMEOUT) return MOTE_TIMEOUT;
+    *found = mp_answer_value(p->node->st, want->lives, err, &info);
+    return *found ? MOTE_OK : -1;
+}
+
+/* It is about to wait: what it has looked at need not be looked at again, however often it is woken. */
+static void look_on(struct mp_proc *p, struct seen *seen) {
+    if (seen->any) seen->since = mote_ref_make(p->self);
+    seen->any = false;
+}
+
 /* Takes the first message that is wanted: MOTE_OK and *found, MOTE_TIMEOUT, MOTE_EEXIT, or -1: an exception is set. */
-static int take(struct mp_proc *p, const struct wanted *want, PyObject **found) {
+static int take(struct mp_proc *p, const struct wanted *want, struct seen *seen, PyObject **found) {
     mote_term message;
     mote_err err;
-    if (!want->pattern && !want->handler && !want->call.word) {
+    if (__builtin_expect(want->instead, 0)) {
+        int got = take_instead(p, want, found);
+        if (got != MOTE_TIMEOUT) return got;
+    }
+    if (!want->pattern && !want->handler && !want->call.word && !want->instead) {
         err = mote_receive(p->self, 0, &message);
         if (err) return (int)err;
         *found = interrupts(message) ? NULL : mp_value_of(p->node->st, message);
     } else {
-        struct search s = {.st = p->node->st, .want = want};
+        struct search s = {.st = p->node->st, .want = want, .seen = seen};
         if (p->searching) return PyErr_SetString(s.st->error, "mote: receive within a receive's own handler or where="), -1;
         p->searching = true;
-        err = mote_host_receive(p->self, want->since, is_wanted, &s, &message);
+        err = mote_host_receive(p->self, seen->since.word ? seen->since : want->since, is_wanted, &s, &message);
         p->searching = false;
         if (s.failed && want->call.word) (void)mote_call_cancel(p->self, want->call);
         if (s.failed) return -1;
@@ -227,35 +271,41 @@ static PyObject *timed_out(struct mp_proc *p, const struct wanted *want) {
         return NULL;
     }
     if (want->fallback) return Py_NewRef(want->fallback);
-    PyErr_SetString(PyExc_TimeoutError, "mote: no message came in time");
+    PyErr_SetString(PyExc_TimeoutError, want->instead == AN_ANSWER ? "mote.info: the process has not answered in time" : "mote: no message came in time");
     return NULL;
 }
 
 static bool is_late(const struct wanted *want) { return want->deadline_ns != UINT64_MAX && now_ns() >= want->deadline_ns; }
 
-/* That of a function on a greenlet: its coroutine awaits for it. */
+/* Its coroutine awaits for it. */
+PyObject *mp_await_green(PyObject *awaitable) {
+    PyObject *module = awaitable ? PyImport_ImportModule("mote._greenlets") : NULL;
+    PyObject *result = module ? PyObject_CallMethod(module, "wait", "O", awaitable) : NULL;
+    Py_XDECREF(awaitable);
+    Py_XDECREF(module);
+    return result;
+}
+
 static PyObject *receive_green(struct mp_proc *p, const struct wanted *want) {
     struct wanted own = *want;
     own.pattern = Py_XNewRef(want->pattern);
     own.handler = Py_XNewRef(want->handler);
     own.fallback = Py_XNewRef(want->fallback);
-    PyObject *module = PyImport_ImportModule("mote._greenlets"), *r = module ? mp_awaitable(p->node->st, &own) : NULL;
-    PyObject *result = r ? PyObject_CallMethod(module, "wait", "O", r) : NULL;
-    Py_XDECREF(r);
-    Py_XDECREF(module);
-    return result;
+    return mp_await_green(mp_awaitable(p->node->st, &own));
 }
 
 /* The receive of functions and threads. */
 PyObject *mp_receive(struct mp_proc *p, const struct wanted *want) {
+    struct seen seen = {0};
     if (p->green) return receive_green(p, want);
     for (;;) {
         PyObject *found;
-        int got = take(p, want, &found);
+        int got = take(p, want, &seen, &found);
         if (got == MOTE_OK) return mp_let_others(p) < 0 ? (Py_DECREF(found), NULL) : found;
         if (got < 0) return NULL;
         if (got == MOTE_EEXIT) return mp_raise_exit(p);
         if (got != MOTE_TIMEOUT) return mp_fail(p->node->st, (mote_err)got, "mote.receive");
+        if (seen.any && !is_late(want)) look_on(p, &seen);
         mote_err err = wait_for_more(p, want->deadline_ns);
         if (PyErr_Occurred()) return NULL;
         if (err == MOTE_EEXIT) return mp_raise_exit(p);
@@ -280,6 +330,9 @@ static void want_drop(struct wanted *want) {
     Py_CLEAR(want->pattern);
     Py_CLEAR(want->handler);
     Py_CLEAR(want->fallback);
+    if (want->instead == KNOWN) Py_CLEAR(want->known);
+    if (want->instead == AN_ANSWER) mote_host_question_drop(want->question);
+    want->instead = A_MESSAGE;
 }
 static int want_from(struct mp_state *st, PyObject *const *args, Py_ssize_t n, PyObject *names, struct wanted *want) {
     memset(want, 0, sizeof *want);
@@ -301,7 +354,7 @@ static int want_from(struct mp_state *st, PyObject *const *args, Py_ssize_t n, P
     if (handler) want->handler = Py_NewRef(args[0]);
     else if (!(want->pattern = mp_pattern_of(st, args[0]))) goto fail;
     struct mp_ref *ref = want->pattern ? mp_pattern_ref(st, want->pattern) : NULL;
-    if (ref) want->since = ref->ref;
+    if (ref) want->since = want->ref = ref->ref;
     return 0;
 fail:
     want_drop(want);
@@ -341,13 +394,16 @@ static struct receive *receive_new(struct mp_state *st) {
     r->st = st;
     r->native = is_native(st);
     memset(&r->want, 0, sizeof r->want);
+    memset(&r->seen, 0, sizeof r->seen);
     r->want.deadline_ns = UINT64_MAX;
     return r;
 }
 
 PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want) {
     struct receive *r = receive_new(st);
-    if (r) r->want = *want;
+    struct wanted owned = *want;
+    if (r) r->want = owned;
+    else want_drop(&owned);
     return (PyObject *)r;
 }
 
@@ -392,8 +448,9 @@ static PyObject *py_aio_take(PyObject *module, PyObject *o) {
     PyObject *found = NULL;
     if (!p) return NULL;
     if (!Py_IS_TYPE(o, st->receive)) return PyErr_SetString(PyExc_TypeError, "aio_take needs an awaitable of mote's"), NULL;
-    int got = take(p, &r->want, &found);
+    int got = take(p, &r->want, &r->seen, &found);
     if (got == MOTE_EEXIT) return mp_raise_exit(p);
+    if (got == MOTE_TIMEOUT && r->want.yields) return r->want.yields = false, PyFloat_FromDouble(0);
     if (got == MOTE_TIMEOUT && is_late(&r->want)) found = timed_out(p, &r->want);
     else if (got == MOTE_TIMEOUT && r->want.deadline_ns == UINT64_MAX) Py_RETURN_NONE;
     else if (got == MOTE_TIMEOUT) return PyFloat_FromDouble((double)mp_ms_until(r->want.deadline_ns) / 1000);
@@ -420,13 +477,17 @@ static int receive_step(struct receive *r, PyObject **value) {
         return 1;
     }
     bool over = mote_host_turn_over(p->self) || p->told; /* who was told of its end and waits again is closed: see coroutine_resume() */
-    int got = over ? MOTE_TIMEOUT : take(p, &r->want, value);
+    int got = over ? MOTE_TIMEOUT : take(p, &r->want, &r->seen, value);
     if (got == MOTE_OK) return 1;
     if (got == -1) return -1;
     if (got == MOTE_EEXIT) return mp_raise_exit(p), -1;
     if (got != MOTE_TIMEOUT) return mp_fail(r->st, (mote_err)got, "mote.aio.receive"), -1;
-    if (over) (void)mote_yield(p->self); /* others first */
-    else if (is_late(&r->want)) return (*value = timed_out(p, &r->want)) ? 1 : -1;
+    if (over || r->want.yields) {
+        r->want.yields = false;
+        (void)mote_yield(p->self); /* others first */
+    } else if (is_late(&r->want))
+        return (*value = timed_out(p, &r->want)) ? 1 : -1;
+    look_on(p, &r->seen);
     p->awaited = r;
     return 0;
 }
@@ -618,8 +679,9 @@ static bool coroutine_step(struct mp_proc *p) {
     PyObject *cancelled = t ? mp_aio_cancelled(p) : NULL;
     if (cancelled) return coroutine_throw(p, cancelled);
     if (!r && t && t->future && !t->ready) return true;
-    int got = r && !p->value ? take(p, &r->want, &p->value) : MOTE_OK;
+    int got = r && !p->value ? take(p, &r->want, &r->seen, &p->value) : MOTE_OK;
     if (got == MOTE_EEXIT) return true; /* see coroutine_resume() */
+    if (got == MOTE_TIMEOUT) look_on(p, &r->seen);
     if (got == -1) return coroutine_throw(p, mp_take_exception());
     return (got == MOTE_TIMEOUT && !is_late(&r->want)) || coroutine_run(p);
 }
@@ -662,8 +724,8 @@ static void coroutine_resume(mote_self *self, void *state) {
         return;
     }
     if (p->task && p->task->must_cancel) (void)mote_yield(self); /* it has cancelled itself */
-    uint64_t deadline_ns = p->awaited ? p->awaited->want.deadline_ns : UINT64_MAX;
-    if (deadline_ns != UINT64_MAX && mote_host_wake_after(self, mp_ms_until(deadline_ns)))
+    uint64_t deadline_ns = p->awaited ? p->awaited->want.deadline_ns : UINT64_MAX; /* 0: it only lets others run */
+    if (deadline_ns && deadline_ns != UINT64_MAX && mote_host_wake_after(self, mp_ms_until(deadline_ns)))
         mote_exit(self, mote_atom_term(mote_atom_make("system_limit"))); /* no memory for the alarm */
 }
 
@@ -788,6 +850,8 @@ static PyObject *start_object(const struct start *s, bool coroutine) {
 }
 
 static PyObject *spawn(struct mp_state *st, struct mp_proc *p, struct start *s) {
+    if (s->how.stack_size && mp_flavour_of(s->function) > 0)
+        return PyErr_SetString(PyExc_ValueError, "mote.spawn: a coroutine has no stack: stack= is for functions"), NULL;
     PyObject *function = s->function = mp_flavoured(st, s->function);
     int coroutine = function ? mp_flavour_of(function) : -1;
     PyObject *start = coroutine < 0 ? NULL : start_object(s, coroutine != 0);
@@ -796,6 +860,7 @@ static PyObject *spawn(struct mp_state *st, struct mp_proc *p, struct start *s) 
     Py_XDECREF(function);
     if (!start) return NULL;
     mp_spawn_as(&s->how, coroutine != 0);
+    if (coroutine) s->how.stack_size = 0; /* a greenlet's */
     mote_err err = mote_spawn_opt(p->self, &s->how, mote_host_box_term(&box, &mp_object_kind, start), &pid);
     Py_DECREF(start);
     if (err) return mp_fail(st, err, "mote.spawn");
@@ -861,11 +926,28 @@ int mp_name_of(PyObject *name, const char *needed, mote_term *term) {
     return -1;
 }
 
-/* A Pid, a Ref (an alias), or a name. */
-int mp_to_of(struct mp_state *st, PyObject *to, mote_term *term) {
+/* (name, node), as the DOWN of a named process has it: a term in the caller's scratch arena, where nothing else is. */
+static int pair_of(struct mp_state *st, PyObject *pair, mote_term *term) {
+    struct mp_proc *p = mp_caller(st);
+    mote_arena *arena = p ? mote_scratch(p->self) : NULL;
+    mote_term both[2];
+    if (arena) mote_arena_reset(arena);
+    for (int i = 0; arena && i < 2; i++)
+        if (mp_name_of(PyTuple_GET_ITEM(pair, i), "(name, node) are two names", &both[i]) < 0) return -1;
+    *term = arena ? mote_tuple_make(arena, 2, both) : MOTE_TERM_NONE;
+    if (!term->word && !PyErr_Occurred()) PyErr_NoMemory();
+    return term->word ? 0 : -1;
+}
+
+static int process_of(struct mp_state *st, PyObject *to, const char *needed, mote_term *term) {
     if (mp_is_pid(st, to)) return *term = mote_pid_term(((struct mp_pid *)to)->pid), 0;
+    if (PyTuple_CheckExact(to) && PyTuple_GET_SIZE(to) == 2) return pair_of(st, to, term);
+    return mp_name_of(to, needed, term);
+}
+int mp_process_of(struct mp_state *st, PyObject *process, mote_term *term) { return process_of(st, process, "a Pid or a name is needed", term); }
+int mp_to_of(struct mp_state *st, PyObject *to, mote_term *term) {
     if (mp_is_ref(st, to)) return *term = mote_ref_term(((struct mp_ref *)to)->ref), 0;
-    return mp_name_of(to, "a Pid, an alias or a name is needed", term);
+    return process_of(st, to, "a Pid, an alias or a name is needed", term);
 }
 
 int mp_encoded(struct mp_state *st, PyObject *value, struct mp_outgoing *out) {

@@ -17,6 +17,9 @@
 
 enum flavour { COROUTINE, FUNCTION, THREAD, ASYNCIO /* what runs in the node's event loop */ };
 
+/* What is waited for instead of a message. */
+enum instead { A_MESSAGE, NOTHING, AN_ANSWER, KNOWN };
+
 /* What a receive wants, while it waits. All but the awaitable's are on the waiting flow's stack. */
 struct wanted {
     PyObject *pattern;  /* a Pattern, or NULL: anything; owned by the awaitable or the caller */
@@ -25,6 +28,20 @@ struct wanted {
     uint64_t deadline_ns; /* UINT64_MAX: never */
     mote_ref since;     /* see mote_host_receive() */
     mote_ref call;      /* not 0: the answer of this call, or that its server is gone, instead of pattern and handler */
+    mote_ref ref;       /* not 0: the pattern's, see mp_pattern_ref() */
+    union { /* owned as `pattern` is */
+        mote_host_question *question; /* AN_ANSWER */
+        PyObject *known;              /* KNOWN: it need not be waited for */
+    };
+    uint8_t instead;    /* enum instead */
+    bool yields;        /* NOTHING, in a coroutine: others run once, though the time is up */
+    bool lives;         /* AN_ANSWER: whether it lives is the question, not what is known of it */
+};
+
+/* How far a search has got: messages older than `since` (0: want->since) were looked at in vain; `any`: others too, since the last wait. */
+struct seen {
+    mote_ref since;
+    bool any;
 };
 
 struct receive;
@@ -84,9 +101,12 @@ PyObject *mp_raise_exit(struct mp_proc *p);
 /* A flow gives the thread state back, and takes it again (M5): around every call of the core that may switch. */
 void mp_leave(struct mp_proc *p);
 void mp_enter(struct mp_proc *p);
-/* A function that has used up its turn lets others run. -1: an exit signal has come, ProcessExit is set. */
+/* A function or a thread lets others run; a function when it has used up its turn. -1: an exit signal has come, ProcessExit is set. */
+int mp_yield(struct mp_proc *p);
 int mp_let_others(struct mp_proc *p);
-/* A Pid, a Ref (an alias), or a name as destination. -1: error set. */
+/* A Pid, a name or (name, node) as a process; also a Ref (an alias) as a destination. The term is valid until the caller receives, or
+ * asks for the next. -1: error set. */
+int mp_process_of(struct mp_state *st, PyObject *process, mote_term *term);
 int mp_to_of(struct mp_state *st, PyObject *to, mote_term *term);
 /* A value as its receiver takes it: shared with Python's processes, encoded for all others. -1: error set, nothing to drop. */
 struct mp_outgoing {
@@ -117,6 +137,10 @@ int64_t mp_ms_until(uint64_t deadline_ns);
 /* A receive of a function or a thread; gives. And an awaitable for one in a coroutine; takes what `want` owns. */
 PyObject *mp_receive(struct mp_proc *p, const struct wanted *want);
 PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want);
+/* What an awaitable (taken; NULL: an error is set) gives, for a function on a greenlet. */
+PyObject *mp_await_green(PyObject *awaitable);
+/* What the answer to a question about a process means; gives. NULL: error set. See look.c. */
+PyObject *mp_answer_value(struct mp_state *st, bool lives, mote_err err, const mote_process_info *info);
 /* Starts a process of f, args, kwargs (may be NULL) as `how` says; gives its Pid. */
 PyObject *mp_spawn(struct mp_state *st, struct mp_proc *p, PyObject *function, PyObject *args, PyObject *kwargs, mote_spawn_options *how);
 
@@ -136,7 +160,7 @@ void mp_spawn_as(mote_spawn_options *how, bool coroutine);
 PyObject *mp_child_call(struct mp_state *st, mote_term arg);
 extern PyMethodDef mp_tree_methods[];
 
-extern PyMethodDef mp_control_methods[], mp_node_methods[];
+extern PyMethodDef mp_control_methods[], mp_look_methods[], mp_node_methods[];
 
 int mp_server_init(struct mp_state *st);
 

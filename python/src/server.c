@@ -130,64 +130,6 @@ static PyObject *py_method(PyObject *module, PyObject *args) {
     return (PyObject *)m;
 }
 
-/* --------------------------------------------------------------------------------------------------- looking */
-
-/* The question waits until the other answers: others run meanwhile. */
-static mote_err info_get(struct mp_proc *p, mote_pid pid, int64_t timeout_ms, mote_process_info *info) {
-    mote_err err;
-    if ((p->flavour == COROUTINE || p->flavour == ASYNCIO) && pid.word != mote_self_pid(p->self).word) return MOTE_ECONTEXT;
-    if (p->flavour == FUNCTION) {
-        mp_leave(p);
-        err = mote_process_info_get(p->self, pid, timeout_ms, info);
-        mp_enter(p);
-    } else if (p->flavour == THREAD) {
-        Py_BEGIN_ALLOW_THREADS
-        err = mote_process_info_get(p->self, pid, timeout_ms, info);
-        Py_END_ALLOW_THREADS
-    } else
-        err = mote_process_info_get(p->self, pid, 0, info);
-    return err;
-}
-
-static PyObject *name_or_none(struct mp_state *st, mote_atom name) {
-    size_t size;
-    if (!name.word) return Py_NewRef(Py_None);
-    const char *text = mote_atom_name(name, &size);
-    return mp_atom_new(st, text, (Py_ssize_t)size);
-}
-
-/* The fields of Info, in _control.py's order. */
-static PyObject *info_value(struct mp_state *st, const mote_process_info *i) {
-    static const char *const states[] = {[MOTE_STATE_RUNNABLE] = "runnable", [MOTE_STATE_RUNNING] = "running", [MOTE_STATE_WAITING] = "waiting",
-                                         [MOTE_STATE_SUSPENDED] = "suspended"};
-    static const char *const priorities[] = {[MOTE_NORMAL] = "normal", [MOTE_HIGH] = "high", [MOTE_LOW] = "low"};
-    PyObject *pid = mp_pid_new(st, i->pid), *name = pid ? name_or_none(st, i->registered) : NULL, *value = NULL;
-    if (name)
-        value = Py_BuildValue("(OOsssnnKKnOnnnnd)", pid, name, i->name, states[i->state], priorities[i->priority], (Py_ssize_t)i->mailbox,
-                              (Py_ssize_t)i->mailbox_max, (unsigned long long)i->dropped, (unsigned long long)i->reductions, (Py_ssize_t)i->memory,
-                              i->trap_exit ? Py_True : Py_False, (Py_ssize_t)i->links, (Py_ssize_t)i->monitors, (Py_ssize_t)i->monitored_by,
-                              (Py_ssize_t)i->aliases, (double)i->lived_ms / 1000);
-    Py_XDECREF(name);
-    Py_XDECREF(pid);
-    return value;
-}
-
-/* process_info(pid, timeout) */
-static PyObject *py_process_info(PyObject *module, PyObject *args) {
-    struct mp_state *st = mp_state_of(module);
-    struct mp_proc *p = mp_caller(st);
-    PyObject *o, *timeout;
-    uint64_t deadline_ns;
-    mote_process_info info;
-    if (!p || !PyArg_ParseTuple(args, "O!O", st->pid, &o, &timeout) || mp_deadline_of(timeout, &deadline_ns) < 0) return NULL;
-    mote_err err = info_get(p, ((struct mp_pid *)o)->pid, mp_ms_until(deadline_ns), &info);
-    if (err == MOTE_ECONTEXT)
-        return PyErr_SetString(PyExc_RuntimeError, "mote.info() of another process waits, in a coroutine: use `await mote.aio.info()`"), NULL;
-    if (err == MOTE_TIMEOUT) return PyErr_SetString(PyExc_TimeoutError, "mote.info: the process has not answered in time"), NULL;
-    if (err == MOTE_EEXIT) return mp_raise_exit(p);
-    return err ? mp_fail(st, err, "mote.info") : info_value(st, &info);
-}
-
 /* ---------------------------------------------------------------------------------------- registries, groups */
 
 static PyObject *started(struct mp_state *st, mote_err err, mote_pid pid, const char *name) {
@@ -232,7 +174,6 @@ static PyObject *py_share(PyObject *module, PyObject *value) { return mp_share(m
 static PyMethodDef methods[] = {
     {"method", py_method, METH_VARARGS, NULL},
     {"may_wait", py_may_wait, METH_VARARGS, NULL},
-    {"process_info", py_process_info, METH_VARARGS, NULL},
     {"registry_start", py_registry_start, METH_VARARGS, NULL},
     {"group_start", py_group_start, METH_VARARGS, NULL},
     {"error_name", py_error_name, METH_O, NULL},
