@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""G: timers, and the time limits of receives."""
+import time
+
+import mote
+
+from conformance.tools import LIMIT, NOTHING, Race, error_of, raised, rounds, scenario, violations
+
+
+@scenario
+async def g01_never_early(f):
+    bad = 0
+    for i in range(100):
+        seconds = (0, 0.001, 0.005, 0.02, 0.05)[i % 5]
+        since = time.monotonic()
+        mote.send_after(seconds, mote.self(), "t")
+        assert await f.msg() == "t"
+        bad += time.monotonic() - since < seconds
+    return violations(bad)
+
+
+@scenario
+async def g02_both_forms(f):
+    """A message that names its timer has a reference of the sender's own in it."""
+    ref = mote.make_ref()
+    mote.send_after(0.001, mote.self(), ("timeout", ref, "m"))
+    named = await f.receive(("timeout", ref, "m"), timeout=LIMIT, default="no")
+    mote.send_after(0.001, mote.self(), "b")
+    return ["no" if named == "no" else "ok", await f.msg()]
+
+
+@scenario
+async def g03_cancel_before(f):
+    left = mote.cancel(mote.send_after(0.06, mote.self(), "t"))
+    await f.sleep(0.09)
+    return [left is not None and 0 <= left <= 0.06, len(await f.rest())]
+
+
+@scenario
+async def g04_cancel_after(f):
+    timer = mote.send_after(0.001, mote.self(), "t")
+    await f.settle()
+    first = mote.cancel(timer) is not None
+    return [first, len(await f.rest()), mote.cancel(timer) is not None]
+
+
+@scenario
+async def g05_cancel_race(f):
+    race = Race()
+    for i in range(1, rounds() + 1):
+        timer = mote.send_after(0.001, mote.self(), "t")
+        await f.busy(i * 1237 % 3000 / 1e6)
+        fired = mote.cancel(timer) is None
+        await f.sleep(0 if i % 20 else 0.005)
+        once = not fired or await f.msg(0.05) == "t"
+        race.round(fired, once and await f.msg(0) == NOTHING)
+    return race.result()
+
+
+@scenario
+async def g06_to_name(f):
+    async def takes_name(to):
+        mote.register("conf_g6")
+        mote.send(to, await f.msg(0.2))
+
+    mote.send_after(0.03, "conf_g6", "t")
+    f.spawn(takes_name, mote.self())
+    came = await f.msg(0.5)
+    mote.send_after(0.001, "conf_g6_none", "t")
+    await f.settle()
+    return [came, len(await f.rest())]
+
+
+@scenario
+async def g07_receiver_dies(f):
+    pid = f.idle()
+    timer = mote.send_after(5, pid, "t")
+    assert 4 < mote.read_timer(timer) <= 5
+    mote.kill(pid)
+    await f.gone(pid)
+    await f.settle()
+    return False if mote.read_timer(timer) is None else "number"
+
+
+@scenario
+async def g08_not_restarted(f):
+    async def makes_noise(to):
+        while True:
+            mote.send(to, "noise")
+            await f.sleep(0.01)
+
+    noisy = f.spawn(makes_noise, mote.self())
+    since = time.monotonic()
+    assert await f.receive("never", timeout=0.15, default=NOTHING) == NOTHING
+    seconds = time.monotonic() - since
+    mote.kill(noisy)
+    return [seconds >= 0.15, seconds < 1]
+
+
+@scenario
+async def g09_zero_still_takes(f):
+    mote.send(mote.self(), "x")
+    mote.send(mote.self(), "y")
+    return "found" if await f.receive("y", timeout=0, default=NOTHING) == "y" else "missed"
+
+
+async def receive_error(f, seconds):
+    try:
+        await f.receive(timeout=seconds)
+    except Exception as error:
+        return error_of(error, "noproc")
+    return "no_error"
+
+
+@scenario
+async def g10_refused_times(f):
+    """None waits for ever; there is no largest limit."""
+    refused = [raised(mote.send_after, -1, mote.self(), "x"), await receive_error(f, -1)]
+    mote.send(mote.self(), "x")
+    return refused + [await receive_error(f, 0x100000000 / 1000)]
+
+
+@scenario
+async def g11_outlives_starter(f):
+    async def starts_timer(to):
+        mote.send_after(0.03, to, "t")
+
+    f.spawn(starts_timer, mote.self())
+    return await f.msg(0.5)
+
+
+@scenario
+async def g12_deadline_order(f):
+    for ms in (60, 20, 40, 80):
+        mote.send_after(ms / 1000, mote.self(), ms)
+    return [await f.msg() for _ in range(4)]
+
+
+@scenario
+async def g13_many_cancelled(f):
+    timers = [mote.send_after(0.3, mote.self(), "t") for _ in range(10000)]
+    cancelled = sum(mote.cancel(timer) is not None for timer in timers)
+    await f.sleep(0.35)
+    return [cancelled, len(await f.rest())]
