@@ -303,13 +303,13 @@ async def all_kinds_of_children(a):
 async def start_failures(a):
     """What a start raises; those before it have been stopped."""
     try:
-        await a.start([kid(a, "a"), mote.Child(Counter, -1).options(id="bad"), kid(a, "c")])
+        await a.start([mote.Child(Tells, mote.self()), mote.Child(Counter, -1).options(id="bad"), kid(a, "c")])
         raise AssertionError
     except mote.StartFailed as e:
         assert e.child == "bad" and e.reason[0] == "error" and e.reason[1][:2] == ("ValueError", "negative")
         assert "child 'bad': ValueError: negative" in str(e)
         assert "in init" in "".join(getattr(e, "__notes__", [str(e)]))
-    assert await gone(a, await up(a, "a")) == "noproc"
+    assert await gone(a, (await a.receive(("init", ANY)))[1]) == "noproc"
     assert await a.poll(("up", "c", ANY, ANY, ANY)) is None
     tree = await a.start([], name="the_tree")
     try:
@@ -438,6 +438,11 @@ async def start_interrupted(a):
     ref = mote.monitor(slow)
     mote.send(slow, "go")
     assert await ends(a, ref) == "shutdown"
+
+
+class Tells(mote.Server):
+    def init(self, to):
+        mote.send(to, ("init", mote.self()))
 
 
 class Slow(mote.Server):
