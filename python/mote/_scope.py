@@ -279,18 +279,18 @@ class scope:
         return self._guard
 
     def __enter__(self) -> scope:
-        in_place("mote.scope", _begin, self, True)
+        in_place("scope", _begin, self, True)
         return self
 
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]) -> None:
-        in_place("mote.scope", _leave, self, error)
+        in_place("scope", _leave, self, error)
 
     async def __aenter__(self) -> scope:
-        await awaited("mote.scope", _begin, self, _mote.flavour() == "coroutine")
+        await awaited("scope", _begin, self, _mote.flavour() == "coroutine")
         return self
 
     async def __aexit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]) -> None:
-        await awaited("mote.scope", _leave, self, error)
+        await awaited("scope", _leave, self, error)
 
 
 __all__ = ["scope"]

@@ -128,15 +128,15 @@ class Task(_Of["T"]):
         """Waits for the result, `timeout` seconds at most. TaskFailed: the task ended without one. TimeoutError: it is ended, too, and nothing of it arrives
         any more; see wait(). Asked again it gives the same at once. RuntimeError: it is another process's task."""
         steps: Callable[..., Coroutine[Any, Any, T]] = _result
-        return in_place("Task.result", steps, self, timeout)
+        return in_place("result", steps, self, timeout)
 
     def wait(self, timeout: Optional[float] = None) -> bool:
         """Whether the task has ended after `timeout` seconds; if not it goes on, and can be asked again."""
-        return in_place("Task.wait", _wait, self, timeout)
+        return in_place("wait", _wait, self, timeout)
 
     def shutdown(self, timeout: Optional[float] = 5.0) -> None:
         """Ends the task with reason shutdown, after `timeout` seconds with kill, and waits for that. What result it had result() gives."""
-        in_place("Task.shutdown", _shutdown, self, timeout)
+        in_place("shutdown", _shutdown, self, timeout)
 
     def answer(self, message: Any) -> bool:
         """For who receives messages of all kinds: whether this one is about the task, which is then done: result() does not wait."""
@@ -207,15 +207,15 @@ class _Aio(_Of["T"]):
 
     def result(self, timeout: Optional[float] = None) -> Coroutine[Any, Any, T]:
         """As Task.result()."""
-        return awaited("Task.result", _result, self._task, timeout)
+        return awaited("result", _result, self._task, timeout)
 
     def wait(self, timeout: Optional[float] = None) -> Coroutine[Any, Any, bool]:
         """As Task.wait()."""
-        return awaited("Task.wait", _wait, self._task, timeout)
+        return awaited("wait", _wait, self._task, timeout)
 
     def shutdown(self, timeout: Optional[float] = 5.0) -> Coroutine[Any, Any, None]:
         """As Task.shutdown()."""
-        return awaited("Task.shutdown", _shutdown, self._task, timeout)
+        return awaited("shutdown", _shutdown, self._task, timeout)
 
 
 # ------------------------------------------------------------------------------------------- what is waited for
@@ -345,7 +345,7 @@ def first(tasks: Iterable[Task[T]], timeout: Optional[float] = None) -> T:
 
     TimeoutError: none had one in time, `timeout` seconds: all are ended. When all have failed: an ExceptionGroup of TaskFailed (before Python 3.11
     the first one, with the others in `others`)."""
-    return in_place("mote.first", _first, tasks, timeout)
+    return in_place("first", _first, tasks, timeout)
 
 
 def gather(tasks: Iterable[Task[T]], timeout: Optional[float] = None) -> list[T]:
@@ -353,7 +353,7 @@ def gather(tasks: Iterable[Task[T]], timeout: Optional[float] = None) -> list[T]
 
     When some have failed: an ExceptionGroup of TaskFailed (before Python 3.11 the first one, with the others in `others`). TimeoutError: some had not
     ended in time, `timeout` seconds for all of them, and are ended. The results of the rest are still theirs. As Elixir's Task.await_many."""
-    return in_place("mote.gather", _gather, tasks, timeout)
+    return in_place("gather", _gather, tasks, timeout)
 
 
 __all__ = ["Task", "first", "gather"]

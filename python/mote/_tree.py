@@ -317,7 +317,7 @@ class _AioStarts:
     ) -> Coroutine[Any, Any, Supervisor]:
         """As Supervisor.start_link()."""
         plan = _Plan(children, strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, auto_shutdown=auto_shutdown, name=name)
-        return awaited("Supervisor.start_link", _start, self._cls, plan, True)
+        return awaited("start_link", _start, self._cls, plan, True)
 
     def start(
         self,
@@ -331,7 +331,7 @@ class _AioStarts:
     ) -> Coroutine[Any, Any, Supervisor]:
         """As Supervisor.start()."""
         plan = _Plan(children, strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, auto_shutdown=auto_shutdown, name=name)
-        return awaited("Supervisor.start", _start, self._cls, plan, False)
+        return awaited("start", _start, self._cls, plan, False)
 
 
 class _Aio:
@@ -344,35 +344,35 @@ class _Aio:
 
     def start_child(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """As Supervisor.start_child()."""
-        return awaited("Supervisor.start_child", _start_child, self._supervisor, args, kwargs)
+        return awaited("start_child", _start_child, self._supervisor, args, kwargs)
 
     def terminate_child(self, id: Any, *, timeout: Optional[float] = None) -> Coroutine[Any, Any, None]:
         """As Supervisor.terminate_child()."""
-        return awaited("Supervisor.terminate_child", _do_child, self._supervisor, "terminate_child", _id(id), timeout)
+        return awaited("terminate_child", _do_child, self._supervisor, "terminate_child", _id(id), timeout)
 
     def restart_child(self, id: Any, *, timeout: Optional[float] = None) -> Coroutine[Any, Any, Any]:
         """As Supervisor.restart_child()."""
-        return awaited("Supervisor.restart_child", _restart_child, self._supervisor, _id(id), timeout)
+        return awaited("restart_child", _restart_child, self._supervisor, _id(id), timeout)
 
     def delete_child(self, id: Any, *, timeout: Optional[float] = None) -> Coroutine[Any, Any, None]:
         """As Supervisor.delete_child()."""
-        return awaited("Supervisor.delete_child", _do_child, self._supervisor, "delete_child", _id(id), timeout)
+        return awaited("delete_child", _do_child, self._supervisor, "delete_child", _id(id), timeout)
 
     def which_children(self, *, timeout: Optional[float] = None) -> Coroutine[Any, Any, list[ChildInfo]]:
         """As Supervisor.which_children()."""
-        return awaited("Supervisor.which_children", _which_children, self._supervisor, timeout)
+        return awaited("which_children", _which_children, self._supervisor, timeout)
 
     def count_children(self, *, timeout: Optional[float] = None) -> Coroutine[Any, Any, dict[str, int]]:
         """As Supervisor.count_children()."""
-        return awaited("Supervisor.count_children", _count_children, self._supervisor, timeout)
+        return awaited("count_children", _count_children, self._supervisor, timeout)
 
     def whereis(self, id: Any, *, timeout: Optional[float] = None) -> Coroutine[Any, Any, Any]:
         """As Supervisor.whereis()."""
-        return awaited("Supervisor.whereis", _whereis, self._supervisor, _id(id), timeout)
+        return awaited("whereis", _whereis, self._supervisor, _id(id), timeout)
 
     def stop(self, reason: Any = "normal", timeout: Optional[float] = None) -> Coroutine[Any, Any, None]:
         """As Supervisor.stop()."""
-        return awaited("Supervisor.stop", _stop, self._supervisor.pid, reason, timeout)
+        return awaited("stop", _stop, self._supervisor.pid, reason, timeout)
 
 
 class _AioView:
@@ -425,7 +425,7 @@ class Supervisor:
         StartFailed: a child did not start, those before it have been stopped. ValueError, TypeError: wrong options. As supervisor:start_link/2.
         """
         plan = _Plan(children, strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, auto_shutdown=auto_shutdown, name=name)
-        return in_place("Supervisor.start_link", _start, cls, plan, True)
+        return in_place("start_link", _start, cls, plan, True)
 
     @classmethod
     def start(
@@ -440,44 +440,44 @@ class Supervisor:
     ) -> Supervisor:
         """The same without a link: it lives until it is stopped."""
         plan = _Plan(children, strategy=strategy, max_restarts=max_restarts, max_seconds=max_seconds, auto_shutdown=auto_shutdown, name=name)
-        return in_place("Supervisor.start", _start, cls, plan, False)
+        return in_place("start", _start, cls, plan, False)
 
     def start_child(self, *args: Any, **kwargs: Any) -> Any:
         """Adds a mote.Child and starts it. Of a simple_one_for_one supervisor: starts one more child, with these arguments behind those of its Child.
         Gives its Pid; of a Server started through this object its proxy. StartFailed; ValueError: a child of that id is there, or the strategy does
         not allow it. As supervisor:start_child/2.
         """
-        return in_place("Supervisor.start_child", _start_child, self, args, kwargs)
+        return in_place("start_child", _start_child, self, args, kwargs)
 
     def terminate_child(self, id: Any, *, timeout: Optional[float] = None) -> None:
         """Stops a child by its id (of simple_one_for_one by its Pid); its specification stays, unless it is temporary. LookupError: there is none.
         As supervisor:terminate_child/2."""
-        in_place("Supervisor.terminate_child", _do_child, self, "terminate_child", _id(id), timeout)
+        in_place("terminate_child", _do_child, self, "terminate_child", _id(id), timeout)
 
     def restart_child(self, id: Any, *, timeout: Optional[float] = None) -> Any:
         """Starts a child that does not run; gives what start_child() does. LookupError; ValueError: it runs; StartFailed. As supervisor:restart_child/2."""
-        return in_place("Supervisor.restart_child", _restart_child, self, _id(id), timeout)
+        return in_place("restart_child", _restart_child, self, _id(id), timeout)
 
     def delete_child(self, id: Any, *, timeout: Optional[float] = None) -> None:
         """Forgets a child that does not run. LookupError; ValueError: it runs. As supervisor:delete_child/2."""
-        in_place("Supervisor.delete_child", _do_child, self, "delete_child", _id(id), timeout)
+        in_place("delete_child", _do_child, self, "delete_child", _id(id), timeout)
 
     def which_children(self, *, timeout: Optional[float] = None) -> list[ChildInfo]:
         """The children, newest first: a list of (id, Pid or None or "restarting", "worker" or "supervisor", []). As supervisor:which_children/1."""
-        return in_place("Supervisor.which_children", _which_children, self, timeout)
+        return in_place("which_children", _which_children, self, timeout)
 
     def count_children(self, *, timeout: Optional[float] = None) -> dict[str, int]:
         """How many `specs`, `active`, `supervisors`, `workers` and `restarts` there are. As supervisor:count_children/1."""
-        return in_place("Supervisor.count_children", _count_children, self, timeout)
+        return in_place("count_children", _count_children, self, timeout)
 
     def whereis(self, id: Any, *, timeout: Optional[float] = None) -> Any:
         """The Pid of a child, or the proxy of a Server started through this object; None: it does not run. LookupError: there is no such child."""
-        return in_place("Supervisor.whereis", _whereis, self, _id(id), timeout)
+        return in_place("whereis", _whereis, self, _id(id), timeout)
 
     def stop(self, reason: Any = "normal", timeout: Optional[float] = None) -> None:
         """Stops the children in reverse order and ends, with a reason; waits for that, `timeout` seconds. TimeoutError: not yet, it goes on;
         NoProc(reason): it has ended in another way. Who is linked with it dies of a reason that is not normal. As gen_server:stop/3."""
-        in_place("Supervisor.stop", _stop, self.pid, reason, timeout)
+        in_place("stop", _stop, self.pid, reason, timeout)
 
     def _child(self, id: Any, pid: Any) -> Any:
         if not isinstance(pid, Pid):
@@ -489,13 +489,13 @@ class Supervisor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        in_place("Supervisor.stop", _end, self)
+        in_place("stop", _end, self)
 
     async def __aenter__(self) -> Supervisor:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await awaited("Supervisor.stop", _end, self)
+        await awaited("stop", _end, self)
 
     def __repr__(self) -> str:
         return f"<mote.Supervisor {self.pid!r}>"

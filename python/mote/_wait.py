@@ -42,16 +42,9 @@ _IN_PLACE: Wait = _InPlace()
 _AWAITED: Any = _Awaited()
 
 
-def _aio(name: str) -> str:
-    """ "Task.result" under its aio view."""
-    owner, _, method = name.rpartition(".")
-    return f"{owner}.aio.{method}"
-
-
 def in_place(name: str, steps: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> _T:
-    """Does steps(wait, *args) for a function or a thread; gives its result."""
-    if _mote.flavour() in ("coroutine", "asyncio"):
-        raise RuntimeError(f"{name}() in a coroutine: use `await {_aio(name)}()`")
+    """Does steps(wait, *args) for a function or a thread; gives its result. `name` is how the caller knows it."""
+    _mote.may_wait(name, False)
     try:
         steps(_IN_PLACE, *args).send(None)
     except StopIteration as end:
@@ -62,6 +55,5 @@ def in_place(name: str, steps: Callable[..., Coroutine[Any, Any, _T]], *args: An
 
 def awaited(name: str, steps: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> Coroutine[Any, Any, _T]:
     """The same, to be awaited by a coroutine process or a task of asyncio's."""
-    if _mote.flavour() == "function":
-        raise RuntimeError(f"{_aio(name)}() is for coroutines: in a function use {name}()")
+    _mote.may_wait(name, True)
     return steps(_AWAITED, *args)

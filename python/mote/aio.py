@@ -67,12 +67,12 @@ def call(to: Destination, request: Any, timeout: Optional[float] = 5.0) -> Await
 
 def first(tasks: Iterable[Task[T]], timeout: Optional[float] = None) -> Coroutine[Any, Any, T]:
     """As mote.first()."""
-    return awaited("mote.first", _first, tasks, timeout)
+    return awaited("first", _first, tasks, timeout)
 
 
 def gather(tasks: Iterable[Task[T]], timeout: Optional[float] = None) -> Coroutine[Any, Any, list[T]]:
     """As mote.gather()."""
-    return awaited("mote.gather", _gather, tasks, timeout)
+    return awaited("gather", _gather, tasks, timeout)
 
 
 def sleep(seconds: float) -> Awaitable[None]:

@@ -286,7 +286,7 @@ class Tasks(unittest.TestCase):
 
         _, ref = mote.spawn_monitor(function)
         mote.receive(("DOWN", ref, ANY, ANY, ANY), timeout=PATIENCE)
-        self.assertIn("in a function use Task.result()", told.pop())
+        self.assertIn("in a function use result()", told.pop())
 
         async def wrong():
             for call in (task.result, task.wait, lambda: mote.first([task]), lambda: mote.gather([task])):
@@ -301,7 +301,7 @@ class Tasks(unittest.TestCase):
 
         _, ref = mote.spawn_monitor(wrong)
         mote.receive(("DOWN", ref, ANY, ANY, ANY), timeout=PATIENCE)
-        names = ["Task.aio.result", "Task.aio.wait", "mote.aio.first", "mote.aio.gather", "the process that started it"]
+        names = [".aio.result()", ".aio.wait()", ".aio.first()", ".aio.gather()", "the process that started it"]
         self.assertEqual([name in text for name, text in zip(names, told)], [True] * 5, told)
         self.assertEqual(task.result(), 2)
 
@@ -765,7 +765,7 @@ class Scopes(unittest.TestCase):
 
         _, ref = mote.spawn_monitor(wrong)
         mote.receive(("DOWN", ref, ANY, ANY, ANY), timeout=PATIENCE)
-        self.assertIn("use `await mote.aio.scope()`", told[0])
+        self.assertIn("use `await` and .aio.scope()", told[0])
 
 
 class Leaks(unittest.TestCase):

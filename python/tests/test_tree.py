@@ -719,7 +719,9 @@ class Uses(unittest.TestCase):
 
         mote.spawn(wrong_too, mote.self(), tree.pid)
         for name in ("which_children", "start_link", "start_child"):
-            self.assertIn(f"is for coroutines: in a function use Supervisor.{name}()", self.receive(("wrong", str))[1])
+            self.assertIn(f".aio.{name}() is for coroutines: in a function use {name}()", self.receive(("wrong", str))[1])
+        with self.assertRaisesRegex(RuntimeError, "is for coroutines"):
+            tree.aio.stop()
 
         async def wrong(to, pid):
             tree = mote.Supervisor(pid)
@@ -731,7 +733,7 @@ class Uses(unittest.TestCase):
 
         mote.spawn(wrong, mote.self(), tree.pid)
         for name in ("which_children", "start_link", "stop"):
-            self.assertIn(f"use `await Supervisor.aio.{name}()`", self.receive(("wrong", str))[1])
+            self.assertIn(f"use `await` and .aio.{name}()", self.receive(("wrong", str))[1])
         tree.stop()
 
     def test_calls_that_fail_in_the_child(self):
