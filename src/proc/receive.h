@@ -26,6 +26,7 @@ mote_err mt_ensure_alarm(struct mt_proc *self, uint64_t deadline_ns);
 static inline struct mt_sig *mt_queue_unlink(struct mt_proc *self, struct mt_sig **at) {
     struct mt_sig *sig = *at;
     *at = sig->next;
+    __builtin_prefetch(sig->next);
     if (self->queue_end == &sig->next) self->queue_end = at;
     if (self->mark_at == &sig->next) self->mark_at = at;
     self->queued--;

@@ -210,6 +210,7 @@ void mt_sched_wake(struct mt_sched *s, struct mt_task *task) {
         mt_sched_push(s, task);
         return;
     }
+    mt_task_prefetch(task);
     task = mt_sched_swap_lifo(s, task);
     if (task) mt_sched_push(s, task);
 }
