@@ -434,11 +434,14 @@ static inline mote_err sig_of_site(struct mt_proc *p, mote_site *site, size_t co
     const struct mt_pattern *pattern;
     mote_err err = mt_site_pattern_quick(site, &pattern);
     if (mt_unlikely(err)) return err;
-    if (!pattern->plain_word || count) return mt_sig_of_pattern(mt_cache_of(p), pattern, count, args, extra, sig);
-    *sig = mt_sig_new(mt_cache_of(p), MT_SIG_MESSAGE, extra);
-    if (mt_unlikely(!*sig)) return MOTE_ENOMEM;
-    (*sig)->root = pattern->ops->word;
-    return MOTE_OK;
+    struct mt_cache *cache = mt_cache_of(p);
+    struct mt_sig *made = mt_likely(pattern->quick && count == pattern->holes) ? mt_sig_new(cache, MT_SIG_MESSAGE, pattern->words + extra) : NULL;
+    if (mt_likely(made && (made->root = mt_pattern_quick(pattern, args, made->heap)))) {
+        *sig = made;
+        return MOTE_OK;
+    }
+    if (made) mt_sig_free(cache, made);
+    return mt_sig_of_pattern(cache, pattern, count, args, extra, sig);
 }
 
 static __attribute__((noinline)) mote_err send_site_resolved(struct mt_proc *p, mote_term to, mote_site *site, size_t count,

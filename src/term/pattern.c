@@ -473,6 +473,11 @@ static bool is_flat(const struct mt_pattern *p) {
     return flat;
 }
 
+static bool is_quick(const struct mt_pattern *p) {
+    if (p->any_at != MT_NOWHERE) return false;
+    return p->root == MT_ROOT_HOLE || (p->plain && p->words <= MT_QUICK_WORDS);
+}
+
 /* Everything but a bad text; that of MOTE_ESYNTAX is noted in scan. The program comes first: the template changes maps. */
 static mote_err compile_into(struct compiler *c) {
     uint64_t root;
@@ -480,8 +485,9 @@ static mote_err compile_into(struct compiler *c) {
     if (!match_word(c, root, 0, 0) || !arrange_maps(c)) return MOTE_ENOMEM;
     c->pattern->flat = is_flat(c->pattern);
     c->pattern->word = c->pattern->ops_count == 1 && c->pattern->ops[0].code == MT_OP_WORD;
-    c->pattern->plain_word = c->pattern->word && !(mt_tag(root) == MT_ATOM && mt_atom_counted(root));
-    return make_template(c, root);
+    mote_err err = make_template(c, root);
+    c->pattern->quick = is_quick(c->pattern);
+    return err;
 }
 
 static mote_err compile(const mote_site *site, struct mt_pattern **made) {
@@ -617,7 +623,7 @@ mote_err mote_build_site(mote_arena *arena, mote_term *term, mote_site *site, si
 
 mote_err mote_match_site(mote_term term, mote_site *site, size_t count, const mote_arg *args) {
     const struct mt_pattern *p;
-    mote_err err = mt_site_pattern(site, &p);
+    mote_err err = mt_site_pattern_quick(site, &p);
     if (!err) err = mt_pattern_check(p, count, args);
     if (err) return err;
     return mt_pattern_match(p, term, args) ? MOTE_OK : MOTE_NOMATCH;

@@ -16,6 +16,7 @@
 #define MT_HOLES_MAX 16u
 #define MT_DEPTH_MAX 64u
 #define MT_NOWHERE UINT32_MAX
+#define MT_QUICK_WORDS 16u /* of a template that mt_pattern_quick() copies */
 
 enum mt_op_code {
     MT_OP_WORD,   /* the word itself: an immediate */
@@ -58,9 +59,9 @@ struct mt_pattern {
     const char *why;         /* bad: what is wrong */
     uint32_t why_at;         /* and where */
     bool plain;              /* the template is copied and holes filled in, nothing else */
+    bool quick;              /* so is it, in few words, or it is one hole: see mt_pattern_quick() */
     bool flat;               /* the program is one tuple of immediates and holes */
     bool word;               /* the program is one immediate */
-    bool plain_word;         /* and it needs no fragment when it is built */
     bool counted;            /* the template holds counts */
     enum mt_root root;
     uint64_t root_word; /* tag of the object, or the constant */
@@ -95,6 +96,31 @@ static inline mote_err mt_site_pattern_quick(mote_site *site, const struct mt_pa
     if (mt_unlikely(!p || p->bad)) return mt_site_pattern(site, pattern);
     *pattern = p;
     return MOTE_OK;
+}
+
+/* The argument as an immediate that needs no count; 0 when it is none. Branches, likely ones first, beat a table here. */
+static inline uint64_t mt_arg_immediate(const mote_arg *a) {
+    uint64_t word = a->as.u;
+    if (mt_likely(a->kind == MOTE_ARG_INT)) return mt_small_fits(a->as.i) ? mt_small(a->as.i) : 0;
+    if (a->kind >= MOTE_ARG_TERM && a->kind <= MOTE_ARG_ATOM)
+        return mt_is_pointer(word) || (mt_tag(word) == MT_ATOM && mt_atom_counted(word)) ? 0 : word;
+    if (a->kind == MOTE_ARG_UINT) return word <= (uint64_t)MT_SMALL_MAX ? mt_small((int64_t)word) : 0;
+    if (a->kind == MOTE_ARG_BOOL) return a->as.i ? MT_WORD_OF(true) : MT_WORD_OF(false);
+    return 0;
+}
+
+/* mt_pattern_fill() for a quick pattern with as many arguments as holes: builds into `to`, of pattern->words words. Gives the root; 0: an
+ * argument is no immediate, and what was written is void. */
+static inline uint64_t mt_pattern_quick(const struct mt_pattern *pattern, const mote_arg *args, uint64_t *to) {
+    uint32_t words = pattern->words;
+    if (pattern->root == MT_ROOT_HOLE) return mt_arg_immediate(args);
+    for (uint32_t i = 0; i < words; i++) to[i] = pattern->words_at[i];
+    for (uint32_t i = 0; i < pattern->holes; i++) {
+        uint64_t word = mt_arg_immediate(&args[i]);
+        if (mt_unlikely(!word)) return 0;
+        to[pattern->slots[i].at] = word;
+    }
+    return pattern->root_word + (words ? mt_boxed(to) : 0);
 }
 
 static inline bool mt_arg_is_value(mote_arg_kind kind) { return kind >= MOTE_ARG_INT && kind <= MOTE_ARG_BYTES; }

@@ -9,17 +9,6 @@
 
 #define BINARY_MAX (SIZE_MAX / 32)
 
-/* The argument as an immediate that needs no count; 0 when it is none. Branches, likely ones first, beat a table here. */
-static inline uint64_t immediate(const mote_arg *a) {
-    uint64_t word = a->as.u;
-    if (mt_likely(a->kind == MOTE_ARG_INT)) return mt_small_fits(a->as.i) ? mt_small(a->as.i) : 0;
-    if (a->kind >= MOTE_ARG_TERM && a->kind <= MOTE_ARG_ATOM)
-        return mt_is_pointer(word) || (mt_tag(word) == MT_ATOM && mt_atom_counted(word)) ? 0 : word;
-    if (a->kind == MOTE_ARG_UINT) return word <= (uint64_t)MT_SMALL_MAX ? mt_small((int64_t)word) : 0;
-    if (a->kind == MOTE_ARG_BOOL) return a->as.i ? MT_WORD_OF(true) : MT_WORD_OF(false);
-    return 0;
-}
-
 /* ------------------------------------------------------------------------------------------------- size */
 
 static mote_bytes bytes_of(const mote_arg *a) {
@@ -41,7 +30,7 @@ static mote_err bytes_size(const mote_arg *a, size_t *words) {
 /* The words an argument takes behind the template. */
 static mote_err argument_size(const mote_arg *a, size_t *words) {
     *words = 0;
-    if (immediate(a)) return MOTE_OK;
+    if (mt_arg_immediate(a)) return MOTE_OK;
     switch (a->kind) {
     case MOTE_ARG_INT:
     case MOTE_ARG_UINT: *words = 2; return MOTE_OK;
@@ -86,7 +75,7 @@ mote_err mt_pattern_size(const struct mt_pattern *pattern, size_t count, const m
     if (mt_unlikely(!pattern->plain || count != pattern->holes || pattern->any_at != MT_NOWHERE))
         return size_any(pattern, count, args, words);
     for (size_t i = 0; i < count; i++)
-        if (mt_unlikely(!immediate(&args[i]))) return size_any(pattern, count, args, words);
+        if (mt_unlikely(!mt_arg_immediate(&args[i]))) return size_any(pattern, count, args, words);
     *words = pattern->words;
     return MOTE_OK;
 }
@@ -169,7 +158,7 @@ static uint64_t put_term(struct fill *f, uint64_t word) {
 
 static uint64_t put_argument(struct fill *f, const mote_arg *args, uint32_t i) {
     const mote_arg *a = &args[i];
-    uint64_t word = immediate(a);
+    uint64_t word = mt_arg_immediate(a);
     if (word) return word;
     switch (a->kind) {
     case MOTE_ARG_INT: return put_two(f, a->as.i < 0 ? MT_BIG_NEG : MT_BIG, a->as.i < 0 ? 0 - a->as.u : a->as.u);
@@ -303,7 +292,7 @@ mote_err mt_pattern_fill(const struct mt_pattern *pattern, const mote_arg *args,
     if (mt_unlikely(!pattern->plain)) return fill_any(pattern, args, to, counted, term);
     for (uint32_t i = 0; i < words; i++) to[i] = pattern->words_at[i];
     for (uint32_t i = 0; i < pattern->holes; i++) {
-        uint64_t word = immediate(&args[i]);
+        uint64_t word = mt_arg_immediate(&args[i]);
         if (mt_unlikely(!word)) return fill_any(pattern, args, to, counted, term);
         to[pattern->slots[i].at] = word;
     }

@@ -243,42 +243,46 @@ static bool run(struct run *r, const struct mt_op *op, const struct mt_op *end) 
     return true;
 }
 
+/* Kinds of addresses where the word itself is stored. */
+static inline bool takes_word(mote_arg_kind kind) { return kind >= MOTE_ARG_TO_TERM && kind <= MOTE_ARG_TO_ATOM; }
+
 /* The words most often wanted are stored here, the others there. */
-static inline void store_all(const struct mt_pattern *p, const mote_arg *args, const uint64_t *found) {
-    for (uint32_t left = p->binds; left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctz(left);
-        if (mt_likely(args[i].kind == MOTE_ARG_TO_INT))
-            *(int *)(uintptr_t)args[i].as.p = (int)mt_small_value(found[i]);
-        else if (args[i].kind == MOTE_ARG_TO_TERM)
-            ((mote_term *)(uintptr_t)args[i].as.p)->word = found[i];
-        else
-            store(&args[i], found[i]);
-    }
+static inline void store_one(const mote_arg *a, uint64_t word) {
+    if (mt_likely(a->kind == MOTE_ARG_TO_INT))
+        *(int *)(uintptr_t)a->as.p = (int)mt_small_value(word);
+    else if (mt_likely(takes_word(a->kind)))
+        ((mote_term *)(uintptr_t)a->as.p)->word = word;
+    else
+        store(a, word);
 }
 
 /* One element of a flat tuple that is no constant. */
 static inline bool flat_hole(uint64_t word, const struct mt_op *op, const mote_arg *a) {
     if (op->code == MT_OP_PIN) return (word == a->as.u && a->kind >= MOTE_ARG_TERM && a->kind <= MOTE_ARG_ATOM) || pinned(word, a);
-    return a->kind == MOTE_ARG_TO_TERM || fits(word, a->kind);
+    if (a->kind == MOTE_ARG_TO_TERM || (a->kind == MOTE_ARG_TO_PID && mt_tag(word) == MT_PID)) return true;
+    return fits(word, a->kind);
 }
 
 /* A tuple whose elements are immediates and holes: the program without its registers. */
 static bool match_flat(const struct mt_pattern *p, uint64_t word, const mote_arg *args) {
     const struct mt_op *op = p->ops, *end = op + p->ops_count;
-    uint64_t found[MT_HOLES_MAX];
     if (mt_tag(word) != MT_BOXED || *mt_ptr(word) != op->word) return false;
     const uint64_t *elements = mt_ptr(word) + 1;
     for (op++; op < end; op++) {
         uint64_t element = elements[op->index];
-        if (op->code == MT_OP_WORD) {
-            if (element != op->word) return false;
-            continue;
-        }
-        found[op->hole] = element;
-        if (!flat_hole(element, op, &args[op->hole])) return false;
+        if (op->code == MT_OP_WORD ? element != op->word : !flat_hole(element, op, &args[op->hole])) return false;
     }
-    store_all(p, args, found);
+    if (!p->binds) return true;
+    for (op = p->ops + 1; op < end; op++)
+        if (op->code == MT_OP_BIND) store_one(&args[op->hole], elements[op->index]);
     return true;
+}
+
+static void store_all(const struct mt_pattern *p, const mote_arg *args, const uint64_t *found) {
+    for (uint32_t left = p->binds; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctz(left);
+        store_one(&args[i], found[i]);
+    }
 }
 
 static __attribute__((noinline)) bool match_any(const struct mt_pattern *p, mote_term term, const mote_arg *args) {
