@@ -410,6 +410,17 @@ static void address(struct mt_sig *sig, uint64_t alias) {
     sig->heap[sig->words - 1] = alias;
 }
 
+/* mt_sig_of_term(), inlined for what needs no fragment. */
+static inline mote_err sig_of_term(struct mt_proc *p, mote_term term, size_t extra, struct mt_sig **sig) {
+    struct mt_cache *cache = mt_cache_of(p);
+    bool immediate = term.word && !mt_is_pointer(term.word) && (mt_tag(term.word) != MT_ATOM || !mt_atom_counted(term.word));
+    if (!immediate) return mt_sig_of_term(cache, term, extra, p->current, sig);
+    *sig = mt_sig_new(cache, MT_SIG_MESSAGE, extra);
+    if (mt_unlikely(!*sig)) return MOTE_ENOMEM;
+    (*sig)->root = term.word;
+    return MOTE_OK;
+}
+
 static mote_err send_term(mote_self *self, mote_term to, mote_term message, uint8_t flags) {
     struct mt_sig *sig;
     uint64_t pid = to.word, alias = 0;
@@ -417,7 +428,7 @@ static mote_err send_term(mote_self *self, mote_term to, mote_term message, uint
     if (mt_unlikely(err)) return err;
     struct mt_proc *p = mt_self(self);
     if (mt_unlikely(mt_tag(to.word) != MT_PID) && (err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return paid(self, err);
-    if (mt_unlikely((err = mt_sig_of_term(mt_cache_of(p), message, alias != 0, p->current, &sig)))) return paid(self, err);
+    if (mt_unlikely((err = sig_of_term(p, message, alias != 0, &sig)))) return paid(self, err);
     if (alias) sig->flags |= flags;
     address(sig, alias);
     return mt_send(p, pid, sig);

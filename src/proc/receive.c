@@ -298,7 +298,7 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
     if (mt_unlikely(self->flags & MT_PF_EXITING)) return mt_exiting(self);
     for (;;) {
         if (!self->queue) {
-            mt_fetch(self);
+            if (!mt_inbox_empty(self)) mt_fetch(self);
             if (mt_unlikely(self->flags & MT_PF_EXITING)) return mt_exiting(self); /* whoever has fetched the signal */
         }
         if (mt_likely(self->queue != NULL)) {

@@ -22,6 +22,12 @@ void mt_resume_senders(struct mt_proc *self);
  * message in time costs no timer at all, after the first. MOTE_ENOMEM, MOTE_ELIMIT. */
 mote_err mt_ensure_alarm(struct mt_proc *self, uint64_t deadline_ns);
 
+/* Whether mt_fetch() would find nothing. */
+static inline bool mt_inbox_empty(struct mt_proc *self) {
+    uint64_t low = atomic_load_explicit(&self->inbox.low, memory_order_relaxed);
+    return !(low & ~(uint64_t)(MT_IN_STATE & ~MT_IN_KILLED)) && !(self->relations & 1);
+}
+
 /* Unlinks the message that `at` points to. */
 static inline struct mt_sig *mt_queue_unlink(struct mt_proc *self, struct mt_sig **at) {
     struct mt_sig *sig = *at;
@@ -68,7 +74,7 @@ static inline __attribute__((always_inline)) mote_err mt_receive_wanted(struct m
             mt_take(self, at);
             return MOTE_OK;
         }
-        bool fetched = mt_fetch(self);
+        bool fetched = !mt_inbox_empty(self) && mt_fetch(self);
         if (mt_unlikely(self->flags & MT_PF_EXITING)) return mt_exiting(self);
         if (fetched) {
             if (mt_unlikely(self->task.budget <= 0)) mt_turn_over(self);

@@ -135,6 +135,14 @@ void mt_deliver_timer(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
         mt_deliver(s, pid, sig);
 }
 
+static __attribute__((noinline)) mote_err send_bounded(struct mt_proc *self, struct mt_proc *p, uint64_t pid, struct mt_sig *sig) {
+    bool full = false;
+    mote_err err = to_bounded(self->task.sched, p, pid, sig, &full);
+    if (full) suspend(self, pid);
+    if ((self->task.budget -= MT_COST_QUEUED) <= 0) mt_turn_over(self);
+    return err;
+}
+
 mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     struct mt_sched *s = self->task.sched;
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
@@ -144,13 +152,7 @@ mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
         mt_bury_letter(s, pid, sig);
         return MOTE_OK;
     }
-    if (mt_unlikely(is_bounded(p))) {
-        bool full = false;
-        mote_err err = to_bounded(s, p, pid, sig, &full);
-        if (full) suspend(self, pid);
-        if ((self->task.budget -= MT_COST_QUEUED) <= 0) mt_turn_over(self);
-        return err;
-    }
+    if (mt_unlikely(is_bounded(p))) return send_bounded(self, p, pid, sig);
     enum mt_push pushed = mt_push(p, mt_pid_serial(pid), sig);
     if (pushed == MT_PUSH_WOKE)
         mt_sched_wake(s, &p->task);
