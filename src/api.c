@@ -410,28 +410,31 @@ static void address(struct mt_sig *sig, uint64_t alias) {
     sig->heap[sig->words - 1] = alias;
 }
 
-/* mt_sig_of_term(), inlined for what needs no fragment. */
-static inline mote_err sig_of_term(struct mt_proc *p, mote_term term, size_t extra, struct mt_sig **sig) {
-    struct mt_cache *cache = mt_cache_of(p);
-    bool immediate = term.word && !mt_is_pointer(term.word) && (mt_tag(term.word) != MT_ATOM || !mt_atom_counted(term.word));
-    if (!immediate) return mt_sig_of_term(cache, term, extra, p->current, sig);
-    *sig = mt_sig_new(cache, MT_SIG_MESSAGE, extra);
-    if (mt_unlikely(!*sig)) return MOTE_ENOMEM;
-    (*sig)->root = term.word;
-    return MOTE_OK;
-}
-
-static mote_err send_term(mote_self *self, mote_term to, mote_term message, uint8_t flags) {
+/* What is sent and is no immediate, or not to a pid. */
+static __attribute__((noinline)) mote_err send_any(struct mt_proc *p, mote_term to, mote_term message, uint8_t flags) {
     struct mt_sig *sig;
-    uint64_t pid = to.word, alias = 0;
-    mote_err err = check_self(self);
-    if (mt_unlikely(err)) return err;
-    struct mt_proc *p = mt_self(self);
-    if (mt_unlikely(mt_tag(to.word) != MT_PID) && (err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return paid(self, err);
-    if (mt_unlikely((err = sig_of_term(p, message, alias != 0, &sig)))) return paid(self, err);
+    uint64_t pid, alias;
+    mote_err err = mt_resolve(mt_runtime(p), to.word, &pid, &alias);
+    if (mt_unlikely(err)) return paid(mt_as_self(p), err);
+    if (mt_unlikely((err = mt_sig_of_term(mt_cache_of(p), message, alias != 0, p->current, &sig)))) return paid(mt_as_self(p), err);
     if (alias) sig->flags |= flags;
     address(sig, alias);
     return mt_send(p, pid, sig);
+}
+
+static inline bool is_immediate(mote_term term) {
+    return term.word && !mt_is_pointer(term.word) && (mt_tag(term.word) != MT_ATOM || !mt_atom_counted(term.word));
+}
+
+static inline mote_err send_term(mote_self *self, mote_term to, mote_term message, uint8_t flags) {
+    mote_err err = check_self(self);
+    if (mt_unlikely(err)) return err;
+    struct mt_proc *p = mt_self(self);
+    if (mt_tag(to.word) != MT_PID || !is_immediate(message)) return send_any(p, to, message, flags);
+    struct mt_sig *sig = mt_sig_new(mt_cache_of(p), MT_SIG_MESSAGE, 0);
+    if (mt_unlikely(!sig)) return paid(self, MOTE_ENOMEM);
+    sig->root = message.word;
+    return mt_send(p, to.word, sig);
 }
 
 mote_err (mote_send_term)(mote_self *self, mote_term to, mote_term message) { return send_term(self, to, message, 0); }
@@ -439,24 +442,30 @@ mote_err (mote_send_priority)(mote_self *self, mote_term to, mote_term message) 
     return send_term(self, to, message, MT_SIG_PRIORITY);
 }
 
-/* The signal that a site builds. */
-static inline mote_err sig_of_site(struct mt_proc *p, mote_site *site, size_t count, const mote_arg *args, size_t extra,
-                                    struct mt_sig **sig) {
-    const struct mt_pattern *pattern;
-    mote_err err = mt_site_pattern_quick(site, &pattern);
-    if (mt_unlikely(err)) return err;
-    struct mt_cache *cache = mt_cache_of(p);
-    struct mt_sig *made = mt_likely(pattern->quick && count == pattern->holes) ? mt_sig_new(cache, MT_SIG_MESSAGE, pattern->words + extra) : NULL;
-    if (mt_likely(made && (made->root = mt_pattern_quick(pattern, args, made->heap)))) {
-        *sig = made;
-        return MOTE_OK;
-    }
-    if (made) mt_sig_free(cache, made);
-    return mt_sig_of_pattern(cache, pattern, count, args, extra, sig);
+static __attribute__((noinline)) void free_unused(struct mt_cache *cache, struct mt_sig *sig) { mt_sig_free(cache, sig); }
+
+/* The signal that a quick site builds; NULL: it is not so quick. */
+static inline struct mt_sig *sig_of_quick(struct mt_cache *cache, const mote_site *site, size_t count, const mote_arg *args, size_t extra) {
+    const struct mt_pattern *pattern = mt_site_compiled(site);
+    if (mt_unlikely(!pattern || !pattern->quick || count != pattern->holes)) return NULL;
+    if (count && !mt_arg_immediate(&args[count - 1])) return NULL; /* what a message carries stands last in most */
+    size_t words = pattern->words + extra;
+    if (words > MT_QUICK_WORDS + 1) __builtin_unreachable();
+    struct mt_sig *sig = mt_sig_new(cache, MT_SIG_MESSAGE, words);
+    if (mt_unlikely(!sig) || mt_likely((sig->root = mt_pattern_quick(pattern, args, sig->heap)) != 0)) return sig;
+    free_unused(cache, sig);
+    return NULL;
 }
 
-static __attribute__((noinline)) mote_err send_site_resolved(struct mt_proc *p, mote_term to, mote_site *site, size_t count,
-                                                             const mote_arg *args) {
+/* The signal that a site builds. */
+static mote_err sig_of_site(struct mt_proc *p, mote_site *site, size_t count, const mote_arg *args, size_t extra, struct mt_sig **sig) {
+    const struct mt_pattern *pattern;
+    if ((*sig = sig_of_quick(mt_cache_of(p), site, count, args, extra))) return MOTE_OK;
+    mote_err err = mt_site_pattern(site, &pattern);
+    return mt_unlikely(err) ? err : mt_sig_of_pattern(mt_cache_of(p), pattern, count, args, extra, sig);
+}
+
+static __attribute__((noinline)) mote_err send_site_any(struct mt_proc *p, mote_term to, mote_site *site, size_t count, const mote_arg *args) {
     struct mt_sig *sig;
     uint64_t pid, alias;
     mote_err err = mt_resolve(mt_runtime(p), to.word, &pid, &alias);
@@ -466,12 +475,11 @@ static __attribute__((noinline)) mote_err send_site_resolved(struct mt_proc *p, 
 }
 
 mote_err mote_send_site(mote_self *self, mote_term to, mote_site *site, size_t count, const mote_arg *args) {
-    struct mt_sig *sig;
     mote_err err = check_self(self);
     if (mt_unlikely(err)) return err;
-    if (mt_unlikely(mt_tag(to.word) != MT_PID)) return send_site_resolved(mt_self(self), to, site, count, args);
-    if (mt_unlikely((err = sig_of_site(mt_self(self), site, count, args, 0, &sig)))) return paid(self, err);
-    return mt_send(mt_self(self), to.word, sig);
+    struct mt_proc *p = mt_self(self);
+    struct mt_sig *sig = mt_likely(mt_tag(to.word) == MT_PID) ? sig_of_quick(mt_cache_of(p), site, count, args, 0) : NULL;
+    return mt_likely(sig != NULL) ? mt_send(p, to.word, sig) : send_site_any(p, to, site, count, args);
 }
 
 mote_err (mote_forward)(mote_self *self, mote_term to) {
@@ -552,13 +560,21 @@ struct wanted_by_pattern {
 
 static inline bool ask_pattern(void *context, mote_term message) {
     struct wanted_by_pattern *w = context;
-    return mt_pattern_match(w->pattern, message, w->args);
+    return mt_pattern_match_quick(w->pattern, message, w->args);
+}
+
+static __attribute__((noinline)) mote_err receive_first(mote_self *self, int64_t timeout_ms, mote_site *site, size_t count, const mote_arg *args) {
+    const struct mt_pattern *pattern;
+    mote_err err = mt_site_pattern(site, &pattern);
+    return err ? err : mote_receive_site(self, timeout_ms, site, count, args);
 }
 
 mote_err mote_receive_site(mote_self *self, int64_t timeout_ms, mote_site *site, size_t count, const mote_arg *args) {
-    struct wanted_by_pattern w = {NULL, args};
+    struct wanted_by_pattern w = {mt_site_compiled(site), args};
     mote_err err = check_waits(self, timeout_ms);
-    if (mt_unlikely(err || (err = mt_site_pattern_quick(site, &w.pattern)) || (err = mt_pattern_check(w.pattern, count, args)))) return err;
+    if (mt_unlikely(err)) return err;
+    if (mt_unlikely(!w.pattern)) return receive_first(self, timeout_ms, site, count, args);
+    if (mt_unlikely((err = mt_pattern_check_quick(w.pattern, count, args)))) return err;
     struct mt_proc *p = mt_self(self);
     uint64_t mark = count && p->mark && mt_pattern_pins(w.pattern, args, (mote_ref){p->mark}) ? p->mark : 0;
     return mt_receive_wanted(p, timeout_ms, mark, ask_pattern, &w);

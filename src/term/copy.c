@@ -45,6 +45,10 @@ mote_err mt_term_size(mote_term term, size_t *words) {
         *words = mt_tag(term.word) == MT_ATOM && mt_atom_counted(term.word) ? 2 : 0;
         return MOTE_OK;
     }
+    if (mt_tag(term.word) == MT_BOXED && mt_header_kind(*mt_ptr(term.word)) > MT_FUN) { /* nothing inside */
+        *words = (size_t)object_words(term.word);
+        return *words > UINT32_MAX ? MOTE_ELIMIT : MOTE_OK;
+    }
     mt_walk_init(&walk);
     mote_err err = span_size(&walk, span, &total);
     mt_walk_fini(&walk);

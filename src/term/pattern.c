@@ -474,8 +474,10 @@ static bool is_flat(const struct mt_pattern *p) {
 }
 
 static bool is_quick(const struct mt_pattern *p) {
-    if (p->any_at != MT_NOWHERE) return false;
-    return p->root == MT_ROOT_HOLE || (p->plain && p->words <= MT_QUICK_WORDS);
+    bool quick = p->any_at == MT_NOWHERE && p->words <= MT_QUICK_WORDS && p->maps_count == 0 && !p->counted;
+    if (p->root == MT_ROOT_CONST) return quick && p->plain;
+    for (uint32_t i = 0; p->root == MT_ROOT_OBJECT && i < p->holes; i++) quick &= p->slots[i].at != MT_NOWHERE;
+    return quick;
 }
 
 /* Everything but a bad text; that of MOTE_ESYNTAX is noted in scan. The program comes first: the template changes maps. */
@@ -621,10 +623,18 @@ mote_err mote_build_site(mote_arena *arena, mote_term *term, mote_site *site, si
     return words ? build_in(arena, p, args, words, term) : mt_pattern_fill(p, args, NULL, &counted, term);
 }
 
-mote_err mote_match_site(mote_term term, mote_site *site, size_t count, const mote_arg *args) {
+static __attribute__((noinline)) mote_err match_first(mote_term term, mote_site *site, size_t count, const mote_arg *args) {
     const struct mt_pattern *p;
-    mote_err err = mt_site_pattern_quick(site, &p);
+    mote_err err = mt_site_pattern(site, &p);
     if (!err) err = mt_pattern_check(p, count, args);
     if (err) return err;
     return mt_pattern_match(p, term, args) ? MOTE_OK : MOTE_NOMATCH;
+}
+
+mote_err mote_match_site(mote_term term, mote_site *site, size_t count, const mote_arg *args) {
+    const struct mt_pattern *p = mt_site_compiled(site);
+    if (mt_unlikely(!p)) return match_first(term, site, count, args);
+    mote_err err = mt_pattern_check_quick(p, count, args);
+    if (mt_unlikely(err)) return err;
+    return mt_pattern_match_quick(p, term, args) ? MOTE_OK : MOTE_NOMATCH;
 }

@@ -59,7 +59,7 @@ struct mt_pattern {
     const char *why;         /* bad: what is wrong */
     uint32_t why_at;         /* and where */
     bool plain;              /* the template is copied and holes filled in, nothing else */
-    bool quick;              /* so is it, in few words, or it is one hole: see mt_pattern_quick() */
+    bool quick;              /* that and pointers, in few words, or it is one hole: see mt_pattern_quick() */
     bool flat;               /* the program is one tuple of immediates and holes */
     bool word;               /* the program is one immediate */
     bool counted;            /* the template holds counts */
@@ -90,12 +90,10 @@ __attribute__((cold)) mote_err mt_pattern_report_hole(const struct mt_pattern *p
 /* The same of a number of arguments that is not that of holes: MOTE_EPATTERN. */
 __attribute__((cold)) mote_err mt_pattern_report_count(const struct mt_pattern *pattern, size_t count);
 
-/* mt_site_pattern(), inlined for sites that are compiled and good. */
-static inline mote_err mt_site_pattern_quick(mote_site *site, const struct mt_pattern **pattern) {
+/* The site's pattern, if it is compiled and good; else NULL: mt_site_pattern() knows more. */
+static inline const struct mt_pattern *mt_site_compiled(const mote_site *site) {
     const struct mt_pattern *p = __atomic_load_n((struct mt_pattern *const *)(const void *)&site->code, __ATOMIC_ACQUIRE);
-    if (mt_unlikely(!p || p->bad)) return mt_site_pattern(site, pattern);
-    *pattern = p;
-    return MOTE_OK;
+    return mt_likely(p && !p->bad) ? p : NULL;
 }
 
 /* The argument as an immediate that needs no count; 0 when it is none. Branches, likely ones first, beat a table here. */
@@ -115,12 +113,23 @@ static inline uint64_t mt_pattern_quick(const struct mt_pattern *pattern, const 
     uint32_t words = pattern->words;
     if (pattern->root == MT_ROOT_HOLE) return mt_arg_immediate(args);
     for (uint32_t i = 0; i < words; i++) to[i] = pattern->words_at[i];
+    for (uint32_t i = 0; i < pattern->relocs_count; i++) to[pattern->relocs[i]] += mt_boxed(to);
     for (uint32_t i = 0; i < pattern->holes; i++) {
         uint64_t word = mt_arg_immediate(&args[i]);
         if (mt_unlikely(!word)) return 0;
         to[pattern->slots[i].at] = word;
     }
     return pattern->root_word + (words ? mt_boxed(to) : 0);
+}
+
+/* mt_pattern_match(), inlined for one immediate. */
+static inline bool mt_pattern_match_quick(const struct mt_pattern *pattern, mote_term term, const mote_arg *args) {
+    return pattern->word ? term.word == pattern->root_word : mt_pattern_match(pattern, term, args);
+}
+
+/* mt_pattern_check(), inlined for no holes. */
+static inline mote_err mt_pattern_check_quick(const struct mt_pattern *pattern, size_t count, const mote_arg *args) {
+    return mt_likely(count == 0 && pattern->holes == 0) ? MOTE_OK : mt_pattern_check(pattern, count, args);
 }
 
 static inline bool mt_arg_is_value(mote_arg_kind kind) { return kind >= MOTE_ARG_INT && kind <= MOTE_ARG_BYTES; }

@@ -21,7 +21,7 @@ static bool is_object(uint64_t word, enum mt_kind kind) {
 
 /* ---------------------------------------------------------------------------------------------------- ? */
 
-static bool fits_signed(uint64_t word, int64_t min, int64_t max) {
+static __attribute__((noinline)) bool fits_signed(uint64_t word, int64_t min, int64_t max) {
     int64_t v = mt_small_value(word);
     if (mt_unlikely(mt_tag(word) != MT_SMALL && mote_int_get((mote_term){word}, &v) != MOTE_OK)) return false;
     return v >= min && v <= max;
@@ -40,9 +40,9 @@ static bool fits_bytes(uint64_t word) {
 }
 
 /* Whether a term can be stored at an address of that kind. */
-static bool fits(uint64_t word, mote_arg_kind kind) {
-    if (mt_likely(kind == MOTE_ARG_TO_INT)) return fits_signed(word, INT_MIN, INT_MAX);
+static __attribute__((noinline)) bool fits_any(uint64_t word, mote_arg_kind kind) {
     switch (kind) {
+    case MOTE_ARG_TO_INT: return fits_signed(word, INT_MIN, INT_MAX);
     case MOTE_ARG_TO_LONG: return fits_signed(word, LONG_MIN, LONG_MAX);
     case MOTE_ARG_TO_LLONG: return fits_signed(word, LLONG_MIN, LLONG_MAX);
     case MOTE_ARG_TO_UINT: return fits_unsigned(word, UINT_MAX);
@@ -57,6 +57,15 @@ static bool fits(uint64_t word, mote_arg_kind kind) {
     case MOTE_ARG_TO_BYTES: return fits_bytes(word);
     default: return false;
     }
+}
+
+_Static_assert(sizeof(long) == 8, "a small integer fits");
+/* The same, inlined for kinds that are often asked for; they are addresses, see mt_pattern_check(). */
+static inline bool fits(uint64_t word, mote_arg_kind kind) {
+    if (kind == MOTE_ARG_TO_TERM || (kind == MOTE_ARG_TO_PID && mt_tag(word) == MT_PID)) return true;
+    if (kind <= MOTE_ARG_TO_LLONG && mt_tag(word) == MT_SMALL)
+        return kind != MOTE_ARG_TO_INT || mt_small_value(word) == (int)mt_small_value(word);
+    return fits_any(word, kind);
 }
 
 /* The low 64 bits of an integer that fits where it goes. */
@@ -142,7 +151,7 @@ static uint64_t word_of(const mote_arg *a, struct value *v) {
     }
 }
 
-static bool pinned(uint64_t word, const mote_arg *a) {
+static __attribute__((noinline)) bool pinned(uint64_t word, const mote_arg *a) {
     struct value value;
     if (is_bytes(a)) return same_bytes(word, bytes_of(a));
     uint64_t want = word_of(a, &value);
@@ -218,7 +227,7 @@ static bool run(struct run *r, const struct mt_op *op, const struct mt_op *end) 
         case MT_OP_BYTES: good = same_either(word, op->word); break;
         case MT_OP_BIND:
             r->found[op->hole] = word;
-            good = r->args[op->hole].kind == MOTE_ARG_TO_TERM || fits(word, r->args[op->hole].kind);
+            good = fits(word, r->args[op->hole].kind);
             break;
         case MT_OP_PIN: good = pinned(word, &r->args[op->hole]); break;
         case MT_OP_TUPLE:
@@ -252,6 +261,8 @@ static inline void store_one(const mote_arg *a, uint64_t word) {
         *(int *)(uintptr_t)a->as.p = (int)mt_small_value(word);
     else if (mt_likely(takes_word(a->kind)))
         ((mote_term *)(uintptr_t)a->as.p)->word = word;
+    else if (a->kind == MOTE_ARG_TO_LONG && mt_tag(word) == MT_SMALL)
+        *(long *)(uintptr_t)a->as.p = (long)mt_small_value(word);
     else
         store(a, word);
 }
@@ -259,7 +270,6 @@ static inline void store_one(const mote_arg *a, uint64_t word) {
 /* One element of a flat tuple that is no constant. */
 static inline bool flat_hole(uint64_t word, const struct mt_op *op, const mote_arg *a) {
     if (op->code == MT_OP_PIN) return (word == a->as.u && a->kind >= MOTE_ARG_TERM && a->kind <= MOTE_ARG_ATOM) || pinned(word, a);
-    if (a->kind == MOTE_ARG_TO_TERM || (a->kind == MOTE_ARG_TO_PID && mt_tag(word) == MT_PID)) return true;
     return fits(word, a->kind);
 }
 
@@ -316,16 +326,12 @@ static __attribute__((noinline, cold)) mote_err refuse(const struct mt_pattern *
 }
 
 mote_err mt_pattern_check(const struct mt_pattern *pattern, size_t count, const mote_arg *args) {
-    uint32_t addresses = 0;
-    bool bad = count != pattern->holes || pattern->bad_binds;
+    bool good = count == pattern->holes && !pattern->bad_binds;
+    uint32_t binds = pattern->binds;
     MT_ASSERT(!pattern->bad);
-    for (size_t i = 0; i < count && !bad; i++) {
-        bool address = mt_arg_is_address(args[i].kind);
-        addresses |= (uint32_t)address << i;
-        bad |= address ? !args[i].as.p : !mt_arg_is_value(args[i].kind);
-    }
-    if (mt_unlikely(bad || addresses != pattern->binds)) return refuse(pattern, count, args);
-    return MOTE_OK;
+    for (size_t i = 0; i < count && good; i++, binds >>= 1)
+        good = binds & 1 ? mt_arg_is_address(args[i].kind) && args[i].as.p : mt_arg_is_value(args[i].kind);
+    return mt_likely(good) ? MOTE_OK : refuse(pattern, count, args);
 }
 
 bool mt_pattern_pins(const struct mt_pattern *pattern, const mote_arg *args, mote_ref ref) {
