@@ -17,7 +17,7 @@
 static inline mote_err check_self(const mote_self *self) {
     if (mt_unlikely(!self)) return MOTE_ESELF;
     const struct mt_proc *p = (const struct mt_proc *)(const void *)self;
-    if (mt_likely(p->task.kind != MT_THREAD)) return MOTE_OK;
+    if (mt_likely(mt_task_kind(&p->task) != MT_THREAD)) return MOTE_OK;
     const mote_runtime *rt = (const mote_runtime *)(const void *)p->task.sched->cluster;
     return atomic_load_explicit(&rt->stopped, memory_order_acquire) ? MOTE_ESTOPPED : MOTE_OK;
 }
@@ -27,7 +27,7 @@ static inline mote_err check_waits(const mote_self *self, int64_t timeout_ms) {
     mote_err err = check_self(self);
     if (mt_unlikely(err)) return err;
     const struct mt_proc *p = (const struct mt_proc *)(const void *)self;
-    bool waits = p->task.kind != MT_HANDLER || (timeout_ms == 0 && (p->flags & MT_PF_HOSTED));
+    bool waits = mt_task_kind(&p->task) != MT_HANDLER || (timeout_ms == 0 && (p->flags & MT_PF_HOSTED));
     if (mt_unlikely(!waits || (p->flags & MT_PF_ENDING))) return MOTE_ECONTEXT;
     return mt_unlikely(timeout_ms < -1 || timeout_ms > TIME_MAX_MS) ? MOTE_EARG : MOTE_OK;
 }
@@ -133,7 +133,7 @@ mote_err mote_attach(mote_runtime *runtime, mote_self **self) {
 
 mote_err mote_detach(mote_self *self) {
     if (!self) return MOTE_ESELF;
-    return mt_self(self)->task.kind == MT_THREAD ? mt_detach(mt_self(self)) : MOTE_ECONTEXT;
+    return mt_task_kind(&mt_self(self)->task) == MT_THREAD ? mt_detach(mt_self(self)) : MOTE_ECONTEXT;
 }
 
 mote_runtime *mote_runtime_of(mote_self *self) {
@@ -214,7 +214,7 @@ void mote_exit(mote_self *self, mote_term reason) {
     struct mt_proc *p = mt_self(self);
     struct mt_reason why = {MT_WORD_OF(system_limit), NULL};
     if (!p) misuse("called outside a process (self is NULL)");
-    if (p->task.kind == MT_THREAD) misuse("called in an attached thread; use mote_detach()");
+    if (mt_task_kind(&p->task) == MT_THREAD) misuse("called in an attached thread; use mote_detach()");
     if (p->flags & MT_PF_ENDING) misuse("called by a clean-up or stop callback of a process that ends already");
     if (p->flags & MT_PF_EXITING) mt_end_by_signal(p); /* its reason goes before */
     if (mt_reason_of(reason, p->current, &why) == MOTE_ETERM) why.word = MT_WORD_OF(badarg);
@@ -279,7 +279,7 @@ mote_err (mote_exit_send)(mote_self *self, mote_term to, mote_term reason) {
 
 /* A handler returns, to be resumed; a body gives way, and stands still as long as a receiver's policy says. */
 static mote_err hosted_yield(struct mt_proc *p) {
-    if (p->task.kind == MT_HANDLER) {
+    if (mt_task_kind(&p->task) == MT_HANDLER) {
         p->flags |= MT_PF_AGAIN;
         return MOTE_OK;
     }
@@ -836,7 +836,7 @@ mote_err mote_hibernate(mote_self *self, mote_body body, mote_term arg) {
     mote_err err = check_self(self);
     if (err) return err;
     struct mt_proc *p = mt_self(self);
-    if (p->task.kind != MT_STRAIGHT || (p->flags & MT_PF_ENDING)) return MOTE_ECONTEXT;
+    if (mt_task_kind(&p->task) != MT_STRAIGHT || (p->flags & MT_PF_ENDING)) return MOTE_ECONTEXT;
     if (!body) return MOTE_EARG;
     if ((err = mt_sig_of_term(mt_cache_of(p), arg, 0, p->current, &sig))) return err;
     mt_drop_current(p);
@@ -911,7 +911,7 @@ mote_err mote_host_wait(mote_self *self, int64_t timeout_ms) {
     mote_err err = check_waits(self, timeout_ms);
     if (err) return err;
     struct mt_proc *p = mt_self(self);
-    if (p->task.kind == MT_HANDLER || !(p->flags & MT_PF_HOSTED)) return MOTE_ECONTEXT;
+    if (mt_task_kind(&p->task) == MT_HANDLER || !(p->flags & MT_PF_HOSTED)) return MOTE_ECONTEXT;
     uint64_t deadline = mt_deadline(timeout_ms);
     if (mt_suspended(p) && (err = hosted_yield(p))) return err;
     for (;;) { /* other signals and earlier alarms wake it too; a message may have been fetched by a call that was no receive */
@@ -926,7 +926,7 @@ mote_err mote_host_wait(mote_self *self, int64_t timeout_ms) {
 
 mote_err mote_host_wake_after(mote_self *self, int64_t ms) {
     mote_err err = check_self(self);
-    if (!err && (mt_self(self)->task.kind != MT_HANDLER || !(mt_self(self)->flags & MT_PF_HOSTED))) err = MOTE_ECONTEXT;
+    if (!err && (mt_task_kind(&mt_self(self)->task) != MT_HANDLER || !(mt_self(self)->flags & MT_PF_HOSTED))) err = MOTE_ECONTEXT;
     if (!err && (ms < 0 || ms > TIME_MAX_MS)) err = MOTE_EARG;
     return err ? err : mt_ensure_alarm(mt_self(self), mt_deadline(ms));
 }
@@ -1014,11 +1014,11 @@ void mote_host_message_drop(mote_self *self) {
 
 size_t mote_host_stack_size(mote_self *self) {
     struct mt_proc *p = mt_self(self);
-    return p && p->task.kind == MT_STRAIGHT ? mt_task_stack_size(&p->task) - p->task.sched->cluster->stack_head : 0;
+    return p && mt_task_kind(&p->task) == MT_STRAIGHT ? mt_task_stack_size(&p->task) - p->task.sched->cluster->stack_head : 0;
 }
 
 void *mote_host_stack_head(mote_self *self) {
     struct mt_proc *p = mt_self(self);
     size_t head = p ? p->task.sched->cluster->stack_head : 0;
-    return head && p->task.kind == MT_STRAIGHT ? p->task.stack - head : NULL;
+    return head && mt_task_kind(&p->task) == MT_STRAIGHT ? p->task.stack - head : NULL;
 }

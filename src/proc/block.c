@@ -70,7 +70,7 @@ static mote_err arm(struct mt_proc *self, int fd, int events, bool waits, uint64
         mt_sig_free(mt_cache_of(self), w);
         return err;
     }
-    if (self->task.kind == MT_THREAD) mt_cluster_notify(c); /* somebody has to take the poller's role */
+    if (mt_task_kind(&self->task) == MT_THREAD) mt_cluster_notify(c); /* somebody has to take the poller's role */
     return MOTE_OK;
 }
 
@@ -181,7 +181,7 @@ fail:
 }
 
 mote_err mt_blocking(struct mt_proc *self, void (*fn)(void *), void *context) {
-    if (self->task.kind == MT_THREAD) {
+    if (mt_task_kind(&self->task) == MT_THREAD) {
         fn(context);
         return MOTE_OK;
     }

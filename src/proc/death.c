@@ -65,7 +65,7 @@ static mote_term certificate(struct mt_proc *p, mote_arena *arena, uint64_t reas
                               "#{pid => ?, name => ?, registered => ?, reason => ?, where => ?, lived_ms => ?, handler => ?, messages => ?, "
                               "mailbox => ?, links => ?, monitors => ?, missed => ?}",
                               (mote_pid){mt_proc_pid(p)}, mt_proc_name(p), (mote_term){registered ? registered : MT_WORD_OF(undefined)},
-                              (mote_term){reason}, where(p, arena, reason), mt_lived_ms(p), (bool)(p->task.kind == MT_HANDLER), heads(p, arena),
+                              (mote_term){reason}, where(p, arena, reason), mt_lived_ms(p), (bool)(mt_task_kind(&p->task) == MT_HANDLER), heads(p, arena),
                               p->queued, n.links, n.monitored_by, missed);
     return err ? MOTE_TERM_NONE : term;
 }

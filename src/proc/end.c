@@ -14,7 +14,7 @@ static void run_cleanups(struct mt_proc *p, uint64_t reason) {
         c->fn(c->context);
         mt_cache_free(cache, c, sizeof *c);
     }
-    const mote_handler *h = p->task.kind == MT_HANDLER ? p->code.handler : NULL;
+    const mote_handler *h = mt_task_kind(&p->task) == MT_HANDLER ? p->code.handler : NULL;
     if (h && h->stop && p->task.started) h->stop(mt_as_self(p), (mote_term){reason}, p->task.stack);
 }
 
@@ -95,7 +95,7 @@ void mt_close(struct mt_proc *p, struct mt_reason reason) {
     if (p->flags & MT_PF_ARMED) mt_alarm_cancel(p->task.sched, p->alarm, NULL);
     mt_drop_current(p);
     mt_free_arg(p);
-    if (p->task.kind == MT_HANDLER && p->task.stack) {
+    if (mt_task_kind(&p->task) == MT_HANDLER && p->task.stack) {
         mt_cache_free(cache, p->task.stack, p->code.handler->state_size);
         p->task.stack = NULL;
     }
@@ -139,9 +139,9 @@ static const mote_handler telling = {.name = "(ended)"};
 
 void mt_bury(struct mt_sched *s, struct mt_proc *p) {
     p->task.sched = s;
-    if (p->task.kind == MT_STRAIGHT) give_stack(s, p);
+    if (mt_task_kind(&p->task) == MT_STRAIGHT) give_stack(s, p);
     if (!mt_relations_tell(s, p, TELL_MAX)) {
-        p->task.kind = MT_HANDLER;
+        mt_task_set_kind(&p->task, MT_HANDLER);
         p->task.started = 1;
         p->code.handler = &telling;
         p->flags |= MT_PF_TELLING;
@@ -156,7 +156,7 @@ void mt_bury(struct mt_sched *s, struct mt_proc *p) {
 void mt_end(struct mt_proc *self, struct mt_reason reason) {
     mt_close(self, reason);
     struct mt_sched *s = self->task.sched;
-    if (self->task.kind == MT_STRAIGHT) {
+    if (mt_task_kind(&self->task) == MT_STRAIGHT) {
         mt_sched_leave(s, &self->task, MT_HOW_END);
         __builtin_unreachable();
     }
@@ -256,7 +256,7 @@ void mt_no_stack(struct mt_sched *s, struct mt_task *task) {
 void mt_overflowed(const void *address) {
     struct mt_sched *s = mt_sched_here();
     struct mt_task *task = s && !s->outside ? atomic_load_explicit(&s->current, memory_order_relaxed) : NULL;
-    if (!task || task->kind != MT_STRAIGHT || !task->started) return;
+    if (!task || mt_task_kind(task) != MT_STRAIGHT || !task->started) return;
     size_t size = mt_task_stack_size(task);
     const char *low = task->stack - size, *at = address;
     if (at >= low || at < low - 16 * mt_os_page_size()) return;

@@ -26,17 +26,17 @@ static size_t queue_bytes(const struct mt_proc *p) {
 const char *mt_proc_name(struct mt_proc *p) {
     struct mt_more *more = p->more;
     if (more && more->name[0]) return more->name;
-    return p->task.kind == MT_HANDLER && p->code.handler->name ? p->code.handler->name : "";
+    return mt_task_kind(&p->task) == MT_HANDLER && p->code.handler->name ? p->code.handler->name : "";
 }
 
 static void fill(struct mt_proc *p, mote_process_info *info, mote_state state) {
     size_t stack = 0;
-    if (p->task.kind != MT_HANDLER && p->task.stack && p->task.started && p->task.context.sp) stack = (size_t)(p->task.stack - (char *)p->task.context.sp);
+    if (mt_task_kind(&p->task) != MT_HANDLER && p->task.stack && p->task.started && p->task.context.sp) stack = (size_t)(p->task.stack - (char *)p->task.context.sp);
     memset(info, 0, sizeof *info);
     info->pid.word = mt_proc_pid(p);
     snprintf(info->name, sizeof info->name, "%s", mt_proc_name(p));
     info->state = state;
-    info->handler = p->task.kind == MT_HANDLER;
+    info->handler = mt_task_kind(&p->task) == MT_HANDLER;
     info->priority = (mote_priority)p->task.priority;
     info->mailbox = p->queued;
     if (p->flags & MT_PF_BOUNDED) info->mailbox_max = (size_t)mt_mailbox_max(p);

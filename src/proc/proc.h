@@ -318,14 +318,33 @@ static inline enum mt_push mt_push_dead(struct mt_proc *p) {
     return MT_PUSH_DEAD;
 }
 
-/* Pushes a signal (P1). Takes it unless DEAD. FIRST: the inbox was empty, WOKE: the caller must make the process runnable. */
+/* The newest message of a process's queue. Owner, or who has woken it and not yet made it runnable. */
+static inline void mt_append(struct mt_proc *p, struct mt_sig *sig) {
+    p->queued++;
+    p->flags |= MT_PF_NEWS;
+    sig->next = NULL;
+    *p->queue_end = sig;
+    p->queue_end = &sig->next;
+}
+
+/* Whether a signal need not be applied by its receiver: it is a message like any other. */
+static inline bool mt_is_plain(const struct mt_sig *sig) { return sig->kind == MT_SIG_MESSAGE && !(sig->flags & MT_SIG_PRIORITY); }
+
+/* Pushes a signal (P1). Takes it unless DEAD. FIRST: the inbox was empty, WOKE: the caller must make the process runnable; a message is in
+ * its queue already (P6). */
 static inline enum mt_push mt_push(struct mt_proc *p, uint64_t serial, struct mt_sig *sig) {
     for (;;) {
         uint64_t high = atomic_load_explicit(&p->inbox.high, memory_order_relaxed);
         uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
         if (mt_unlikely(high != serial || (low & MT_IN_CLOSED))) return mt_push_dead(p);
+        uint64_t state = low & (MT_IN_BOUNDED | MT_IN_KILLED);
+        if ((low & MT_IN_WAITING) && mt_likely(mt_is_plain(sig) && mt_task_kind(&p->task) != MT_THREAD)) {
+            if (mt_unlikely(!mt_pair_cas(&p->inbox, low, serial, state))) continue;
+            mt_append(p, sig);
+            return MT_PUSH_WOKE;
+        }
         sig->next = (struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE);
-        if (mt_likely(mt_pair_cas(&p->inbox, low, serial, (uint64_t)(uintptr_t)sig | (low & (MT_IN_BOUNDED | MT_IN_KILLED))))) {
+        if (mt_likely(mt_pair_cas(&p->inbox, low, serial, (uint64_t)(uintptr_t)sig | state))) {
             if (low & MT_IN_WAITING) return MT_PUSH_WOKE;
             return low & ~(uint64_t)MT_IN_STATE ? MT_PUSH_QUEUED : MT_PUSH_FIRST; /* `sig` may be freed by now */
         }

@@ -79,15 +79,13 @@ static void put_ahead(struct mt_proc *self, struct mt_sig *sig) {
 }
 
 static void append(struct mt_proc *self, struct mt_sig *sig) {
-    self->queued++;
-    self->flags |= MT_PF_NEWS;
-    if (mt_unlikely(sig->flags & MT_SIG_PRIORITY)) {
-        put_ahead(self, sig);
+    if (mt_likely(!(sig->flags & MT_SIG_PRIORITY))) {
+        mt_append(self, sig);
         return;
     }
-    sig->next = NULL;
-    *self->queue_end = sig;
-    self->queue_end = &sig->next;
+    self->queued++;
+    self->flags |= MT_PF_NEWS;
+    put_ahead(self, sig);
 }
 
 /* Signals applied before others get a turn: a process that many tell of their end at once has a million of them. */
@@ -283,11 +281,11 @@ mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns) {
 mote_err mt_wait_through(struct mt_proc *self, uint64_t deadline_ns) {
     if (deadline_ns != MT_NEVER && mt_os_now_ns() >= deadline_ns) return MOTE_TIMEOUT;
     if (mt_has_pending(self)) return MOTE_OK;
-    if (self->task.kind == MT_THREAD) {
+    if (mt_task_kind(&self->task) == MT_THREAD) {
         if (atomic_load_explicit(&mt_runtime(self)->stopped, memory_order_acquire)) return MOTE_ESTOPPED;
         return wait_thread(self, deadline_ns);
     }
-    MT_ASSERT(self->task.kind == MT_STRAIGHT && !(self->flags & MT_PF_ENDING));
+    MT_ASSERT(mt_task_kind(&self->task) == MT_STRAIGHT && !(self->flags & MT_PF_ENDING));
     return mt_wait_inline(self, deadline_ns, true);
 }
 

@@ -10,7 +10,7 @@
 #include "proc/proc.h"
 
 /* Whether exit signals can end it: not a thread, unless a host unwinds it. */
-static inline bool mt_can_end(const struct mt_proc *p) { return p->task.kind != MT_THREAD || (p->flags & MT_PF_HOSTED); }
+static inline bool mt_can_end(const struct mt_proc *p) { return mt_task_kind(&p->task) != MT_THREAD || (p->flags & MT_PF_HOSTED); }
 /* The process has looked at every message, and wants none. */
 static inline mote_err mt_seen_all(struct mt_proc *self) {
     self->flags &= ~(uint32_t)MT_PF_NEWS;
@@ -47,7 +47,7 @@ static inline void mt_take(struct mt_proc *self, struct mt_sig **at) {
 
 /* As mt_wait(), inlined for straight-line processes. `ahead`: the deadline is known to lie ahead. */
 static inline __attribute__((always_inline)) mote_err mt_wait_inline(struct mt_proc *self, uint64_t deadline_ns, bool ahead) {
-    if (mt_unlikely(self->task.kind != MT_STRAIGHT)) return mt_wait(self, deadline_ns);
+    if (mt_unlikely(mt_task_kind(&self->task) != MT_STRAIGHT)) return mt_wait(self, deadline_ns);
     if (mt_unlikely(mt_has_pending(self))) return MOTE_OK;
     if (deadline_ns != MT_NEVER) {
         if (!ahead && mt_os_now_ns() >= deadline_ns) return MOTE_TIMEOUT;

@@ -59,7 +59,7 @@ bool mt_suspended(struct mt_proc *p) {
 
 /* The sender stands still: asks the receiver to say when there is room again, and waits for that. */
 static void suspend(struct mt_proc *self, uint64_t pid) {
-    if (self->task.kind == MT_THREAD || (self->flags & MT_PF_ENDING) || is_awaited(self) || pid == mt_proc_pid(self)) return;
+    if (mt_task_kind(&self->task) == MT_THREAD || (self->flags & MT_PF_ENDING) || is_awaited(self) || pid == mt_proc_pid(self)) return;
     if (self->suspensions == UINT16_MAX) return; /* a handler that has filled so many mailboxes in one turn */
     struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_SUSPEND, 1);
     if (!sig) return; /* no memory to wait with: the message is delivered all the same */
@@ -67,7 +67,7 @@ static void suspend(struct mt_proc *self, uint64_t pid) {
     sig->heap[0] = mt_proc_pid(self);
     self->suspensions++;
     mt_deliver(self->task.sched, pid, sig);
-    if (self->task.kind == MT_HANDLER || (self->flags & MT_PF_HOSTED)) {
+    if (mt_task_kind(&self->task) == MT_HANDLER || (self->flags & MT_PF_HOSTED)) {
         self->task.budget = 0; /* it stops after this callback, see mt_turn(), or in its next wait */
         return;
     }
@@ -167,7 +167,7 @@ mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
 #define BUDGET_CLAMP (1 << 30) /* so far below zero it goes at most, in a turn that does not end */
 
 void mt_turn_over(struct mt_proc *self) {
-    if (self->task.kind != MT_HANDLER && !(self->flags & (MT_PF_ENDING | MT_PF_HOSTED))) {
+    if (mt_task_kind(&self->task) != MT_HANDLER && !(self->flags & (MT_PF_ENDING | MT_PF_HOSTED))) {
         mt_give_way(self);
     } else if (mt_unlikely(self->task.budget < -BUDGET_CLAMP)) {
         self->task.budget += BUDGET_CLAMP;
@@ -177,7 +177,7 @@ void mt_turn_over(struct mt_proc *self) {
 
 void mt_give_way(struct mt_proc *self) {
     self->reductions += (uint64_t)(MT_TURN - self->task.budget);
-    if (self->task.kind == MT_THREAD) {
+    if (mt_task_kind(&self->task) == MT_THREAD) {
         self->task.budget = MT_TURN;
         mt_os_thread_yield();
         return;

@@ -45,9 +45,12 @@ uint64_t mt_lived_ms(struct mt_proc *p) {
 }
 
 void mt_reset(struct mt_proc *p, struct mt_sched *s, enum mt_task_kind kind) {
-    memset(&p->task, 0, sizeof p->task);
+    memset(&p->task.context, 0, sizeof p->task.context);
+    p->task.stack = NULL;
     p->task.sched = s;
-    p->task.kind = (uint8_t)kind;
+    mt_task_set_kind(&p->task, kind);
+    p->task.priority = p->task.own_stack = p->task.started = 0;
+    p->task.budget = 0;
     p->current = p->queue = p->arg_sig = NULL;
     p->queue_end = p->mark_at = &p->queue;
     p->mark = 0;
@@ -128,8 +131,8 @@ static void undo(mote_runtime *rt, struct mt_proc *p) {
     struct mt_cache *cache = mt_cache_of(p);
     mt_free_arg(p);
     mt_relations_drop(p);
-    if (p->task.kind == MT_HANDLER && p->task.stack) mt_cache_free(cache, p->task.stack, p->code.handler->state_size);
-    if (p->task.kind != MT_HANDLER && p->task.stack) mt_stack_unmap(p->task.stack, p->more->stack_size);
+    if (mt_task_kind(&p->task) == MT_HANDLER && p->task.stack) mt_cache_free(cache, p->task.stack, p->code.handler->state_size);
+    if (mt_task_kind(&p->task) != MT_HANDLER && p->task.stack) mt_stack_unmap(p->task.stack, p->more->stack_size);
     mt_free_more(rt, cache, p);
     mt_table_give(rt, p);
 }
@@ -137,7 +140,7 @@ static void undo(mote_runtime *rt, struct mt_proc *p) {
 /* From here on it can be found, and runs. A handler without init sleeps until its first message. */
 static void publish(struct mt_sched *s, struct mt_proc *p) {
     uint64_t bounded = p->flags & MT_PF_BOUNDED ? MT_IN_BOUNDED : 0;
-    if (p->task.kind == MT_HANDLER && !p->code.handler->init && !p->code.handler->resume) {
+    if (mt_task_kind(&p->task) == MT_HANDLER && !p->code.handler->init && !p->code.handler->resume) {
         p->task.started = 1;
         mt_free_arg(p);
         mt_pair_set(&p->inbox, bounded | MT_IN_WAITING, mt_serial(p));
@@ -152,7 +155,7 @@ static void publish(struct mt_sched *s, struct mt_proc *p) {
 static bool count_started(mote_runtime *rt, struct mt_proc *self) {
     struct mt_sched *s = self->task.sched;
     mt_count_release(&s->started);
-    if (self->task.kind != MT_THREAD) return true;
+    if (mt_task_kind(&self->task) != MT_THREAD) return true;
     mt_fence();
     if (!atomic_load(&rt->stopped)) return true;
     mt_runtime_ended(rt, s);

@@ -202,7 +202,7 @@ static void wake_thread(struct mt_task *task) {
 }
 
 void mt_sched_wake(struct mt_sched *s, struct mt_task *task) {
-    if (mt_unlikely(task->kind == MT_THREAD)) {
+    if (mt_unlikely(mt_task_kind(task) == MT_THREAD)) {
         wake_thread(task);
         return;
     }
@@ -385,7 +385,7 @@ static struct mt_task *find(struct mt_sched *s) {
 /* ------------------------------------------------------------------------------------------------------ the loop */
 
 static void run(struct mt_sched *s, struct mt_task *task) {
-    if (task->kind == MT_HANDLER) {
+    if (mt_task_kind(task) == MT_HANDLER) {
         mt_sched_resume(s, task);
         s->cluster->ops->turn(s, task);
         atomic_store_explicit(&s->current, NULL, memory_order_relaxed);

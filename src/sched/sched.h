@@ -35,12 +35,19 @@ struct mt_task {
     struct mt_context context; /* owner: where it stopped; sp NULL before it has run */
     char *stack;               /* owner: top of its stack; NULL until it first runs, and for handlers */
     struct mt_sched *sched;    /* owner: where it runs or ran last */
-    uint8_t kind;              /* const: enum mt_task_kind */
+    _Atomic uint8_t kind;      /* atomic: relaxed, the runner stores: enum mt_task_kind; late senders to a reused slot read it */
     uint8_t priority;          /* const: enum mote_priority */
     uint8_t own_stack;         /* const: its stack is not of the standard size */
     uint8_t started;           /* owner: it has a context, or its init has been called (or it has none) */
     int32_t budget;            /* owner: reductions left in this turn */
 };
+
+static inline enum mt_task_kind mt_task_kind(const struct mt_task *task) {
+    return (enum mt_task_kind)atomic_load_explicit(&task->kind, memory_order_relaxed);
+}
+static inline void mt_task_set_kind(struct mt_task *task, enum mt_task_kind kind) {
+    atomic_store_explicit(&task->kind, (uint8_t)kind, memory_order_relaxed);
+}
 
 struct mt_cluster;
 
@@ -222,7 +229,7 @@ static inline __attribute__((always_inline)) void mt_sched_leave(struct mt_sched
     s->left = task;
     s->how = how;
     struct mt_task *next = mt_sched_pick(s);
-    if (mt_likely(next && next->kind == MT_STRAIGHT && mt_sched_bind(s, next))) {
+    if (mt_likely(next && mt_task_kind(next) == MT_STRAIGHT && mt_sched_bind(s, next))) {
         mt_sched_resume(s, next);
         mt_context_switch(&task->context, &next->context, how == MT_HOW_END);
     } else {

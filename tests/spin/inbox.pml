@@ -7,7 +7,8 @@
  * of the second one, which is started in the same slot when the first has ended. The timeout of a wait and a kill are signals too.
  *
  * A process is in the run queue at most once and on one scheduler at most, and only with its context saved. A signal reaches the
- * process it was sent to or is counted dead, exactly one of them, once. When nothing can move any more: all signals are accounted for,
+ * process it was sent to or is counted dead, exactly one of them, once. A message to one that sleeps goes straight into its queue, before it
+ * is made runnable; the timeout and the kill are to be applied, and never do. When nothing can move any more: all signals are accounted for,
  * an open process sleeps with an empty inbox, and one that was killed has ended.
  */
 #define PTR 7
@@ -18,6 +19,11 @@
 #define KILL 2
 #define SIGNALS 4
 #define OF(sig) (sig == SIGNALS -> 2 : 1) /* which process it is for */
+#ifdef BUG_HANDED_KILL
+#define HANDS(sig) true
+#else
+#define HANDS(sig) (sig > KILL) /* it is a message */
+#endif
 #define SERIAL(sig) (sig == SIGNALS -> second : 1)
 
 byte low, high = 1;
@@ -26,6 +32,7 @@ byte fate[SIGNALS + 1]; /* 0 under way, 1 received, 2 dead, 3 taken back */
 byte queued = 1;        /* the process's entries in the run queue; the first one was just started */
 byte on_cpu;
 bool saved = true;      /* its context is */
+byte handed;            /* the message in its queue: whoever owns the process reads and writes it */
 bool exiting;           /* a kill was applied */
 bool slot_free;
 byte second;            /* the second process's serial, when it has been started */
@@ -49,6 +56,21 @@ inline deliver(sig, l, h) {
         l = low;
         if
         :: h != SERIAL(sig) || (l & CLOSED) -> atomic { settle(sig, 2) }; break
+        :: h == SERIAL(sig) && !(l & CLOSED) && (l & WAITING) && HANDS(sig) ->
+            if
+#ifdef BUG_HANDED_LATE
+            :: atomic { low == l && high == SERIAL(sig) -> low = 0 };
+                runnable();
+                atomic { assert(!handed && !on_cpu); handed = sig };
+                break
+#else
+            :: atomic { low == l && high == SERIAL(sig) -> low = 0 };
+                atomic { assert(!handed && !on_cpu && !queued); handed = sig };
+                runnable();
+                break
+#endif
+            :: else
+            fi
         :: else ->
             next[sig] = l & PTR;
             if
@@ -93,6 +115,16 @@ inline walk(l, what) {
     }
 }
 
+/* What lies in the queue; `what` becomes of it. */
+inline take_handed(what) {
+    d_step {
+        if
+        :: handed -> assert(OF(handed) == life); settle(handed, what); handed = 0
+        :: else
+        fi
+    }
+}
+
 proctype scheduler() {
     byte l;
     bool got;
@@ -102,6 +134,10 @@ pick:
     atomic { assert(saved); saved = false };
 
 receive: /* mt_receive(), with or without a timeout */
+    if
+    :: handed -> take_handed(1); got = true; goto asked
+    :: else
+    fi;
     l = low;
     if
     :: l & PTR ->
@@ -114,6 +150,7 @@ receive: /* mt_receive(), with or without a timeout */
         walk(l, 1)
     :: else -> l = 0
     fi;
+asked:
 #ifdef BUG_EXIT_ASKED_ONCE /* asks only after a fetch that got something, and another fetch has come before */
     if
     :: exiting && got -> got = false; goto end
@@ -180,6 +217,7 @@ end: /* mt_close() */
     atomic { l = low; low = CLOSED };
 #endif
     assert(!(l & (CLOSED | WAITING)));
+    take_handed(2);
 #ifdef BUG_CLOSE_LOSES
     l = 0;
 #else
@@ -236,7 +274,7 @@ init {
     };
     timeout;
     d_step {
-        assert(!exiting && !on_cpu && !queued);
+        assert(!exiting && !on_cpu && !queued && !handed);
         i = 1;
         do
         :: i <= SIGNALS ->
