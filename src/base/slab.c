@@ -38,6 +38,7 @@ struct class_depot { /* MT_SHARED */
     struct mt_block *loose; /* lock: lock */
     uint32_t loose_count;   /* lock: lock */
     size_t free;            /* lock: lock; blocks in full and loose */
+    size_t free_min;        /* lock: lock; the least that `free` has been since mt_depot_unneeded_bytes() */
     struct span *spans;     /* lock: lock */
     struct span *fresh;     /* lock: lock */
 };
@@ -171,6 +172,18 @@ size_t mt_depot_free_bytes(struct mt_depot *depot) {
     return bytes;
 }
 
+size_t mt_depot_unneeded_bytes(struct mt_depot *depot) {
+    size_t bytes = 0;
+    for (uint32_t class = 1; class < MT_SLAB_CLASSES; class++) {
+        struct class_depot *d = &depot->of[class];
+        mt_lock_take(&d->lock);
+        bytes += d->free_min * block_size(class);
+        d->free_min = d->free;
+        mt_lock_drop(&d->lock);
+    }
+    return bytes;
+}
+
 /* Whether a magazine has that many blocks, all of the class: for MT_CHECK. */
 __attribute__((unused)) static bool is_magazine(const struct mt_block *list, uint32_t class, uint32_t count) {
     uint32_t n = 0;
@@ -215,6 +228,7 @@ static uint32_t take_locked(struct class_depot *d, struct mt_block **list) {
     }
     MT_ASSERT(d->free >= count);
     d->free -= count;
+    if (d->free < d->free_min) d->free_min = d->free;
     return count;
 }
 
@@ -329,7 +343,7 @@ static void trim_detach(struct trim *t) {
     t->d->full = NULL;
     t->d->loose = NULL;
     t->d->loose_count = 0;
-    t->d->free = 0;
+    t->d->free = t->d->free_min = 0;
     mt_lock_drop(&t->d->lock);
 }
 

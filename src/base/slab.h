@@ -45,6 +45,8 @@ void mt_depot_free(struct mt_depot *depot);
 size_t mt_depot_trim(struct mt_depot *depot, size_t keep);
 /* Bytes of free blocks in the depot now. */
 size_t mt_depot_free_bytes(struct mt_depot *depot);
+/* Bytes of free blocks that nobody has needed since the last call of this (one thread at a time). */
+size_t mt_depot_unneeded_bytes(struct mt_depot *depot);
 
 void mt_cache_init(struct mt_cache *cache, struct mt_depot *depot);
 /* Gives every block back to the depot. */

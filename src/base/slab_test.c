@@ -166,6 +166,22 @@ static void trim_spares_spans_in_use(void) {
     end();
 }
 
+static void unneeded_is_what_lay_idle(void) {
+    begin();
+    take_big(48);
+    free_big(48, 0, 1);
+    size_t free = mt_depot_free_bytes(depot);
+    CHECK(free > 4 * MIB);
+    CHECK_INT(mt_depot_unneeded_bytes(depot), 0); /* it has just become free */
+    CHECK_INT(mt_depot_unneeded_bytes(depot), free);
+    take_big(48);
+    size_t left = mt_depot_free_bytes(depot);
+    free_big(48, 0, 1);
+    CHECK_INT(mt_depot_unneeded_bytes(depot), left); /* some was needed meanwhile */
+    CHECK_INT(mt_depot_unneeded_bytes(depot), mt_depot_free_bytes(depot));
+    end();
+}
+
 static void free_returns_memory(void) {
     size_t before = mt_os_rss();
     begin();
@@ -270,6 +286,6 @@ int main(int argc, char **argv) {
     return check_main(argc, argv,
                       (struct check_test[]){TEST(all_sizes), TEST(newest_first), TEST(counts_free_bytes),
                                             TEST(a_cache_feeds_another), TEST(trim_returns_memory), TEST(trim_keeps),
-                                            TEST(trim_spares_spans_in_use), TEST(free_returns_memory), TEST(threads_exchange),
+                                            TEST(trim_spares_spans_in_use), TEST(unneeded_is_what_lay_idle), TEST(free_returns_memory), TEST(threads_exchange),
                                             TEST(threads_exchange_while_trimmed), TEST(out_of_memory), {0}});
 }

@@ -136,6 +136,7 @@ static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
     atomic_store_explicit(&s->asleep_since_ns, 0, memory_order_relaxed);
     mt_count(&s->idle_ns, now - before);
     mt_count(&s->parks, 1);
+    if (now - before < 2 * MT_SPIN_NS && atomic_load_explicit(&s->searching, memory_order_relaxed)) s->fruitless = 0; /* looking longer would have paid */
     s->polled_ns = s->now_ns = now;
     if (count) c->ops->ready(s, events, count);
 }
@@ -346,11 +347,19 @@ static struct mt_task *spin(struct mt_sched *s) {
         atomic_store(&s->searching, true);
         atomic_fetch_add(&c->searching, 1);
     }
-    uint64_t end = mt_os_now_ns() + MT_SPIN_NS;
-    do {
-        if ((task = steal(s)) || (task = take_injected(s, MT_LANES_ALL, BATCH))) break;
+    bool patient = s->fruitless < MT_PATIENCE || s->fruitless % 16 == 0;
+    uint64_t end = patient ? mt_os_now_ns() + MT_SPIN_NS : 0;
+    for (uint32_t rounds = 0;; rounds++) {
+        if ((task = steal(s)) || (task = take_injected(s, MT_LANES_ALL, BATCH))) {
+            if (rounds) s->fruitless = 0; /* it was worth it */
+            break;
+        }
+        if (!patient || mt_os_now_ns() >= end || atomic_load_explicit(&c->stopping, memory_order_relaxed)) {
+            s->fruitless++;
+            break;
+        }
         for (int k = 0; k < 64; k++) mt_cpu_relax();
-    } while (mt_os_now_ns() < end && !atomic_load_explicit(&c->stopping, memory_order_relaxed));
+    }
     stop_searching(s, task != NULL);
     return task;
 }

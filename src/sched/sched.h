@@ -25,6 +25,7 @@
 #define MT_TURN 2000 /* reductions in a turn */
 #define MT_FRESH_TURNS 128 /* after a turn that was used up so many tasks may begin before the ring has its turn again */
 #define MT_STOPPED 320 /* bytes above its stack pointer that a task touches at once when it goes on */
+#define MT_PATIENCE 8 /* who has so often looked so long in vain does it no more, but for every 16th time */
 #define MT_SPIN_NS 20000 /* who may soon have work looks for it so long before it sleeps: about what waking a core costs */
 
 enum mt_task_kind { MT_STRAIGHT, MT_HANDLER, MT_THREAD };
@@ -71,6 +72,7 @@ struct mt_sched { /* MT_SHARED */
     uint32_t tick;                    /* owner: counts picks */
     uint32_t lifo_runs;               /* owner: picks from the slot in a row */
     uint32_t fresh_picks;             /* owner: counts mt_sched_pick_fresh() */
+    uint32_t fruitless;               /* owner: times it has looked for work in vain, one after another */
     uint32_t fresh_turns;             /* owner: tasks that may begin before those in the ring go on */
     uint64_t random;                  /* owner: xorshift state */
     uint64_t chaos;                   /* const: not 0: short turns, mixed queues */

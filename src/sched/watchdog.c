@@ -94,6 +94,12 @@ static void rest(struct watchdog *w, uint64_t now) {
     if (tick == MT_NEVER) w->changed_ns = mt_os_now_ns();
 }
 
+/* Gives back what has lain idle since the last look: looking through the blocks is dear, and what comes and goes is needed again. */
+static void trim(struct mt_depot *depot) {
+    size_t unneeded = mt_depot_unneeded_bytes(depot), free = mt_depot_free_bytes(depot);
+    if (unneeded > TRIM_KEEP) mt_depot_trim(depot, free > unneeded ? free - unneeded + TRIM_KEEP : TRIM_KEEP);
+}
+
 static void *watch(void *arg) {
     struct watchdog *w = arg;
     struct mt_cluster *c = w->cluster;
@@ -106,7 +112,7 @@ static void *watch(void *arg) {
         if (changed) mt_sched_look_at_descriptors(w->own); /* when every scheduler is busy with one turn */
         if (now - w->trimmed_ns > TRIM_NS) {
             w->trimmed_ns = now;
-            if (mt_depot_free_bytes(c->depot) > TRIM_KEEP) mt_depot_trim(c->depot, TRIM_KEEP);
+            trim(c->depot);
         }
         rest(w, now);
     }
