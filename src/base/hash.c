@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#include "base/atomic.h"
+
+#define AHEAD 8u /* buckets whose nodes mt_hash_pop() fetches before it takes them */
+
 static uint64_t mix(uint64_t key) {
     key *= 0x9e3779b97f4a7c15u;
     return key ^ key >> 32;
@@ -86,6 +90,7 @@ struct mt_node *mt_hash_remove(struct mt_hash *hash, struct mt_node **where) {
 struct mt_node *mt_hash_pop(struct mt_hash *hash) {
     while (hash->count && hash->cursor < hash->buckets) {
         struct mt_node **at = bucket(hash, hash->cursor);
+        if (hash->cursor + AHEAD < hash->buckets) mt_prefetch_write(*bucket(hash, hash->cursor + AHEAD));
         if (*at) return mt_hash_remove(hash, at);
         hash->cursor++;
     }

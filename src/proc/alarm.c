@@ -190,7 +190,7 @@ void mt_alarm_expire(struct mt_sched *s, struct mt_sched *whose, uint64_t now_ns
         for (struct mt_timer *t = mt_wheel_expire(&whose->wheel, now_ns, BATCH), *next; t; t = next) {
             struct alarm *a = (struct alarm *)(void *)t;
             next = t->next;
-            __builtin_prefetch(a->sig, 1);
+            mt_prefetch_write(a->sig);
             sigs[n] = a->sig;
             pids[n++] = a->pid;
             free_slot(whose->alarms, a);

@@ -333,6 +333,7 @@ static inline bool mt_is_plain(const struct mt_sig *sig) { return sig->kind == M
 /* Pushes a signal (P1). Takes it unless DEAD. FIRST: the inbox was empty, WOKE: the caller must make the process runnable; a message is in
  * its queue already (P6). */
 static inline enum mt_push mt_push(struct mt_proc *p, uint64_t serial, struct mt_sig *sig) {
+    mt_prefetch_write(p);
     for (;;) {
         uint64_t high = atomic_load_explicit(&p->inbox.high, memory_order_relaxed);
         uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
@@ -410,6 +411,15 @@ void mt_turn(struct mt_sched *s, struct mt_task *task);
 static inline bool mt_fall_asleep(struct mt_proc *p) {
     uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_relaxed);
     return mt_likely(!(low & ~(uint64_t)MT_IN_BOUNDED) && mt_pair_cas_low(&p->inbox, low, low | MT_IN_WAITING));
+}
+
+/* Fetches what the next in the ring will find in its inbox. Only a hint. */
+static inline void mt_look_ahead(struct mt_sched *s) {
+    struct mt_task *next = mt_ring_peek(&s->rings[0], 0);
+    if (!next || MT_TSAN) return;
+    struct mt_proc *p = mt_task_proc(next);
+    mt_prefetch_write((const void *)(uintptr_t)(atomic_load_explicit(&p->inbox.low, memory_order_relaxed) & ~(uint64_t)MT_IN_STATE));
+    mt_prefetch_write((const void *)(uintptr_t)__atomic_load_n(&p->relations, __ATOMIC_RELAXED));
 }
 
 /* The post-switch hook (sched.h, L2), inlined where a process comes back. */

@@ -357,6 +357,7 @@ void mt_turn(struct mt_sched *s, struct mt_task *task) {
     struct mt_proc *p = mt_task_proc(task);
     const mote_handler *h = p->code.handler;
     int32_t budget = task->budget;
+    mt_look_ahead(s);
     if (mt_unlikely(p->flags & MT_PF_TELLING)) {
         mt_bury(s, p);
         return;

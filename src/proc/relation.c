@@ -542,35 +542,42 @@ void mt_relations_end(struct mt_proc *p, const struct mt_reason *reason) {
     p->mark = (uint64_t)(uintptr_t)reason->frag;
 }
 
+/* Whom a relation is about; 0: nobody is told. R1 */
+static uint64_t told(const struct mt_sig *sig) {
+    if (sig->kind == MT_SIG_LINK) return sig->heap[1] ? 0 : sig->root;
+    return sig->kind == MT_SIG_MONITOR || sig->kind == MT_SIG_WATCH ? sig->heap[1] : 0;
+}
+
 /* Tells one relation, which the signal is about. */
 static void tell(struct mt_sched *s, uint64_t me, const struct mt_reason *reason, struct mt_sig *sig) {
-    uint64_t to = 0;
-    switch ((enum mt_sig_kind)sig->kind) {
-    case MT_SIG_LINK:
-        if (sig->heap[1]) break; /* R1 */
-        to = sig->root;
-        mt_exit_fill(sig, MT_SIG_LINK_EXIT, me, reason);
-        break;
-    case MT_SIG_MONITOR:
-        to = sig->heap[1];
-        fill_down(sig, me, reason);
-        break;
-    case MT_SIG_WATCH:
-        to = sig->heap[1];
-        sig->kind = MT_SIG_DEMONITOR;
-        break;
-    default: break;
+    uint64_t to = told(sig);
+    if (!to) {
+        mt_sig_free(&s->cache, sig);
+        return;
     }
-    if (to) mt_deliver(s, to, sig);
-    else mt_sig_free(&s->cache, sig);
+    if (sig->kind == MT_SIG_LINK)
+        mt_exit_fill(sig, MT_SIG_LINK_EXIT, me, reason);
+    else if (sig->kind == MT_SIG_MONITOR)
+        fill_down(sig, me, reason);
+    else
+        sig->kind = MT_SIG_DEMONITOR;
+    mt_deliver(s, to, sig);
 }
+
+#define AHEAD 8u /* relations that are taken out together, so that whom they are about is fetched before it is told */
 
 bool mt_relations_tell(struct mt_sched *s, struct mt_proc *p, size_t max) {
     struct mt_reason reason = {p->arg, (struct mt_frag *)(uintptr_t)p->mark};
     uint64_t me = mt_proc_pid(p);
-    struct mt_sig *sig = NULL;
-    while (max-- && (sig = pop(p))) tell(s, me, &reason, sig);
-    if (sig) return false;
+    struct mt_sig *sigs[AHEAD];
+    bool many = p->relations & 1;
+    size_t batch = many ? AHEAD : 1, n = batch;
+    for (size_t done = 0; n == batch; done += n) {
+        if (done >= max) return false;
+        for (n = 0; n < batch && (sigs[n] = pop(p)); n++)
+            if (many) mt_prefetch_write(mt_table_find(mt_runtime_of_sched(s), told(sigs[n])));
+        for (size_t i = 0; i < n; i++) tell(s, me, &reason, sigs[i]);
+    }
     free_table(p);
     mt_reason_drop(&reason);
     p->mark = 0;

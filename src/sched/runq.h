@@ -79,12 +79,16 @@ static inline struct mt_task *mt_ring_pop(struct mt_ring *ring) {
     uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     while (head != tail) {
         struct mt_task *task = atomic_load_explicit(&ring->tasks[head % MT_RING], memory_order_relaxed);
-        if (atomic_compare_exchange_weak_explicit(&ring->head, &head, head + 1, memory_order_acq_rel, memory_order_acquire)) {
-            __builtin_prefetch(atomic_load_explicit(&ring->tasks[(head + 2) % MT_RING], memory_order_relaxed), 1);
-            return task;
-        }
+        if (atomic_compare_exchange_weak_explicit(&ring->head, &head, head + 1, memory_order_acq_rel, memory_order_acquire)) return task;
     }
     return NULL;
+}
+
+/* The n-th oldest (from 0), if there are so many; a hint: it may be taken by others meanwhile. Owner. */
+static inline struct mt_task *mt_ring_peek(struct mt_ring *ring, uint32_t n) {
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    if (atomic_load_explicit(&ring->tail, memory_order_relaxed) - head - 1 < n) return NULL;
+    return atomic_load_explicit(&ring->tasks[(head + n) % MT_RING], memory_order_relaxed);
 }
 
 static inline uint32_t mt_fresh_head(uint64_t range) { return (uint32_t)(range & 0xffff); }

@@ -221,6 +221,7 @@ static struct mt_task *take_injected(struct mt_sched *s, unsigned lanes, size_t 
     struct mt_task *tasks[BATCH];
     size_t share = atomic_load_explicit(&s->cluster->injector.waiting, memory_order_relaxed) / s->cluster->count + 1;
     size_t n = mt_injector_pop(&s->cluster->injector, lanes, tasks, share < max ? share : max);
+    for (size_t i = 0; i < n; i++) mt_prefetch_write(tasks[i]);
     for (size_t i = 1; i < n; i++) enqueue(s, is_fresh(tasks[0]) ? tasks[n - i] : tasks[i]); /* the oldest goes next */
     if (n > 1 && s->cluster->count > 1) mt_cluster_notify(s->cluster);
     return n ? tasks[0] : NULL;
@@ -285,7 +286,10 @@ struct mt_task *mt_sched_pick_fresh(struct mt_sched *s) {
         s->fresh_turns--;
         if ((task = mt_fresh_pop(&s->fresh))) return task;
     }
-    if (ring && (task = mt_ring_pop(&s->rings[MOTE_NORMAL]))) return task;
+    if (ring && (task = mt_ring_pop(&s->rings[MOTE_NORMAL]))) {
+        mt_sched_look_ahead(&s->rings[MOTE_NORMAL]);
+        return task;
+    }
     return mt_fresh_pop(&s->fresh);
 }
 

@@ -192,7 +192,17 @@ static inline struct mt_task *mt_sched_swap_lifo(struct mt_sched *s, struct mt_t
 static inline void mt_task_prefetch(const struct mt_task *task) {
     const char *sp = MT_TSAN ? NULL : __atomic_load_n((char *const *)(const void *)&task->context.sp, __ATOMIC_RELAXED);
     if (!sp) return;
-    for (size_t at = 0; at < MT_STOPPED; at += 64) __builtin_prefetch(sp + at, 1);
+    for (size_t at = 0; at < MT_STOPPED; at += 64) mt_prefetch_write(sp + at);
+}
+
+/* The next in the ring are fetched: the first with its stack and what else it touches, the third to be looked at when it is the first. */
+static inline void mt_sched_look_ahead(struct mt_ring *ring) {
+    const struct mt_task *next = mt_ring_peek(ring, 0), *third;
+    if (!next) return;
+    mt_prefetch_write((const char *)next + 64);
+    mt_prefetch_write((const char *)next + 128);
+    mt_task_prefetch(next);
+    if ((third = mt_ring_peek(ring, 2))) mt_prefetch_write(third);
 }
 
 static inline struct mt_task *mt_sched_pick(struct mt_sched *s) {
@@ -203,7 +213,9 @@ static inline struct mt_task *mt_sched_pick(struct mt_sched *s) {
         if (mt_likely(task != NULL)) return task;
     }
     if (mt_unlikely(mt_fresh_count(&s->fresh) != 0)) return mt_sched_pick_fresh(s);
-    return mt_ring_pop(&s->rings[0]);
+    struct mt_task *task = mt_ring_pop(&s->rings[0]);
+    if (task) mt_sched_look_ahead(&s->rings[0]);
+    return task;
 }
 
 /* Makes a picked straight-line task ready to be switched to; false: there is no stack for it. */
