@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proc/receive.h"
+#include "proc/send.h"
 #include "term/pattern.h"
 
 #define TIME_MAX_MS ((int64_t)1 << 47)
@@ -434,7 +435,7 @@ static inline mote_err send_term(mote_self *self, mote_term to, mote_term messag
     struct mt_sig *sig = mt_sig_new(mt_cache_of(p), MT_SIG_MESSAGE, 0);
     if (mt_unlikely(!sig)) return paid(self, MOTE_ENOMEM);
     sig->root = message.word;
-    return mt_send(p, to.word, sig);
+    return mt_send_inline(p, to.word, sig);
 }
 
 mote_err (mote_send_term)(mote_self *self, mote_term to, mote_term message) { return send_term(self, to, message, 0); }
@@ -479,7 +480,7 @@ mote_err mote_send_site(mote_self *self, mote_term to, mote_site *site, size_t c
     if (mt_unlikely(err)) return err;
     struct mt_proc *p = mt_self(self);
     struct mt_sig *sig = mt_likely(mt_tag(to.word) == MT_PID) ? sig_of_quick(mt_cache_of(p), site, count, args, 0) : NULL;
-    return mt_likely(sig != NULL) ? mt_send(p, to.word, sig) : send_site_any(p, to, site, count, args);
+    return mt_likely(sig != NULL) ? mt_send_inline(p, to.word, sig) : send_site_any(p, to, site, count, args);
 }
 
 mote_err (mote_forward)(mote_self *self, mote_term to) {

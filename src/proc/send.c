@@ -2,7 +2,7 @@
  * Delivery. A bounded mailbox's `count` goes up before a message is pushed and down when the push finds the receiver dead, when the
  * message is taken, or dropped at the end: it is conserved, never reset, so that late senders to a reused slot do no harm. (When a
  * chunk's memory is given back it is 0 anew, and a sender late by that much leaves it one too low: hence signed.) */
-#include "proc/proc.h"
+#include "proc/send.h"
 
 void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend) {
     suspend->kind = MT_SIG_RESUME;
@@ -31,17 +31,13 @@ static bool push_or_bury(struct mt_sched *s, struct mt_proc *p, uint64_t pid, st
     return false;
 }
 
-static inline bool is_bounded(struct mt_proc *p) {
-    return atomic_load_explicit(&p->inbox.low, memory_order_relaxed) & MT_IN_BOUNDED;
-}
-
 bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
     if (mt_unlikely(!p)) {
         mt_bury_letter(s, pid, sig);
         return false;
     }
-    bool counts = mt_is_message(sig) && is_bounded(p);
+    bool counts = mt_is_message(sig) && mt_is_bounded(p);
     if (counts) atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed);
     return push_or_bury(s, p, pid, sig, counts);
 }
@@ -129,13 +125,13 @@ void mt_deliver_timer(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
     }
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
     bool full;
-    if (p && mt_is_message(sig) && is_bounded(p))
+    if (p && mt_is_message(sig) && mt_is_bounded(p))
         (void)to_bounded(s, p, pid, sig, &full);
     else
         mt_deliver(s, pid, sig);
 }
 
-static __attribute__((noinline)) mote_err send_bounded(struct mt_proc *self, struct mt_proc *p, uint64_t pid, struct mt_sig *sig) {
+mote_err mt_send_bounded(struct mt_proc *self, struct mt_proc *p, uint64_t pid, struct mt_sig *sig) {
     bool full = false;
     mote_err err = to_bounded(self->task.sched, p, pid, sig, &full);
     if (full) suspend(self, pid);
@@ -143,26 +139,7 @@ static __attribute__((noinline)) mote_err send_bounded(struct mt_proc *self, str
     return err;
 }
 
-mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
-    struct mt_sched *s = self->task.sched;
-    struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
-    int32_t cost = 1;
-    mt_count(&s->sent, 1);
-    if (mt_unlikely(!p)) {
-        mt_bury_letter(s, pid, sig);
-        return MOTE_OK;
-    }
-    if (mt_unlikely(is_bounded(p))) return send_bounded(self, p, pid, sig);
-    enum mt_push pushed = mt_push(p, mt_pid_serial(pid), sig);
-    if (pushed == MT_PUSH_WOKE)
-        mt_sched_wake(s, &p->task);
-    else if (pushed == MT_PUSH_QUEUED)
-        cost = MT_COST_QUEUED;
-    else if (mt_unlikely(pushed == MT_PUSH_DEAD))
-        mt_bury_letter(s, pid, sig);
-    if (mt_unlikely((self->task.budget -= cost) <= 0)) mt_turn_over(self);
-    return MOTE_OK;
-}
+mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) { return mt_send_inline(self, pid, sig); }
 
 #define BUDGET_CLAMP (1 << 30) /* so far below zero it goes at most, in a turn that does not end */
 

@@ -202,16 +202,15 @@ static void wake_thread(struct mt_task *task) {
     mt_os_futex_wake(&s->park, 1);
 }
 
-void mt_sched_wake(struct mt_sched *s, struct mt_task *task) {
-    if (mt_unlikely(mt_task_kind(task) == MT_THREAD)) {
+void mt_sched_wake_any(struct mt_sched *s, struct mt_task *task) {
+    if (mt_task_kind(task) == MT_THREAD) {
         wake_thread(task);
         return;
     }
-    if (mt_unlikely(s->outside || task->priority != MOTE_NORMAL || (s->chaos && random_next(s) % 4 == 0))) {
+    if (s->outside || task->priority != MOTE_NORMAL || (s->chaos && random_next(s) % 4 == 0)) {
         mt_sched_push(s, task);
         return;
     }
-    mt_task_prefetch(task);
     task = mt_sched_swap_lifo(s, task);
     if (task) mt_sched_push(s, task);
 }

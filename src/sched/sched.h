@@ -157,7 +157,8 @@ void mt_cluster_stop(struct mt_cluster *cluster);
 
 /* Makes a task runnable: woken by a message (it runs next here, if nothing stands against it), or at the end of the queue. The task
  * may run elsewhere before the call returns. `sched` is the caller's. */
-void mt_sched_wake(struct mt_sched *sched, struct mt_task *task);
+static inline void mt_sched_wake(struct mt_sched *sched, struct mt_task *task);
+void mt_sched_wake_any(struct mt_sched *sched, struct mt_task *task);
 void mt_sched_push(struct mt_sched *sched, struct mt_task *task);
 /* Wakes an idle scheduler if there is one and none is searching. */
 void mt_cluster_notify(struct mt_cluster *cluster);
@@ -193,6 +194,17 @@ static inline void mt_task_prefetch(const struct mt_task *task) {
     const char *sp = MT_TSAN ? NULL : __atomic_load_n((char *const *)(const void *)&task->context.sp, __ATOMIC_RELAXED);
     if (!sp) return;
     for (size_t at = 0; at < MT_STOPPED; at += 64) mt_prefetch_write(sp + at);
+}
+
+static inline void mt_sched_wake(struct mt_sched *s, struct mt_task *task) {
+    bool here = !s->outside && !s->chaos && task->priority == MOTE_NORMAL && mt_task_kind(task) != MT_THREAD;
+    if (mt_unlikely(!here)) {
+        mt_sched_wake_any(s, task);
+        return;
+    }
+    mt_task_prefetch(task);
+    task = mt_sched_swap_lifo(s, task);
+    if (task) mt_sched_push(s, task);
 }
 
 /* The next in the ring are fetched: the first with its stack and what else it touches, the third to be looked at when it is the first. */
