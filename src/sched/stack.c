@@ -3,7 +3,8 @@
  *
  * A slot is, from its low end: a spare page where the stride would be a power of two, the guard page, the stack. A free stack is hot (in a
  * scheduler's cache), warm (in the runtime's list, with its pages) or cold (a bit in its slab: it has no pages, or never had). All system
- * calls are made without the lock: what they work on is counted as in use meanwhile.
+ * calls but for the list's memory are made without the lock: what they work on is counted as in use meanwhile. Stacks become cold in
+ * mt_stacks_tidy() alone, when nobody has needed them for a while: who ends does not wait for it, and who starts finds pages.
  *
  * S1 in each slab: cold_count + warm_count + stacks in use or hot == MT_STACK_SLAB; a slab is idle when the last of these is 0.
  * S2 by_address is sorted; no slab before first_cold has a cold stack. S3 a slab's record never goes away before mt_stacks_free(). */
@@ -50,15 +51,17 @@ struct mt_stacks { /* MT_SHARED */
     size_t stride; /* const */
     size_t page;   /* const */
     struct mt_lock mu;
-    struct warm warm[MT_STACK_WARM_MAX + MT_STACK_CACHE_MAX]; /* lock: mu: newest last */
-    unsigned warm_count;                                      /* lock: mu */
-    struct slab **by_address;                                 /* lock: mu */
-    size_t slab_count, slab_max;                              /* lock: mu */
-    size_t first_cold;                                        /* lock: mu */
-    size_t idle_count;                                        /* lock: mu: idle slabs */
-    struct slab *free_records;                                /* lock: mu */
-    _Atomic(struct slab *) chunks[CHUNKS_MAX];                /* atomic: release in records_more(), acquire in mt_stacks_is_guard() */
-    _Atomic size_t unguarded;                                 /* atomic: relaxed, slots without a guard */
+    struct warm *warm;                         /* lock: mu: newest last; the oldest is warm[warm_first] */
+    size_t warm_first, warm_count, warm_room;  /* lock: mu */
+    size_t warm_min, warm_spare;               /* lock: mu: the fewest since mt_stacks_age(), and how many that found to be too many */
+    struct slab **by_address;                  /* lock: mu */
+    size_t slab_count, slab_max;               /* lock: mu */
+    size_t first_cold;                         /* lock: mu */
+    size_t idle_count;                         /* lock: mu: idle slabs */
+    size_t idle_min, idle_spare;               /* lock: mu: as of warm ones */
+    struct slab *free_records;                 /* lock: mu */
+    _Atomic(struct slab *) chunks[CHUNKS_MAX]; /* atomic: release in records_more(), acquire in mt_stacks_is_guard() */
+    _Atomic size_t unguarded;                  /* atomic: relaxed, slots without a guard */
 };
 
 /* What stands above the top of a stack of its own mapping. */
@@ -236,9 +239,11 @@ static bool slab_map(struct mt_stacks *s) {
 
 /* Takes a slab's warm stacks off the list. */
 static void drop_warm_locked(struct mt_stacks *s, struct slab *slab) {
-    unsigned kept = 0;
-    for (unsigned i = 0; i < s->warm_count; i++)
-        if (s->warm[i].slab != slab) s->warm[kept++] = s->warm[i];
+    struct warm *warm = s->warm + s->warm_first;
+    size_t kept = 0;
+    if (slab->warm_count == 0) return;
+    for (size_t i = 0; i < s->warm_count; i++)
+        if (warm[i].slab != slab) warm[kept++] = warm[i];
     MT_ASSERT(s->warm_count - kept == slab->warm_count); /* S1 */
     s->warm_count = kept;
     slab->warm_count = 0;
@@ -283,16 +288,37 @@ static bool trim(struct mt_stacks *s, size_t idle_max) {
 
 /* ------------------------------------------------------------------------------------------------ free stacks */
 
+/* Room for one more at the list's end; false: memory. */
+static bool warm_room_locked(struct mt_stacks *s) {
+    size_t room = s->warm_room ? 2 * s->warm_room : 1024;
+    if (s->warm_first + s->warm_count < s->warm_room) return true;
+    if (s->warm_first > s->warm_room / 2) {
+        memmove(s->warm, s->warm + s->warm_first, s->warm_count * sizeof *s->warm);
+        s->warm_first = 0;
+        return true;
+    }
+    struct warm *grown = mt_os_realloc(s->warm, room * sizeof *grown);
+    if (!grown) return false;
+    s->warm = grown;
+    s->warm_room = room;
+    return true;
+}
+
+/* Takes one off the list, from either end. */
+static struct warm take_one_locked(struct mt_stacks *s, bool oldest) {
+    struct warm warm = s->warm[s->warm_first + (oldest ? 0 : s->warm_count - 1)];
+    MT_ASSERT(s->warm_count > 0 && warm.slab->warm_count > 0);
+    if (oldest) s->warm_first++;
+    if (--s->warm_count == 0) s->warm_first = 0;
+    if (slab_idle(warm.slab)) s->idle_count--;
+    warm.slab->warm_count--;
+    return warm;
+}
+
 /* Up to `max` warm stacks, the newest last; gives how many. */
 static unsigned take_warm_locked(struct mt_stacks *s, char **tops, unsigned max) {
-    unsigned n = s->warm_count < max ? s->warm_count : max;
-    s->warm_count -= n;
-    for (unsigned i = 0; i < n; i++) {
-        struct warm *warm = &s->warm[s->warm_count + i];
-        if (slab_idle(warm->slab)) s->idle_count--;
-        warm->slab->warm_count--;
-        tops[i] = warm->top;
-    }
+    unsigned n = s->warm_count < max ? (unsigned)s->warm_count : max;
+    for (unsigned i = n; i-- > 0;) tops[i] = take_one_locked(s, false).top;
     return n;
 }
 
@@ -327,31 +353,29 @@ static __attribute__((noinline)) bool refill(struct mt_stack_cache *cache) {
         mt_lock_take(&s->mu);
         cache->count = take_warm_locked(s, cache->hot, HALF);
         if (!cache->count) cache->count = take_cold_locked(s, cache->hot, HALF);
+        if (s->warm_count < s->warm_min) s->warm_min = s->warm_count;
+        if (s->idle_count < s->idle_min) s->idle_min = s->idle_count;
         mt_lock_drop(&s->mu);
     } while (!cache->count && slab_map(s));
     return cache->count > 0;
 }
 
-/* Puts stacks on the warm list, oldest first, and takes out as many of the oldest as are too many; gives how many. */
+/* Puts stacks on the warm list, oldest first. Gives how many found no room there: they are in `excess`, and still count as in use. */
 static unsigned make_warm(struct mt_stacks *s, char **tops, unsigned count, struct warm *excess) {
+    unsigned over = 0;
     size_t slot;
     mt_lock_take(&s->mu);
-    unsigned over = s->warm_count + count > MT_STACK_WARM_MAX ? s->warm_count + count - MT_STACK_WARM_MAX : 0;
-    MT_ASSERT(over <= count);
     for (unsigned i = 0; i < count; i++) {
-        struct warm *warm = &s->warm[s->warm_count++];
-        *warm = (struct warm){tops[i], find_locked(s, tops[i], &slot)};
-        MT_ASSERT((warm->slab->cold[slot / 64] >> slot % 64 & 1) == 0); /* given back twice */
-        warm->slab->warm_count++;
-        if (slab_idle(warm->slab)) s->idle_count++;
+        struct warm warm = {tops[i], find_locked(s, tops[i], &slot)};
+        MT_ASSERT((warm.slab->cold[slot / 64] >> slot % 64 & 1) == 0); /* given back twice */
+        if (mt_unlikely(!warm_room_locked(s))) {
+            excess[over++] = warm;
+            continue;
+        }
+        s->warm[s->warm_first + s->warm_count++] = warm;
+        warm.slab->warm_count++;
+        if (slab_idle(warm.slab)) s->idle_count++;
     }
-    for (unsigned i = 0; i < over; i++) {
-        excess[i] = s->warm[i];
-        if (slab_idle(excess[i].slab)) s->idle_count--;
-        excess[i].slab->warm_count--;
-    }
-    s->warm_count -= over;
-    memmove(s->warm, s->warm + over, s->warm_count * sizeof *s->warm);
     mt_lock_drop(&s->mu);
     return over;
 }
@@ -405,8 +429,17 @@ static __attribute__((noinline)) void flush(struct mt_stack_cache *cache, unsign
     cache->count -= count;
     memmove(cache->hot, cache->hot + count, cache->count * sizeof *cache->hot);
     if (over) make_cold(s, excess, over);
-    while (trim(s, MT_STACK_IDLE_MAX)) {
-    }
+}
+
+/* The list's memory, when most of it has no use any more. */
+static void shrink_warm_locked(struct mt_stacks *s) {
+    if (s->warm_room <= 8 * MT_STACK_WARM_MAX || s->warm_count > s->warm_room / 4) return;
+    memmove(s->warm, s->warm + s->warm_first, s->warm_count * sizeof *s->warm);
+    s->warm_first = 0;
+    struct warm *smaller = mt_os_realloc(s->warm, s->warm_room / 2 * sizeof *smaller);
+    if (!smaller) return;
+    s->warm = smaller;
+    s->warm_room /= 2;
 }
 
 /* ---------------------------------------------------------------------------------------------------- contract */
@@ -424,13 +457,51 @@ struct mt_stacks *mt_stacks_new(size_t size) {
     return s;
 }
 
+void mt_stacks_age(struct mt_stacks *s) {
+    mt_lock_take(&s->mu);
+    s->warm_spare = s->warm_min > MT_STACK_WARM_MAX ? s->warm_min - MT_STACK_WARM_MAX : 0;
+    s->idle_spare = s->idle_min > MT_STACK_IDLE_MAX ? s->idle_min - MT_STACK_IDLE_MAX : 0;
+    s->warm_min = s->warm_count;
+    s->idle_min = s->idle_count;
+    mt_lock_drop(&s->mu);
+}
+
+bool mt_stacks_tidy(struct mt_stacks *s) {
+    struct warm cold[HALF];
+    unsigned n = 0;
+    mt_lock_take(&s->mu);
+    for (; n < HALF && s->warm_spare && s->warm_count > MT_STACK_WARM_MAX; n++, s->warm_spare--) cold[n] = take_one_locked(s, true);
+    if (n < HALF) s->warm_spare = 0;
+    bool slabs = s->warm_spare == 0 && s->idle_spare > 0;
+    if (slabs) s->idle_spare--;
+    shrink_warm_locked(s);
+    bool more = s->warm_spare || s->idle_spare;
+    mt_lock_drop(&s->mu);
+    if (n) make_cold(s, cold, n);
+    if (slabs) trim(s, MT_STACK_IDLE_MAX);
+    return more;
+}
+
+/* All stacks have been given back: those of the list go with their slabs. */
+static void forget_warm(struct mt_stacks *s) {
+    mt_lock_take(&s->mu);
+    for (size_t i = 0; i < s->slab_count; i++) {
+        s->by_address[i]->cold_count += s->by_address[i]->warm_count;
+        s->by_address[i]->warm_count = 0;
+    }
+    s->warm_count = 0;
+    mt_lock_drop(&s->mu);
+}
+
 void mt_stacks_free(struct mt_stacks *stacks) {
+    forget_warm(stacks);
     while (trim(stacks, 0)) {
     }
     MT_ASSERT(stacks->slab_count == 0); /* all stacks have been given back */
     MT_ASSERT(atomic_load_explicit(&stacks->unguarded, memory_order_relaxed) == 0);
     for (size_t i = 0; i < CHUNKS_MAX; i++) mt_os_free(atomic_load_explicit(&stacks->chunks[i], memory_order_relaxed));
     mt_os_free(stacks->by_address);
+    mt_os_free(stacks->warm);
     mt_lock_fini(&stacks->mu);
     mt_os_free(stacks);
 }

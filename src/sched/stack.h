@@ -3,9 +3,9 @@
  *
  * struct mt_stacks belongs to a runtime (any thread, lock STACK), struct mt_stack_cache to one scheduler.
  * I1 a slot's stride is the stack's size plus one page (the guard, at its low end), or two: never a power of two. I2 a fresh stack has
- * one touched page at most, an idle one in a cache keeps its pages, one beyond the high-water mark (MT_STACK_WARM_MAX of them in the
- * runtime) has none. I3 a slab without stacks in use or in a cache is unmapped when more than MT_STACK_IDLE_MAX such are kept. Stacks of
- * another size than the runtime's are mapped one by one.
+ * one touched page at most, a free one keeps its pages. What nobody has needed for a while goes back, see mt_stacks_tidy(): pages of free
+ * stacks beyond the high-water mark (MT_STACK_WARM_MAX of them in the runtime), I3 slabs without stacks in use or in a cache, beyond
+ * MT_STACK_IDLE_MAX. Stacks of another size than the runtime's are mapped one by one.
  */
 #ifndef MT_SCHED_STACK_H
 #define MT_SCHED_STACK_H
@@ -15,7 +15,7 @@
 
 #define MT_STACK_SLAB 512u
 #define MT_STACK_CACHE_MAX 128u /* hot stacks a scheduler keeps; half of them go back to the runtime when it is full */
-#define MT_STACK_WARM_MAX 1024u  /* free stacks with pages that the runtime keeps besides */
+#define MT_STACK_WARM_MAX 1024u  /* free stacks with pages that the runtime keeps besides, for however long */
 #define MT_STACK_IDLE_MAX 3u     /* slabs: enough for those, so that a burst of as many need not map them again */
 
 struct mt_stacks;
@@ -38,6 +38,10 @@ void mt_stack_cache_fini(struct mt_stack_cache *cache);
 char *mt_stack_take(struct mt_stack_cache *cache);
 /* Takes a stack back. Owner of the cache, and not while running on it. False: it had no guard, and was overflowed. */
 bool mt_stack_give(struct mt_stack_cache *cache, char *top);
+/* What has been free since the last call of this is too much, as far as it goes beyond the marks: mt_stacks_tidy() gives it back. Any thread. */
+void mt_stacks_age(struct mt_stacks *stacks);
+/* Gives back the pages of up to MT_STACK_CACHE_MAX / 2 stacks, or a slab; whether there is more to do. Any thread. */
+bool mt_stacks_tidy(struct mt_stacks *stacks);
 /* A stack of its own mapping, for another size; NULL: memory. Any thread. */
 char *mt_stack_map(size_t size);
 void mt_stack_unmap(char *top, size_t size);

@@ -141,6 +141,14 @@ static void overflow_hits_guard(void) {
 
 /* ---------------------------------------------------------------------------------------- high-water mark, slabs */
 
+/* As when nothing has been taken for a while. */
+static void tidy(struct mt_stacks *stacks) {
+    for (int i = 0; i < 2; i++) {
+        mt_stacks_age(stacks);
+        while (mt_stacks_tidy(stacks)) continue;
+    }
+}
+
 static void beyond_the_mark(void) {
     enum { N = 4000 };
     struct mt_stacks *stacks = mt_stacks_new(SIZE);
@@ -155,6 +163,13 @@ static void beyond_the_mark(void) {
     CHECK_INT(count_resident(tops, N), N);
     char *kept = mt_stack_take(&cache); /* keeps one slab in use */
     for (size_t i = 0; i < N - 512; i++) mt_stack_give(&cache, tops[i]);
+    CHECK_INT(count_resident(tops, N), N); /* for a while they keep their pages */
+    mt_stacks_age(stacks);
+    CHECK(!mt_stacks_tidy(stacks)); /* they have just been given back */
+    char *warm = mt_stack_take(&cache);
+    CHECK(resident(warm - 1));
+    mt_stack_give(&cache, warm);
+    tidy(stacks);
     size_t left = 0; /* pages of free stacks, as far as their slabs still exist */
     for (size_t i = 0; i < N - 512; i++) {
         unsigned char in = 0;
@@ -199,6 +214,7 @@ static void random_order(void) {
     }
     while (out) mt_stack_give(&caches[out % 4], tops[out - 1]), out--;
     for (unsigned i = 0; i < 4; i++) mt_stack_cache_fini(&caches[i]);
+    tidy(stacks);
     CHECK(address_space() < space + slab * (MT_STACK_IDLE_MAX + 1) + (32 << 20));
     mt_stacks_free(stacks);
     free(tops);
@@ -332,6 +348,7 @@ static void very_many(void) {
         CHECK(emulated() || used >= n * page);
         CHECK(emulated() || used < n * page + n * page / 50 + (4 << 20)); /* one page each, and 2 % */
         for (size_t i = 0; i < n; i++) mt_stack_give(&cache, tops[reverse ? n - 1 - i : i]);
+        tidy(stacks);
         CHECK(emulated() || mt_os_rss() < rss + (MT_STACK_WARM_MAX + MT_STACK_CACHE_MAX) * page + n * 16 + (8 << 20));
         size_t idle = (MT_STACK_IDLE_MAX + 2) * (SIZE + page) * MT_STACK_SLAB;
         CHECK(emulated() || address_space() < space + idle + n * 16 + (32 << 20));

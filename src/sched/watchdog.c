@@ -5,6 +5,7 @@
 #define TICK_MAX_NS ((uint64_t)64000000)
 #define TRIM_NS ((uint64_t)1000000000)
 #define TRIM_KEEP ((size_t)4 << 20)
+#define TIDY 64 /* batches of stacks given back in a tick */
 #define QUIET_NS ((uint64_t)2000000000) /* after so long without a turn anywhere the watchdog sleeps without limit */
 #define STUCK_NS ((uint64_t)MT_STUCK_MS * 1000000)
 
@@ -21,6 +22,8 @@ struct watchdog {
     struct mt_sched *own; /* an outside scheduler, to send from */
     struct watched *watched;
     uint64_t trimmed_ns, changed_ns;
+    uint32_t quiet_trims; /* since something has changed; two give everything back that is not needed */
+    bool untidy;          /* there are stacks to be given back */
 };
 
 static bool has_waiting(struct mt_sched *s) {
@@ -85,19 +88,29 @@ static bool look_at(struct watchdog *w, unsigned i, uint64_t now) {
 static void rest(struct watchdog *w, uint64_t now) {
     struct mt_cluster *c = w->cluster;
     uint64_t quiet = now - w->changed_ns;
-    uint64_t tick = quiet < 16 * TICK_NS ? TICK_NS : TICK_MAX_NS;
-    uint32_t mode = quiet > QUIET_NS && w->trimmed_ns > w->changed_ns ? 2 : 1;
+    uint64_t tick = quiet < 16 * TICK_NS || w->untidy ? TICK_NS : TICK_MAX_NS;
+    uint32_t mode = quiet > QUIET_NS && w->quiet_trims >= 2 && !w->untidy ? 2 : 1;
     atomic_store(&c->watch_word, mode);
     if (mode == 2 && atomic_load(&c->parked) == c->count) tick = MT_NEVER;
     if (!atomic_load(&c->stopping)) mt_os_futex_wait(&c->watch_word, mode, tick);
     atomic_store(&c->watch_word, 0);
-    if (tick == MT_NEVER) w->changed_ns = mt_os_now_ns();
+    if (tick != MT_NEVER) return;
+    w->changed_ns = mt_os_now_ns();
+    w->quiet_trims = 0;
 }
 
 /* Gives back what has lain idle since the last look: looking through the blocks is dear, and what comes and goes is needed again. */
-static void trim(struct mt_depot *depot) {
+static void trim(struct watchdog *w) {
+    struct mt_depot *depot = w->cluster->depot;
     size_t unneeded = mt_depot_unneeded_bytes(depot), free = mt_depot_free_bytes(depot);
     if (unneeded > TRIM_KEEP) mt_depot_trim(depot, free > unneeded ? free - unneeded + TRIM_KEEP : TRIM_KEEP);
+    mt_stacks_age(w->cluster->scheds[0]->stacks.stacks);
+    w->untidy = true;
+    w->quiet_trims++;
+}
+
+static void tidy(struct watchdog *w) {
+    for (int i = 0; i < TIDY && w->untidy; i++) w->untidy = mt_stacks_tidy(w->cluster->scheds[0]->stacks.stacks);
 }
 
 static void *watch(void *arg) {
@@ -108,12 +121,13 @@ static void *watch(void *arg) {
         uint64_t now = mt_os_now_ns();
         bool changed = false;
         for (unsigned i = 0; i < c->count; i++) changed |= look_at(w, i, now);
-        if (changed) w->changed_ns = now;
+        if (changed) w->changed_ns = now, w->quiet_trims = 0;
         if (changed) mt_sched_look_at_descriptors(w->own); /* when every scheduler is busy with one turn */
         if (now - w->trimmed_ns > TRIM_NS) {
             w->trimmed_ns = now;
-            trim(c->depot);
+            trim(w);
         }
+        tidy(w);
         rest(w, now);
     }
     mt_sched_set_here(NULL);
