@@ -276,7 +276,7 @@ static inline struct mt_sig *mt_sig_new(struct mt_cache *cache, enum mt_sig_kind
 void mt_sig_release(struct mt_cache *cache, struct mt_sig *sig);
 /* Frees a signal and what it holds. Takes. */
 static inline void mt_sig_free(struct mt_cache *cache, struct mt_sig *sig) {
-    if (mt_unlikely(sig->flags))
+    if (mt_unlikely(sig->flags & (MT_SIG_COUNTED | MT_SIG_SHARED)))
         mt_sig_release(cache, sig);
     else
         mt_cache_free(cache, sig, sizeof *sig + sig->words * 8u);
