@@ -265,6 +265,8 @@ void mt_os_populate(void *p, size_t size) {
     madvise((char *)p - head, size + head, MADV_POPULATE_WRITE); /* refused before Linux 5.14: the pages come when they are touched */
 }
 
+void mt_os_large_pages(void *p, size_t size) { madvise(p, size, MADV_HUGEPAGE); }
+
 void mt_os_decommit(void *p, size_t size) {
     MT_ASSERT(is_pages(p, size));
     int err = madvise(p, size, MADV_DONTNEED);

@@ -40,6 +40,8 @@ void *mt_os_map(size_t size);
 void mt_os_unmap(void *p, size_t size);
 /* Brings in the memory of the pages that the bytes lie on with one call, not one fault each. Only for speed: may do nothing. */
 void mt_os_populate(void *p, size_t size);
+/* Asks for large pages there, where the kernel has them. Only for speed: may do nothing. */
+void mt_os_large_pages(void *p, size_t size);
 /* Gives the pages' memory back; they read as zero afterwards. */
 void mt_os_decommit(void *p, size_t size);
 /* The same for several spans, in one call where the kernel can (Linux 6.13; 6.16 interrupts the other cores once for all of them). */

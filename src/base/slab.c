@@ -4,7 +4,7 @@
  * A span starts with its header, blocks follow; they are cut off on demand, so that pages are touched when they are needed.
  * D1 every block that was cut is with a user, in a cache, or in its class's `full` or `loose`, once.
  * D2 a magazine in `full` has MT_MAGAZINE blocks, `loose` has fewer. D3 a span is in `spans`; in `fresh` too while cut < capacity.
- * D4 locks of classes do not nest; what is done under one is at most MT_MAGAZINE steps. */
+ * D4 locks do not nest; what is done under one is at most MT_MAGAZINE steps. */
 #include "base/slab.h"
 
 #include <string.h>
@@ -12,6 +12,8 @@
 #include "base/lock.h"
 
 #define SPAN_HEADER 64u
+#define REGION ((size_t)2 << 20) /* of large pools: what a large page holds */
+#define SMALL_SPANS 64u          /* so many of a depot come one by one, for small programs */
 
 struct span { /* MT_SHARED */
     struct span *next, *prev; /* lock: the class's; all spans of the class */
@@ -47,6 +49,9 @@ struct mt_depot { /* MT_SHARED */
     struct class_depot of[MT_SLAB_CLASSES];
     _Atomic uint32_t caches; /* atomic: relaxed, caches not yet finished */
     _Atomic bool trimming;   /* atomic: acquire and release, one mt_depot_trim() at a time */
+    struct mt_lock lock;
+    uint32_t small_spans;    /* lock: lock; made one by one */
+    char *region, *end;      /* lock: lock; what is left of a region that spans are cut from */
 };
 
 static size_t block_size(uint32_t class) {
@@ -68,21 +73,64 @@ static uint32_t span_cut(struct span *span) {
 
 /* ------------------------------------------------------------------------------------------------- spans */
 
-/* MT_SPAN bytes aligned to as many; NULL when out of memory. Neighbours are usually aligned because the last one was. */
-static void *map_aligned(void) {
-    char *p = mt_os_map(MT_SPAN);
-    if (!p || ((uintptr_t)p & (MT_SPAN - 1)) == 0) return p;
-    mt_os_unmap(p, MT_SPAN);
-    p = mt_os_map(2 * MT_SPAN);
+/* Bytes aligned to as many, a power of two; NULL when out of memory. Neighbours are usually aligned because the last one was. */
+static void *map_aligned(size_t size) {
+    char *p = mt_os_map(size);
+    if (!p || ((uintptr_t)p & (size - 1)) == 0) return p;
+    mt_os_unmap(p, size);
+    p = mt_os_map(2 * size);
     if (!p) return NULL;
-    size_t head = (size_t)(-(uintptr_t)p & (MT_SPAN - 1));
+    size_t head = (size_t)(-(uintptr_t)p & (size - 1));
     if (head) mt_os_unmap(p, head);
-    mt_os_unmap(p + head + MT_SPAN, MT_SPAN - head);
+    mt_os_unmap(p + head + size, size - head);
     return p + head;
 }
 
-static struct span *span_new(uint32_t class) {
-    struct span *span = map_aligned();
+/* A span's memory out of the region; NULL: nothing is left of it. */
+static void *cut_region(struct mt_depot *depot) {
+    char *p = NULL;
+    mt_lock_take(&depot->lock);
+    if (depot->region != depot->end) {
+        p = depot->region;
+        depot->region += MT_SPAN;
+    }
+    mt_lock_drop(&depot->lock);
+    return p;
+}
+
+/* Another region, of one large page if the kernel has them: fewer faults, and fewer misses when millions of blocks are in use. */
+static bool add_region(struct mt_depot *depot) {
+    char *p = map_aligned(REGION);
+    if (!p) return false;
+    mt_os_large_pages(p, REGION);
+    mt_lock_take(&depot->lock);
+    bool wanted = depot->region == depot->end; /* else somebody else has added one */
+    if (wanted) {
+        depot->region = p;
+        depot->end = p + REGION;
+    }
+    mt_lock_drop(&depot->lock);
+    if (!wanted) mt_os_unmap(p, REGION);
+    return true;
+}
+
+static bool is_small(struct mt_depot *depot) {
+    mt_lock_take(&depot->lock);
+    bool small = depot->small_spans < SMALL_SPANS;
+    depot->small_spans += small;
+    mt_lock_drop(&depot->lock);
+    return small;
+}
+
+static void *span_memory(struct mt_depot *depot) {
+    void *p = NULL;
+    if (is_small(depot)) return map_aligned(MT_SPAN);
+    while (!(p = cut_region(depot)) && add_region(depot)) continue;
+    return p ? p : map_aligned(MT_SPAN);
+}
+
+static struct span *span_new(struct mt_depot *depot, uint32_t class) {
+    struct span *span = span_memory(depot);
     if (!span) return NULL;
     MT_ASSERT(span_of(span) == span); /* I1 */
     span->class = class; /* the rest is zero */
@@ -142,6 +190,7 @@ struct mt_depot *mt_depot_new(void) {
     struct mt_depot *depot = mt_os_alloc_aligned(_Alignof(struct mt_depot), sizeof *depot);
     if (!depot) return NULL;
     memset(depot, 0, sizeof *depot);
+    mt_lock_init(&depot->lock, MT_RANK_DEPOT);
     for (uint32_t class = 0; class < MT_SLAB_CLASSES; class++) mt_lock_init(&depot->of[class].lock, MT_RANK_DEPOT);
     return depot;
 }
@@ -158,6 +207,8 @@ void mt_depot_free(struct mt_depot *depot) {
         }
         mt_lock_fini(&d->lock);
     }
+    if (depot->region != depot->end) mt_os_unmap(depot->region, (size_t)(depot->end - depot->region));
+    mt_lock_fini(&depot->lock);
     mt_os_free(depot);
 }
 
@@ -281,7 +332,8 @@ void mt_cache_flush(struct mt_cache *cache, uint32_t class) {
 
 /* Fetches blocks from the depot, else cuts new ones; gives their number, 0 when out of memory. Several threads may each bring a
  * span at once: all stay fresh until they are cut up. */
-static uint32_t fetch(struct class_depot *d, uint32_t class, struct mt_block **list) {
+static uint32_t fetch(struct mt_depot *depot, uint32_t class, struct mt_block **list) {
+    struct class_depot *d = &depot->of[class];
     char *first = NULL;
     mt_lock_take(&d->lock);
     uint32_t count = take_locked(d, list), cut = count ? 0 : cut_locked(d, &first);
@@ -289,7 +341,7 @@ static uint32_t fetch(struct class_depot *d, uint32_t class, struct mt_block **l
     mt_lock_drop(&d->lock);
     if (count) return count;
     if (!cut) {
-        struct span *span = span_new(class);
+        struct span *span = span_new(depot, class);
         if (!span) return 0;
         if (grows) mt_os_populate(span, MT_SPAN); /* the first one is touched as it is needed, for small programs */
         mt_lock_take(&d->lock);
@@ -311,7 +363,7 @@ void *mt_cache_refill(struct mt_cache *cache, uint32_t class) {
         m->spare = NULL;
         m->count = MT_MAGAZINE;
     } else {
-        m->count = fetch(&cache->depot->of[class], class, &m->list);
+        m->count = fetch(cache->depot, class, &m->list);
         if (!m->count) return NULL;
     }
     struct mt_block *b = m->list;
