@@ -10,7 +10,8 @@ static const char thread_key[] = "mote process";
 
 static void forget_thread(PyObject *capsule) {
     struct mp_proc *p = PyCapsule_GetPointer(capsule, thread_key);
-    if (p->program == getpid()) mote_detach(p->self);
+    if (p->program != getpid() || !pthread_equal(p->thread, pthread_self())) return; /* it is still used, or cannot be ended here: it stays */
+    mote_detach(p->self);
     Py_XDECREF(p->pid);
     PyMem_Free(p);
 }
@@ -21,6 +22,7 @@ static struct mp_proc *attach_thread(struct mp_node *node, PyObject *dict) {
     p->node = node;
     p->flavour = THREAD;
     p->program = getpid();
+    p->thread = pthread_self();
     mote_err err = mote_host_attach(node->rt, &p->self);
     PyObject *capsule = err ? NULL : PyCapsule_New(p, thread_key, forget_thread);
     if (!capsule) {

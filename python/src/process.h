@@ -13,6 +13,7 @@
 #include "mp.h"
 
 #include <mote/server.h>
+#include <pthread.h>
 #include <unistd.h>
 
 enum flavour { COROUTINE, FUNCTION, THREAD, ASYNCIO /* what runs in the node's event loop */ };
@@ -61,7 +62,8 @@ struct mp_proc {
     struct mp_task *task;     /* COROUTINE: where asyncio is used, or NULL */
     PyObject *value;          /* COROUTINE: what came for `awaited`, or NULL */
     struct mp_frames frames;  /* FUNCTION: while it waits; from here on, no part of a coroutine's state */
-    pid_t program;            /* THREAD: where it was attached; the child of a fork leaves it alone */
+    pid_t program;            /* THREAD: where it was attached; the child of a fork leaves it alone, */
+    pthread_t thread;         /* and so does another thread, at the interpreter's end */
 };
 
 /* asyncio in a node: see aio.h. NULLs until it is used. */

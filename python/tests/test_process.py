@@ -572,6 +572,19 @@ class Node(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout
 
+    def test_the_interpreter_ends_with_live_threads(self):
+        for waits in ("mote.receive()", "event.wait()"):
+            out = self.ends(
+                "import mote, threading\n"
+                "to, event = mote.self(), threading.Event()\n"
+                "def thread():\n"
+                "    mote.send(to, 1)\n"
+                f"    {waits}\n"
+                "threading.Thread(target=thread, daemon=True).start()\n"
+                "print(mote.receive(timeout=60))\n"
+            )
+            self.assertEqual(out, "1\n")
+
     def test_the_interpreter_ends_with_live_processes(self):
         for waits in ("f", "c"):
             self.ends(
