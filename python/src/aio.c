@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <structmember.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 static void complain(void) {
     if (PyErr_Occurred()) PyErr_WriteUnraisable(NULL);
@@ -251,18 +250,12 @@ void mp_aio_enter(struct mp_proc *p) {
     aio->shown = task;
 }
 
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* The task that serves all becomes that of one process. */
 static void keep_task(struct mp_proc *p) {
     struct mp_aio *aio = &p->node->aio;
     p->task = aio->here;
     p->task->p = p;
-    if (p->told) p->task->clean_until_ns = now_ns() + MP_CLEAN_NS;
+    if (p->told) p->task->clean_until_ns = mp_now_ns() + MP_CLEAN_NS;
     aio->here = NULL;
 }
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The node: the runtime of an interpreter, its scheduler's thread, and the threads that are processes of it. */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "aio.h"
 #include "process.h"
+
+#include <sched.h>
 
 /* ----------------------------------------------------------------------------------------------- who calls */
 
@@ -54,6 +57,29 @@ struct mp_proc *mp_caller(struct mp_state *st) {
     return node->current ? node->current : mp_aio_caller(node);
 }
 
+/* --------------------------------------------------------------------------------------------------- the lock */
+
+#define HANDOVER_NS 30000 /* less than a sleep for the lock and its end take */
+
+static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("" ::: "memory");
+#endif
+}
+
+void mp_lock_soon(const struct mp_node *node, const _Atomic int *holder) {
+    uint64_t end = node->spare_cores ? mp_now_ns() + HANDOVER_NS : 0;
+    while (atomic_load_explicit(holder, memory_order_relaxed) && mp_now_ns() < end)
+        for (int i = 0; i < 16; i++) relax();
+}
+
+static bool has_spare_cores(void) {
+    cpu_set_t cores;
+    return sched_getaffinity(0, sizeof cores, &cores) != 0 || CPU_COUNT(&cores) > 1;
+}
+
 /* --------------------------------------------------------------------------------------------------- the node */
 
 static void loop_enter(void *context, unsigned scheduler) {
@@ -65,12 +91,17 @@ static void loop_enter(void *context, unsigned scheduler) {
 static void loop_idle(void *context, unsigned scheduler) {
     struct mp_node *node = context;
     (void)scheduler;
-    if (!node->aio.loop) PyEval_SaveThread(); /* asyncio's loop gives it up where it waits */
+    if (node->aio.loop) return; /* asyncio's loop gives it up where it waits */
+    PyEval_SaveThread();
+    atomic_store_explicit(&node->scheduler_holds, 0, memory_order_relaxed);
 }
 static void loop_busy(void *context, unsigned scheduler) {
     struct mp_node *node = context;
     (void)scheduler;
-    if (!node->aio.loop) PyEval_RestoreThread(node->ts);
+    if (node->aio.loop) return;
+    mp_lock_soon(node, &node->thread_holds);
+    PyEval_RestoreThread(node->ts);
+    atomic_store_explicit(&node->scheduler_holds, 1, memory_order_relaxed);
 }
 static void loop_leave(void *context, unsigned scheduler) {
     struct mp_node *node = context;
@@ -89,6 +120,7 @@ static struct mp_node *node_start(struct mp_state *st, unsigned processes_max, u
     if (!node) return PyErr_NoMemory(), NULL;
     node->st = st;
     node->interp = PyInterpreterState_Get();
+    node->spare_cores = has_spare_cores();
     node->key = PyUnicode_FromFormat("mote %zu", ++st->nodes_started);
     if (!node->key) return PyMem_RawFree(node), NULL;
     node->loop = (mote_host_loop){.context = node, .enter = loop_enter, .idle = loop_idle, .busy = loop_busy, .leave = loop_leave, .waits = mp_aio_waits, .wait = mp_aio_wait,

@@ -13,7 +13,7 @@ struct receive { /* the awaitable */
     bool native; /* made in a coroutine process, for it */
 };
 
-static uint64_t now_ns(void) {
+uint64_t mp_now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
@@ -78,7 +78,7 @@ void mp_enter(struct mp_proc *p) {
 
 int64_t mp_ms_until(uint64_t deadline_ns) {
     if (deadline_ns == UINT64_MAX) return -1;
-    uint64_t now = now_ns();
+    uint64_t now = mp_now_ns();
     return now >= deadline_ns ? 0 : (int64_t)((deadline_ns - now + 999999) / 1000000);
 }
 
@@ -91,8 +91,11 @@ static mote_err wait_thread(struct mp_proc *p, uint64_t deadline_ns) {
         bool slice = ms < 0 || ms > SIGNALS_EVERY_MS;
         if (ms == 0) return mote_host_wait(p->self, 0);
         Py_BEGIN_ALLOW_THREADS
+        atomic_store_explicit(&p->node->thread_holds, 0, memory_order_relaxed);
         err = mote_host_wait(p->self, slice ? SIGNALS_EVERY_MS : ms);
+        mp_lock_soon(p->node, &p->node->scheduler_holds);
         Py_END_ALLOW_THREADS
+        atomic_store_explicit(&p->node->thread_holds, 1, memory_order_relaxed);
         if (err != MOTE_TIMEOUT || !slice) return err;
         if (PyErr_CheckSignals() < 0) return MOTE_ECONTEXT; /* an exception is set */
     }
@@ -275,7 +278,7 @@ static PyObject *timed_out(struct mp_proc *p, const struct wanted *want) {
     return NULL;
 }
 
-static bool is_late(const struct wanted *want) { return want->deadline_ns != UINT64_MAX && now_ns() >= want->deadline_ns; }
+static bool is_late(const struct wanted *want) { return want->deadline_ns != UINT64_MAX && mp_now_ns() >= want->deadline_ns; }
 
 /* Its coroutine awaits for it. */
 PyObject *mp_await_green(PyObject *awaitable) {
@@ -321,7 +324,7 @@ int mp_deadline_of(PyObject *timeout, uint64_t *deadline_ns) {
     double seconds = PyFloat_AsDouble(timeout);
     if (seconds == -1 && PyErr_Occurred()) return -1;
     if (!(seconds >= 0)) return PyErr_Format(PyExc_ValueError, "timeout must be None or seconds from 0 on, not %R", timeout), -1;
-    if (seconds < 1e9) *deadline_ns = now_ns() + (uint64_t)(seconds * 1e9);
+    if (seconds < 1e9) *deadline_ns = mp_now_ns() + (uint64_t)(seconds * 1e9);
     return 0;
 }
 
@@ -691,7 +694,7 @@ static bool coroutine_cleans(struct mp_proc *p, bool *waits) {
     struct mp_task *t = p->task;
     if (*waits && t && !p->awaited) *waits = coroutine_step(p);
     t = p->task;
-    return *waits && t && !p->awaited && now_ns() < t->clean_until_ns && mote_host_wake_after(p->self, mp_ms_until(t->clean_until_ns)) == MOTE_OK;
+    return *waits && t && !p->awaited && mp_now_ns() < t->clean_until_ns && mote_host_wake_after(p->self, mp_ms_until(t->clean_until_ns)) == MOTE_OK;
 }
 
 /* An exit signal: ProcessExit comes out of its await; kill, or to wait for mote again, closes it. Returns if it still cleans up. */
@@ -700,7 +703,7 @@ static void coroutine_exit(struct mp_proc *p) {
     bool waits = true, killed = mote_host_exit_reason(p->self, &why) && mote_match(why, "killed");
     if (!killed && !p->told) {
         PyObject *future = p->task ? Py_XNewRef(p->task->future) : NULL;
-        if (p->task) p->task->clean_until_ns = now_ns() + MP_CLEAN_NS;
+        if (p->task) p->task->clean_until_ns = mp_now_ns() + MP_CLEAN_NS;
         mp_raise_exit(p);
         waits = coroutine_throw(p, mp_take_exception());
         mp_aio_drop(future);

@@ -14,6 +14,7 @@
 
 #include <mote/server.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 enum flavour { COROUTINE, FUNCTION, THREAD, ASYNCIO /* what runs in the node's event loop */ };
@@ -89,11 +90,18 @@ struct mp_node {
     struct mp_frames base;    /* the thread state between flows, while one runs */
     PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
     struct mp_aio aio;
+    bool spare_cores;         /* const: there is more than one */
+    /* Hints for who wants the interpreter's lock: see mp_lock_soon(). Relaxed. */
+    _Atomic int scheduler_holds; /* the scheduler's thread has it */
+    _Atomic int thread_holds;    /* a thread that waited for a message has it, and may soon wait again */
 };
 
 /* Whether it waits by `await`. */
 static inline bool mp_awaits(const struct mp_proc *p) { return (p->flavour == COROUTINE && !p->green) || p->flavour == ASYNCIO; }
 
+/* Before the interpreter's lock is taken: waits a little as long as its holder, who is likely to give it up in a moment, has it. */
+void mp_lock_soon(const struct mp_node *node, const _Atomic int *holder);
+uint64_t mp_now_ns(void);
 /* The calling process; NULL: error set. A node is started if there is none. */
 struct mp_proc *mp_caller(struct mp_state *st);
 /* Raises what a core's error means, "doing: text (NAME)"; gives NULL. */
