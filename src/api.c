@@ -1002,6 +1002,33 @@ bool mote_host_exit_reason(mote_self *self, mote_term *reason) {
     return true;
 }
 
+bool mote_host_look(mote_self *self) {
+    struct mt_proc *p = mt_self(self);
+    if (!p) return false;
+    while (!(p->flags & MT_PF_EXITING) && mt_fetch(p)) continue;
+    return p->flags & MT_PF_EXITING;
+}
+
+bool mote_host_ends(mote_self *self) { return self && mt_will_end(mt_self(self)); }
+
+void mote_host_name(mote_self *self, char *name, size_t size) {
+    struct mt_proc *p = mt_self(self);
+    uint64_t registered = p ? mt_name_of(mt_runtime(p), mt_proc_pid(p)) : 0;
+    size_t length = 0;
+    if (!size) return;
+    const char *text = registered ? mote_atom_name((mote_atom){registered}, &length) : p && p->more ? p->more->name : "";
+    snprintf(name, size, "%s", text);
+}
+
+uint64_t mote_host_turn(mote_runtime *runtime, unsigned scheduler) {
+    if (!runtime || scheduler >= runtime->cluster.count) return 0;
+    return atomic_load_explicit(&runtime->cluster.scheds[scheduler]->turns, memory_order_relaxed);
+}
+
+void mote_host_told(mote_self *self) {
+    if (self) mt_self(self)->flags |= MT_PF_TOLD;
+}
+
 bool mote_host_turn_over(mote_self *self) { return self && mt_self(self)->task.budget <= 0; }
 
 void *mote_host_context(mote_self *self) {

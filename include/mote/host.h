@@ -56,6 +56,13 @@ typedef struct mote_host_loop {
     bool (*waits)(void *context, unsigned scheduler);
     void (*wait)(void *context, unsigned scheduler, int fd, uint64_t timeout_ns);
     void (*look)(void *context, unsigned scheduler);
+    /* Turns that last. Both are called on a thread of the runtime's own, which may wait for the host's lock; by the time it has that another turn may
+     * be under way, see mote_host_turn(). */
+    unsigned held_ms; /* a turn that has run, or been blocked, for so long is held; 0: 100 */
+    bool (*held)(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool again); /* instead of the log; false: once more, later, with
+                                                                                                      `again` */
+    bool (*unheard)(void *context, unsigned scheduler, uint64_t turn); /* signals have come in a turn that has lasted 10 ms; true: every 10 ms from now
+                                                                          on, though no more come */
 } mote_host_loop;
 
 /* ----------------------------------------------------------------------------------------------- processes */
@@ -112,6 +119,23 @@ MOTE_API bool mote_host_takes(mote_self *self, mote_term to);
 
 /* Whether an exit signal ends the process; gives its reason (may be NULL), borrowed until it has ended. */
 MOTE_API bool mote_host_exit_reason(mote_self *self, mote_term *reason);
+
+/* Applies the signals that have come, as receiving does, and says whether one of them ends the process. Never waits, never switches. */
+MOTE_API bool mote_host_look(mote_self *self);
+
+/* The same without applying them, for a thread that is not the process's own while the host's lock keeps that one from calling mote: whether the
+ * process ends as soon as it looks. */
+MOTE_API bool mote_host_ends(mote_self *self);
+
+/* The name of a process: the one it is registered under, else the one it was started with, else none. Cut to `size` bytes, with the 0 at its end.
+ * Called as mote_host_ends() is, or by the process. */
+MOTE_API void mote_host_name(mote_self *self, char *name, size_t size);
+
+/* The number of the turn that a scheduler is in or was in last; it changes with each. 0: there is no such scheduler. */
+MOTE_API uint64_t mote_host_turn(mote_runtime *runtime, unsigned scheduler);
+
+/* The host has told of the process's end itself: the log need not. */
+MOTE_API void mote_host_told(mote_self *self);
 
 /* Whether the process has used up its turn and shall yield (a handler: return). */
 MOTE_API bool mote_host_turn_over(mote_self *self);

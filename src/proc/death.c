@@ -104,7 +104,7 @@ void mt_certify(struct mt_proc *p, uint64_t reason) {
     uint32_t missed = atomic_exchange(&rt->deaths_missed, 0);
     mote_term t = arena ? certificate(p, arena, reason, missed) : MOTE_TERM_NONE;
     if (t.word) {
-        write_log(p, t);
+        if (!(p->flags & MT_PF_TOLD)) write_log(p, t);
         tell_subscriber(p, arena, t);
     } else {
         atomic_fetch_add_explicit(&rt->deaths_missed, missed + 1, memory_order_relaxed);

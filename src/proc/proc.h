@@ -83,7 +83,8 @@ enum mt_proc_flags {
     MT_PF_HIBERNATING = 512, /* it leaves its stack, see mt_hibernate() */
     MT_PF_HIBERNATED = 1024, /* it begins anew when there is a message */
     MT_PF_AGAIN = 2048,      /* a handler to be resumed without a reason */
-    MT_PF_NEWS = 4096        /* a message was fetched, or the end, that a hosted process may not have looked at */
+    MT_PF_NEWS = 4096,       /* a message was fetched, or the end, that a hosted process may not have looked at */
+    MT_PF_TOLD = 8192        /* its host has told of its end */
 };
 
 /* Of `naming`. */
@@ -389,6 +390,8 @@ mote_err mt_receive(struct mt_proc *self, int64_t timeout_ms, mote_term *message
 mote_err mt_wait(struct mt_proc *self, uint64_t deadline_ns);
 /* The same for what cannot be left: not even an exit signal ends it. */
 mote_err mt_wait_through(struct mt_proc *self, uint64_t deadline_ns);
+/* Whether an exit signal in its inbox, or an applied one, ends the process. Its owner's, or as mote_host_ends() is called. */
+bool mt_will_end(struct mt_proc *p);
 /* Frees the current message and what was built in the scratch arena. */
 static inline void mt_drop_scratch(struct mt_proc *p);
 void mt_scratch_return(struct mt_proc *p);
@@ -498,6 +501,8 @@ void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig);
 bool mt_relations_tell(struct mt_sched *s, struct mt_proc *p, size_t max);
 /* What mt_relations_tell() says: shares the reason. */
 void mt_relations_end(struct mt_proc *p, const struct mt_reason *reason);
+/* Whether an exit signal comes from an active link. */
+bool mt_is_linked(const struct mt_proc *p, uint64_t from);
 struct mt_relation_counts {
     size_t links, monitors, monitored_by, aliases;
 };

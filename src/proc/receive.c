@@ -3,13 +3,18 @@
 
 /* ------------------------------------------------------------------------------------------------ fetching */
 
+static bool is_kill(const struct mt_sig *sig) { return sig->kind == MT_SIG_EXIT && sig->root == MT_WORD_OF(kill); }
+static bool is_normal(struct mt_proc *self, const struct mt_sig *sig) {
+    bool own = sig->kind == MT_SIG_EXIT && mt_exit_from(sig) == mt_proc_pid(self);
+    return sig->root == MT_WORD_OF(normal) && !own;
+}
+
 /* An exit signal, by Erlang's rules: kill of exit/2 cannot be trapped and becomes killed; who traps gets a message; normal is ignored unless it is
  * one's own. Gives the message, or NULL. */
 static struct mt_sig *apply_exit(struct mt_proc *self, struct mt_sig *sig) {
-    bool kills = sig->kind == MT_SIG_EXIT && sig->root == MT_WORD_OF(kill);
-    bool own = sig->kind == MT_SIG_EXIT && mt_exit_from(sig) == mt_proc_pid(self);
+    bool kills = is_kill(sig);
     if ((self->flags & MT_PF_TRAPS) && !kills && !(self->flags & MT_PF_EXITING)) return mt_as_message(self, sig);
-    bool ignored = (sig->root == MT_WORD_OF(normal) && !own) || (self->flags & MT_PF_EXITING) || !mt_can_end(self);
+    bool ignored = is_normal(self, sig) || (self->flags & MT_PF_EXITING) || !mt_can_end(self);
     if (ignored) {
         mt_sig_free(mt_cache_of(self), sig);
         return NULL;
@@ -161,6 +166,24 @@ bool mt_fetch(struct mt_proc *self) {
         apply_all(self, oldest);
     }
     return true;
+}
+
+/* Whether one of these signals ends the process, as apply_exit() would find. */
+static bool has_end(struct mt_proc *p, const struct mt_sig *sig) {
+    for (; sig; sig = sig->next) {
+        if (is_kill(sig)) return true;
+        if ((p->flags & MT_PF_TRAPS) || is_normal(p, sig)) continue;
+        if (sig->kind == MT_SIG_EXIT || (sig->kind == MT_SIG_LINK_EXIT && mt_is_linked(p, mt_exit_from(sig)))) return true;
+    }
+    return false;
+}
+
+bool mt_will_end(struct mt_proc *p) {
+    if (p->flags & MT_PF_EXITING) return true;
+    if (!mt_can_end(p)) return false;
+    uint64_t low = atomic_load_explicit(&p->inbox.low, memory_order_acquire);
+    if ((low & MT_IN_KILLED) || has_end(p, (const struct mt_sig *)(uintptr_t)(low & ~(uint64_t)MT_IN_STATE))) return true;
+    return (p->relations & 1) && has_end(p, *mt_pending(p));
 }
 
 void mt_scratch_return(struct mt_proc *p) {

@@ -255,14 +255,18 @@ mote_err mt_unlink(struct mt_proc *self, uint64_t pid) {
     return MOTE_OK;
 }
 
+bool mt_is_linked(const struct mt_proc *p, uint64_t from) {
+    const struct mt_sig *link = find(p, from);
+    return link && !link->heap[1];
+}
+
 /* Gives the exit signal if the link is active. */
 static struct mt_sig *apply_link_exit(struct mt_proc *self, struct mt_sig *sig) {
-    struct mt_sig *link = find(self, mt_exit_from(sig));
-    if (!link || link->heap[1]) { /* R1 */
+    if (!mt_is_linked(self, mt_exit_from(sig))) { /* R1 */
         mt_sig_free(mt_cache_of(self), sig);
         return NULL;
     }
-    forget(self, link);
+    forget(self, find(self, mt_exit_from(sig)));
     return sig;
 }
 

@@ -53,6 +53,14 @@ static void report_stuck(struct mt_cluster *cluster, struct mt_sched *s, struct 
            who, s->id, (unsigned long long)(ns / 1000000));
 }
 
+/* The slot is a slot whatever has become of the task (P5). */
+static bool has_news(struct mt_task *task, uint64_t *seen) {
+    uint64_t low = atomic_load_explicit(&mt_task_proc(task)->inbox.low, memory_order_relaxed);
+    bool news = low != *seen && (low & ~(uint64_t)(MT_IN_STATE & ~MT_IN_KILLED));
+    *seen = low;
+    return news;
+}
+
 /* ------------------------------------------------------------------------------------------------ figures */
 
 uint64_t mt_ref_next(struct mt_sched *s) {
@@ -128,6 +136,7 @@ static const struct mt_task_ops ops = {
     .expire = mt_alarm_expire,
     .ready = mt_fd_ready,
     .stuck = report_stuck,
+    .news = has_news,
 };
 
 static unsigned default_schedulers(void) {

@@ -62,6 +62,7 @@ struct mt_task_ops {
     void (*expire)(struct mt_sched *sched, struct mt_sched *whose, uint64_t now_ns); /* fire timers of `whose` */
     void (*ready)(struct mt_sched *sched, const struct mt_poll_event *events, size_t count);
     void (*stuck)(struct mt_cluster *cluster, struct mt_sched *sched, struct mt_task *task, uint64_t ns); /* watchdog's report */
+    bool (*news)(struct mt_task *task, uint64_t *seen); /* whether signals have come that were not there at `*seen`; any thread */
 };
 
 struct mt_sched { /* MT_SHARED */

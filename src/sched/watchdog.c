@@ -8,6 +8,7 @@
 #define TIDY 64 /* batches of stacks given back in a tick */
 #define QUIET_NS ((uint64_t)2000000000) /* after so long without a turn anywhere the watchdog sleeps without limit */
 #define STUCK_NS ((uint64_t)MT_STUCK_MS * 1000000)
+#define UNHEARD_NS ((uint64_t)10000000) /* how long a turn lasts before a host is told of signals, and how often it is asked again */
 
 /* What it remembers of a scheduler between ticks. */
 struct watched {
@@ -15,6 +16,10 @@ struct watched {
     uint64_t since_ns;         /* when `turns` was first seen as it is */
     struct mt_os_times before; /* the thread's times then */
     bool reported;
+    bool again;                /* a host was told of the turn, and wants to be told again */
+    bool unheard;              /* the same of its signals */
+    uint64_t listened_ns;      /* when a host was last told of signals */
+    uint64_t signals;          /* what ops->news() has seen of them */
 };
 
 struct watchdog {
@@ -48,18 +53,30 @@ static struct mt_os_times times_of(struct mt_sched *s) {
 
 /* A turn that lasts: reported once when it has run, or been blocked in the system, for so long. Time in which the machine gave its thread no
  * processor does not count. */
+static uint64_t limit_ns(const mote_host_loop *host) { return host && host->held && host->held_ms ? host->held_ms * UINT64_C(1000000) : STUCK_NS; }
+
 static void judge(struct watchdog *w, struct mt_sched *s, struct mt_task *task, struct watched *seen, uint64_t now) {
-    uint64_t held = now - seen->since_ns;
-    if (seen->reported || held < STUCK_NS) return;
+    const mote_host_loop *host = w->cluster->host;
+    uint64_t held = now - seen->since_ns, limit = limit_ns(host);
+    if (seen->reported || held < limit) return;
     struct mt_os_times times = times_of(s);
     uint64_t starved = times.starved_ns - seen->before.starved_ns; /* counted by another clock than `held` */
     if (times.blocked)
         held = held > starved ? held - starved : 0;
     else if (times.run_ns)
         held = times.run_ns - seen->before.run_ns;
-    if (held < STUCK_NS) return;
-    seen->reported = true;
-    w->cluster->ops->stuck(w->cluster, s, task, held);
+    if (held < limit) return;
+    seen->reported = !host || !host->held || host->held(host->context, s->id, seen->turns, held, seen->again);
+    seen->again = true;
+    if (!host || !host->held) w->cluster->ops->stuck(w->cluster, s, task, held);
+}
+
+/* A turn that lasts and does not look at its signals: the host may have a way to tell the process. */
+static void listen(struct watchdog *w, struct mt_sched *s, struct mt_task *task, struct watched *seen, uint64_t now) {
+    const mote_host_loop *host = w->cluster->host;
+    if (!host || !host->unheard || now - seen->since_ns < UNHEARD_NS || now - seen->listened_ns < UNHEARD_NS) return;
+    seen->listened_ns = now;
+    if (w->cluster->ops->news(task, &seen->signals) || seen->unheard) seen->unheard = host->unheard(host->context, s->id, seen->turns);
 }
 
 /* Whether the scheduler has done anything since the last look. */
@@ -80,6 +97,7 @@ static bool look_at(struct watchdog *w, unsigned i, uint64_t now) {
     }
     help(w, s, now);
     judge(w, s, task, seen, now);
+    listen(w, s, task, seen, now);
     return true;
 }
 
