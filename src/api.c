@@ -1029,7 +1029,13 @@ void mote_host_told(mote_self *self) {
     if (self) mt_self(self)->flags |= MT_PF_TOLD;
 }
 
-bool mote_host_turn_over(mote_self *self) { return self && mt_self(self)->task.budget <= 0; }
+bool mote_host_turn_over(mote_self *self) {
+    struct mt_proc *p = mt_self(self);
+    if (!p || p->task.budget <= 0) return p != NULL;
+    if (mt_likely(!atomic_load_explicit(&p->task.sched->stuck, memory_order_relaxed))) return false;
+    atomic_store_explicit(&p->task.sched->stuck, false, memory_order_relaxed); /* it gives way now */
+    return true;
+}
 
 void *mote_host_context(mote_self *self) {
     const mote_host_loop *host = self ? mt_self(self)->task.sched->cluster->host : NULL;

@@ -137,7 +137,7 @@ MOTE_API uint64_t mote_host_turn(mote_runtime *runtime, unsigned scheduler);
 /* The host has told of the process's end itself: the log need not. */
 MOTE_API void mote_host_told(mote_self *self);
 
-/* Whether the process has used up its turn and shall yield (a handler: return). */
+/* Whether the process has used up its turn, in reductions or by the clock (some milliseconds), and shall yield (a handler: return). */
 MOTE_API bool mote_host_turn_over(mote_self *self);
 
 /* The `context` of the runtime's host loop; NULL: it has none. */

@@ -112,8 +112,8 @@ struct mt_sched { /* MT_SHARED */
     _Alignas(64) _Atomic(struct mt_task *) lifo; /* atomic: acq_rel: the newest woken task, stealable */
     _Atomic uint32_t park;                       /* atomic: seq_cst: 0 awake, 1 asleep on this word, 2 in the poller, 3 woken */
     _Atomic bool searching;                      /* atomic: counted in cluster->searching */
-    _Atomic bool stuck;                          /* atomic: the watchdog's: its slot may be stolen */
     _Atomic int watch_fd;                        /* atomic: seq_cst: written to by who wakes an attached thread, or -1 */
+    _Atomic bool stuck;                          /* atomic: the watchdog's, or relaxed, owner: its slot may be stolen; a host's turn is over */
     struct mt_ring rings[MT_PRIORITIES];         /* atomic: see runq.h */
     struct mt_fresh fresh;                       /* atomic: see runq.h; normal priority only */
 

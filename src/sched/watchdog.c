@@ -38,12 +38,12 @@ static bool has_waiting(struct mt_sched *s) {
     return mt_fresh_count(&s->fresh) != 0;
 }
 
-/* Helps those that wait behind a turn that lasts (I2). */
+/* Helps those that wait behind a turn that lasts (I2). What a host's process does takes longer than its reductions say: its turn is over (see
+ * mote_host_turn_over()), whoever waits, for that may be one whom a thread has woken. */
 static void help(struct watchdog *w, struct mt_sched *s, uint64_t now) {
-    if (has_waiting(s)) {
-        atomic_store(&s->stuck, true);
-        mt_cluster_notify(w->cluster);
-    }
+    bool waiting = has_waiting(s);
+    if (waiting || w->cluster->host) atomic_store(&s->stuck, true);
+    if (waiting) mt_cluster_notify(w->cluster);
     if (now >= atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed)) w->cluster->ops->expire(w->own, s, now);
 }
 

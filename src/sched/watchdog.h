@@ -3,7 +3,7 @@
  *
  * It wakes every few ms while anything runs, and sleeps without limit while nothing does.
  * I1 a turn of MT_STUCK_MS is reported once. I2 while a scheduler is stuck its slot may be stolen, its timers are fired by the
- * watchdog, and so are descriptors nobody looks at. I3 it returns free memory of the depot about once a second.
+ * watchdog, and so are descriptors nobody looks at; a hosted process's turn is over then. I3 it returns free memory of the depot about once a second.
  */
 #ifndef MT_SCHED_WATCHDOG_H
 #define MT_SCHED_WATCHDOG_H
