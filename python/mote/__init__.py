@@ -34,8 +34,9 @@ from mote._control import (
     register,
     trap_exit,
 )
-from mote._errors import Exit, Interrupted, ProcessExit, StartFailed, TaskFailed
+from mote._errors import Exit, Interrupted, ProcessExit, StartFailed, TaskFailed, Told as _Told
 from mote._gen import Status, get_state, get_status, replace_state, resume, statistics, suspend, upgrade
+from mote._log import log_processes, started as _started
 from mote._machine import Event, Machine, state
 from mote._mote import (
     ANY,
@@ -75,6 +76,7 @@ from mote._mote import (
     unregister,
     whereis,
 )
+from mote._node import Node, NodeInfo
 from mote._registry import Group, Registry
 from mote._scope import scope
 from mote._server import NoReply, Proxy, Server
@@ -86,12 +88,14 @@ _mote._set("ProcessExit", ProcessExit)
 _mote._set("Down", Down)
 _mote._set("ExitSignal", ExitSignal)
 _mote._set("Info", Info)
+_mote._set("Told", _Told)
 if not _mote.OWN_STACKS or _os.environ.get("MOTE_STACKS") == "greenlet":
     from mote import _greenlets
 
     _mote._set("green", _greenlets.wrap)
 _imports.watch()
-_atexit.register(_mote.stop)
+_started()
+_atexit.register(_mote.at_exit)
 _os.register_at_fork(after_in_child=_mote.forked)
 
 
@@ -113,6 +117,8 @@ __all__ = [
     "MoteError",
     "NoProc",
     "NoReply",
+    "Node",
+    "NodeInfo",
     "NotSendable",
     "Pattern",
     "Pid",
@@ -144,6 +150,7 @@ __all__ = [
     "is_alive",
     "kill",
     "link",
+    "log_processes",
     "mailbox",
     "make_ref",
     "message",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from mote import _mote
 from mote._mote import Atom, MoteError
 
 TYPE_CHECKING = False
@@ -32,7 +33,8 @@ class Exit(Exception):
 
 
 class ProcessExit(BaseException):
-    """Raised in a process that an exit signal ends, where it waits. It may clean up; it cannot receive any more."""
+    """Raised in a process that an exit signal ends, where it waits, or where it is if it does not wait for long. It may clean up; it cannot
+    receive any more."""
 
     def __init__(self, reason: Any = "normal"):
         super().__init__(reason)
@@ -47,17 +49,45 @@ def _outside(trace: Optional[TracebackType]) -> Optional[TracebackType]:
     return trace if at is None else at
 
 
+class Told(ProcessExit):
+    """What is thrown at a process that runs: it becomes its ProcessExit there."""
+
+    def __new__(cls, *made: ProcessExit) -> Any:
+        return made[0] if made else ProcessExit(_mote.told())  # before 3.11 Python asks again, with what was made, when that is raised again
+
+
+def trace_of(error: BaseException) -> str:
+    """An exception with its traceback as text; what of it can be had."""
+    import traceback  # half of what importing mote would take
+
+    try:
+        return "".join(traceback.format_exception(type(error), error, _outside(error.__traceback__)))
+    except (RecursionError, MemoryError):  # a chain of thousands, or a small stack
+        return f"{type(error).__qualname__}: {text_of(error)} (its traceback is too deep)\n"
+
+
+def text_of(error: BaseException) -> str:
+    """str(error), whatever that does."""
+    try:
+        return str(error)
+    except Exception as e:
+        return f"<no text: its __str__ raises {type(e).__qualname__}>"
+
+
 def describe(error: BaseException) -> tuple[Atom, Any]:
     """The reason of a process that has ended with an uncaught exception."""
     if isinstance(error, SystemExit):
         return (Atom("exit"), error.code if isinstance(error.code, (int, str, type(None))) else repr(error.code))
-    import traceback  # half of what importing mote would take
-
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    text = "".join(traceback.format_exception(kind, error, _outside(error.__traceback__)))
+    return (Atom("error"), (name, text_of(error), trace_of(error)))
+
+
+def forget(error: BaseException) -> None:
+    """Clears the frames that a described exception still holds."""
+    import traceback
+
     traceback.clear_frames(error.__traceback__)
-    return (Atom("error"), (name, str(error), text))
 
 
 def explain(reason: Any) -> tuple[str, Optional[str]]:

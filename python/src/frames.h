@@ -185,6 +185,27 @@ static inline void mp_frames_begin(PyThreadState *ts, struct mp_own_frame *own, 
     mp_frames_load(ts, &f);
 }
 
+/* Gives up the frames that stand on the thread, as they stand: what they hold is lost. `bare`: its state before the first. */
+static inline void mp_frames_drop(PyThreadState *ts, const struct mp_frames *bare) {
+    struct mp_frames f = *bare;
+#if MP_HAS_CHUNKS
+    PyObjectArenaAllocator allocator;
+    PyObject_GetArenaAllocator(&allocator);
+    _PyStackChunk *chunk = ts->datastack_chunk;
+    for (_PyStackChunk *previous; chunk && chunk->previous; chunk = previous) {
+        previous = chunk->previous;
+        allocator.free(allocator.ctx, chunk, chunk->size);
+    }
+    f.chunk = chunk; /* the thread's first stays */
+    f.top = chunk ? &chunk->data[1] : NULL;
+    f.limit = chunk ? (PyObject **)(void *)((char *)chunk + chunk->size) : NULL;
+#endif
+    mp_frames_load(ts, &f);
+#if MP_HAS_CFRAME && PY_VERSION_HEX >= 0x030B0000
+    ts->cframe->current_frame = NULL;
+#endif
+}
+
 /* After a flow's last frame: gives back what it has. `head` as above. */
 static inline void mp_frames_end(PyThreadState *ts, void *head) {
     Py_CLEAR(ts->context);

@@ -17,6 +17,7 @@
 
 #include <mote/host.h>
 #include <mote/mote.h>
+#include <stdatomic.h>
 
 struct mp_node;
 
@@ -48,6 +49,9 @@ struct mp_state {
     PyTypeObject *process_task; /* see aio.h */
     PyObject *green;          /* mote._greenlets.wrap, where functions run on greenlets, or NULL */
     PyObject *receive_asyncio; /* as receive_any, made outside a process */
+    bool lost;                /* a node was left behind with a process that could not be ended */
+    _Atomic bool exiting;     /* the interpreter ends, and the node with it; read without the GIL */
+    PyObject *told;           /* class Told: ProcessExit in a process that does not wait, see watch.c */
     struct mp_node *node;     /* the running node, or NULL */
 };
 

@@ -3,8 +3,6 @@
 #include "aio.h"
 #include "process.h"
 
-#include <time.h>
-
 struct receive { /* the awaitable */
     PyObject_HEAD
     struct mp_state *st;
@@ -12,12 +10,6 @@ struct receive { /* the awaitable */
     struct seen seen;
     bool native; /* made in a coroutine process, for it */
 };
-
-uint64_t mp_now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* ------------------------------------------------------------------------------------------------ errors */
 
@@ -28,25 +20,23 @@ PyObject *mp_fail(struct mp_state *st, mote_err err, const char *doing) {
     return NULL;
 }
 
-/* A function that catches its end again and again, and waits again, would never end: after TELLINGS times it is ended as it stands. What its frames
- * hold is lost, the one exception to M3. */
+/* A function that catches its end again and again, and waits again, would never end: after TELLINGS times it is ended as it stands. */
 #define TELLINGS 100
 static void tell_again(struct mp_proc *p) {
     if (p->flavour != FUNCTION || p->tellings++ == 0) return;
-    if (p->tellings > TELLINGS) PySys_WriteStderr("mote: a process has caught its own end %d times; it is ended, and what it holds is lost\n", TELLINGS);
+    if (p->tellings > TELLINGS) mp_end_as_it_stands(p);
     mp_leave(p);
     (void)mote_yield(p->self);
-    if (p->tellings > TELLINGS) mote_exit(p->self, mote_atom_term(mote_atom_make("normal"))); /* the signal's reason goes before */
     mp_enter(p);
 }
 
 /* Raises ProcessExit with the reason of the signal that ends this process. */
 PyObject *mp_raise_exit(struct mp_proc *p) {
     tell_again(p);
+    mp_is_told(p);
     struct mp_state *st = p->node->st;
     mote_term why;
     PyObject *reason = mote_host_exit_reason(p->self, &why) ? mp_from_term(st, why) : Py_NewRef(Py_None);
-    p->told = true;
     if (!reason) return NULL;
     PyObject *class = p->task && p->task->future ? mp_aio_exit_class(p->node) : st->process_exit;
     PyObject *e = class ? PyObject_CallFunctionObjArgs(class, reason, NULL) : NULL;
@@ -65,6 +55,7 @@ PyObject *mp_pid_of(struct mp_proc *p) {
 
 /* A flow gives the thread state back, and takes it again (M5). */
 void mp_leave(struct mp_proc *p) {
+    if (p->node->attention) mp_withdraw(p->node);
     mp_frames_save(p->node->ts, &p->frames);
     mp_frames_load(p->node->ts, &p->node->base);
     p->node->current = NULL;
@@ -93,6 +84,7 @@ static mote_err wait_thread(struct mp_proc *p, uint64_t deadline_ns) {
         Py_BEGIN_ALLOW_THREADS
         atomic_store_explicit(&p->node->thread_holds, 0, memory_order_relaxed);
         err = mote_host_wait(p->self, slice ? SIGNALS_EVERY_MS : ms);
+        if ((err == MOTE_EEXIT || err == MOTE_ESTOPPED) && p->node->st->exiting) mp_freeze();
         mp_lock_soon(p->node, &p->node->scheduler_holds);
         Py_END_ALLOW_THREADS
         atomic_store_explicit(&p->node->thread_holds, 1, memory_order_relaxed);
@@ -110,8 +102,7 @@ static mote_err wait_for_more(struct mp_proc *p, uint64_t deadline_ns) {
     return err;
 }
 
-/* A function or a thread lets others run. */
-int mp_yield(struct mp_proc *p) {
+static mote_err give_way(struct mp_proc *p) {
     mote_err err;
     if (p->flavour == THREAD) {
         Py_BEGIN_ALLOW_THREADS
@@ -122,12 +113,21 @@ int mp_yield(struct mp_proc *p) {
         err = mote_yield(p->self);
         mp_enter(p);
     }
-    if (err == MOTE_EEXIT) return mp_raise_exit(p), -1;
+    return err;
+}
+
+/* A function or a thread lets others run. */
+int mp_yield(struct mp_proc *p) {
+    if (give_way(p) == MOTE_EEXIT) return mp_raise_exit(p), -1;
     return 0;
 }
 
 /* A function that has used up its turn lets others run. */
-int mp_let_others(struct mp_proc *p) { return p->flavour == FUNCTION && mote_host_turn_over(p->self) ? mp_yield(p) : 0; }
+int mp_let_others(struct mp_proc *p) {
+    if (p->flavour != FUNCTION || !mote_host_turn_over(p->self)) return 0;
+    if (give_way(p) == MOTE_EEXIT && mp_had_time(p)) return mp_raise_exit(p), -1;
+    return 0;
+}
 
 /* ----------------------------------------------------------------------------------------------- receiving */
 
@@ -430,7 +430,9 @@ static void receive_dealloc(PyObject *self) {
 /* The coroutine that awaits: by itself, not through asyncio. */
 static struct mp_proc *awaiting(struct receive *r) {
     struct mp_proc *p = coroutine_here(r->st);
-    if (!p) PyErr_SetString(PyExc_RuntimeError, "mote.aio.receive() is for coroutine processes: elsewhere use mote.receive()");
+    if (p && p->node->attention) mp_withdraw(p->node);
+    if (!p && (r->st->node || mp_may_start(r->st)))
+        PyErr_SetString(PyExc_RuntimeError, "mote.aio.receive() is for coroutine processes: elsewhere use mote.receive()");
     return p;
 }
 
@@ -537,33 +539,53 @@ static mote_term term_or_repr(struct mp_state *st, mote_arena *arena, PyObject *
     return term.word ? term : mote_atom_term(mote_atom_make("error"));
 }
 
-static mote_term error_reason(struct mp_state *st, mote_arena *arena, PyObject *e) {
+/* What mote._errors says of an exception that was not caught. Gives; "error" where even that fails. */
+static PyObject *described(struct mp_state *st, PyObject *e) {
     PyObject *module = PyImport_ImportModule("mote._errors");
     PyObject *told = module ? PyObject_CallMethod(module, "describe", "O", e) : NULL;
-    mote_term term = mote_atom_term(mote_atom_make("error"));
-    if (told) term = term_or_repr(st, arena, told);
-    Py_XDECREF(told);
     Py_XDECREF(module);
+    PyErr_Clear();
+    return told ? told : mp_atom_new(st, "error", 5);
+}
+
+/* Frames that an exception holds are let go of, whoever holds the exception. */
+static void forget_frames(PyObject *e) {
+    PyObject *module = PyImport_ImportModule("mote._errors"), *done = module ? PyObject_CallMethod(module, "forget", "O", e) : NULL;
+    Py_XDECREF(done);
+    Py_XDECREF(module);
+    PyErr_Clear();
+}
+
+static bool is_planned(mote_term reason) {
+    return mote_match(reason, "normal") || mote_match(reason, "shutdown") || mote_match(reason, "{shutdown, _}");
+}
+
+/* The reason of an end by exception `e` (NULL: closed), which is no Exit and no ProcessExit if `fails`. An exit signal's reason goes before. */
+static mote_term exception_reason(struct mp_proc *p, mote_arena *arena, PyObject *e, bool fails) {
+    struct mp_state *st = p->node->st;
+    mote_term term;
+    PyObject *reason = fails ? described(st, e) : e ? PyObject_GetAttrString(e, "reason") : NULL, *told = NULL;
+    bool signal = mote_host_exit_reason(p->self, &term);
+    if (!signal) term = term_or_repr(st, arena, reason ? reason : Py_None);
+    if (fails) fails = !PyErr_GivenExceptionMatches(e, PyExc_SystemExit);
+    if (fails || !(is_planned(term) || p->node->stopping)) told = mp_from_term(st, term);
+    if (told) mp_tell_end(p, told, fails ? e : NULL);
+    Py_XDECREF(told);
+    Py_XDECREF(reason);
     PyErr_Clear();
     return term;
 }
 
-/* Why a flow has ended, from the exception that is set (if one is); clears it. */
-static mote_term end_reason(struct mp_state *st, mote_self *self) {
+/* Why a flow has ended, from the exception that is set (if one is); clears it, and tells of it unless it was planned. */
+static mote_term end_reason(struct mp_proc *p) {
     mote_term normal = mote_atom_term(mote_atom_make("normal"));
-    mote_arena *arena = mote_scratch(self);
     PyObject *e = mp_take_exception();
-    if (!e) return normal;
-    mote_term term = normal;
-    PyObject *reason = NULL;
-    if (!arena) term = mote_atom_term(mote_atom_make("system_limit"));
-    else if (PyObject_IsInstance(e, st->exit) == 1 || PyObject_IsInstance(e, st->process_exit) == 1) {
-        reason = PyObject_GetAttrString(e, "reason");
-        term = term_or_repr(st, arena, reason ? reason : Py_None);
-    } else
-        term = error_reason(st, arena, e);
-    Py_XDECREF(reason);
-    Py_DECREF(e);
+    if (!e && !mote_host_exit_reason(p->self, NULL)) return normal;
+    mote_arena *arena = mote_scratch(p->self);
+    bool fails = e && PyObject_IsInstance(e, p->node->st->exit) != 1 && PyObject_IsInstance(e, p->node->st->process_exit) != 1;
+    mote_term term = arena ? exception_reason(p, arena, e, fails) : mote_atom_term(mote_atom_make("system_limit"));
+    if (fails) forget_frames(e);
+    Py_XDECREF(e);
     return term;
 }
 
@@ -619,6 +641,8 @@ static void coroutine_enter(struct mp_proc *p, PyObject **outside) {
 }
 static void coroutine_leave(struct mp_proc *p, PyObject *outside) {
     PyThreadState *ts = p->node->ts;
+    if (p->node->attention & MP_FORKED) mp_child_ends(p->node->st);
+    if (p->node->attention) mp_withdraw(p->node);
     p->node->current = NULL;
     p->context = ts->context;
     ts->context = outside;
@@ -647,7 +671,7 @@ static void coroutine_make(struct mp_proc *p, mote_term arg) {
         PyErr_Format(PyExc_TypeError, "a child's function gave %R, which is no coroutine", p->coroutine);
         Py_CLEAR(p->coroutine);
     }
-    if (!p->coroutine) mote_exit(p->self, end_reason(st, p->self));
+    if (!p->coroutine) mote_exit(p->self, end_reason(p));
     PyObject_GC_UnTrack(p->coroutine);
 }
 
@@ -712,7 +736,7 @@ static void coroutine_exit(struct mp_proc *p) {
         return;
     }
     if (waits) coroutine_throw(p, NULL);
-    mote_exit(p->self, end_reason(p->node->st, p->self));
+    mote_exit(p->self, end_reason(p));
 }
 
 static void coroutine_resume(mote_self *self, void *state) {
@@ -721,7 +745,7 @@ static void coroutine_resume(mote_self *self, void *state) {
         coroutine_exit(p);
         return;
     }
-    if (!coroutine_step(p)) mote_exit(self, end_reason(p->node->st, self));
+    if (!coroutine_step(p)) mote_exit(self, end_reason(p));
     if (mote_host_exit_reason(self, NULL) || p->told) {
         coroutine_exit(p);
         return;
@@ -756,10 +780,13 @@ static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, mote_
     mp_frames_save(ts, &p->node->base);
     mp_frames_begin(ts, &own, mote_host_stack_size(p->self), head, MP_STACK_HEAD);
     p->node->current = p;
+    if (start) p->function = PyTuple_GET_ITEM(start, 0);
     PyObject *result = start ? function_call(ts, start) : mp_child_call(p->node->st, arg);
+    if (p->node->attention & MP_FORKED) mp_child_ends(p->node->st);
     Py_XDECREF(result);
-    mote_term reason = end_reason(p->node->st, p->self);
+    mote_term reason = end_reason(p);
     Py_CLEAR(p->pid);
+    if (p->node->attention) mp_withdraw(p->node);
     p->node->current = NULL;
     mp_frames_end(ts, head);
     mp_frames_load(ts, &p->node->base);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Inside process.c, control.c and node.c: a Python process, and what a call on its behalf needs.
+ * Inside process.c, control.c, node.c and watch.c: a Python process, and what a call on its behalf needs.
  *
  * Who calls: on the scheduler's thread the process that runs (node->current), else the thread's own process, attached at its first call. A flow
  * that waits leaves the thread state as it found it (mp_leave), so whoever runs next finds the scheduler's own; M5: between two flows the thread
@@ -51,11 +51,12 @@ struct receive;
 struct mp_proc {
     mote_self *self;
     struct mp_node *node;
-    enum flavour flavour;
+    uint8_t flavour;          /* enum flavour */
     bool searching;           /* a pattern or handler looks at its messages */
-    bool told;                /* it has got its ProcessExit */
-    bool green;               /* COROUTINE: of a function that runs on a greenlet, and waits through mote._greenlets */
-    uint16_t tellings;        /* FUNCTION: how often */
+    bool told : 1;            /* it has got its ProcessExit */
+    bool green : 1;           /* COROUTINE: of a function that runs on a greenlet, and waits through mote._greenlets */
+    uint8_t tellings;         /* how often; FUNCTION: or has waited since */
+    uint32_t told_ms;         /* when, last */
     PyObject *pid;            /* its Pid, or NULL: not made yet */
     PyObject *coroutine;      /* COROUTINE */
     PyObject *context;        /* COROUTINE: contextvars, or NULL */
@@ -63,6 +64,7 @@ struct mp_proc {
     struct mp_task *task;     /* COROUTINE: where asyncio is used, or NULL */
     PyObject *value;          /* COROUTINE: what came for `awaited`, or NULL */
     struct mp_frames frames;  /* FUNCTION: while it waits; from here on, no part of a coroutine's state */
+    PyObject *function;       /* FUNCTION: borrowed from what it was started with */
     pid_t program;            /* THREAD: where it was attached; the child of a fork leaves it alone, */
     pthread_t thread;         /* and so does another thread, at the interpreter's end */
 };
@@ -86,24 +88,37 @@ struct mp_node {
     PyInterpreterState *interp;
     PyThreadState *ts;        /* of the scheduler's thread */
     struct mp_proc *current;  /* the Python process that runs there, or NULL */
+    unsigned attention;       /* what to look at before another flow runs there: MP_THROWN, MP_FORKED */
+    bool started;             /* rt is there */
     bool stopping;            /* nobody new may attach */
+    bool force;               /* who is told of its end now is ended as it stands */
     struct mp_frames base;    /* the thread state between flows, while one runs */
+    struct mp_frames bare;    /* the same before the first */
     PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
+    size_t number;            /* that one */
+    unsigned users;           /* itself, and each attached thread */
+    uint64_t hogs;            /* turns that were reported */
+    uint64_t told_since_ns;   /* ends that were told of, see may_tell() */
+    unsigned told, missed;
+    _Atomic bool gone;        /* it was left behind: nothing of Python is touched any more */
     struct mp_aio aio;
     bool spare_cores;         /* const: there is more than one */
     /* Hints for who wants the interpreter's lock: see mp_lock_soon(). Relaxed. */
     _Atomic int scheduler_holds; /* the scheduler's thread has it */
     _Atomic int thread_holds;    /* a thread that waited for a message has it, and may soon wait again */
 };
+#define MP_THROWN 1u /* an exception is under way to `current` */
+#define MP_FORKED 2u /* this is the child of a fork */
 
 /* Whether it waits by `await`. */
 static inline bool mp_awaits(const struct mp_proc *p) { return (p->flavour == COROUTINE && !p->green) || p->flavour == ASYNCIO; }
 
 /* Before the interpreter's lock is taken: waits a little as long as its holder, who is likely to give it up in a moment, has it. */
 void mp_lock_soon(const struct mp_node *node, const _Atomic int *holder);
-uint64_t mp_now_ns(void);
 /* The calling process; NULL: error set. A node is started if there is none. */
 struct mp_proc *mp_caller(struct mp_state *st);
+/* Whether a node may be started; else an error is set that says why not. */
+bool mp_may_start(struct mp_state *st);
 /* Raises what a core's error means, "doing: text (NAME)"; gives NULL. */
 PyObject *mp_fail(struct mp_state *st, mote_err err, const char *doing);
 /* Raises ProcessExit with the reason of the signal that ends this process; gives NULL. */
@@ -170,7 +185,34 @@ void mp_spawn_as(mote_spawn_options *how, bool coroutine);
 PyObject *mp_child_call(struct mp_state *st, mote_term arg);
 extern PyMethodDef mp_tree_methods[];
 
-extern PyMethodDef mp_control_methods[], mp_look_methods[], mp_node_methods[];
+/* ------------------------------------------------------------------------------------------------ watch.c, node.c */
+
+uint64_t mp_now_ns(void);
+/* What host and core report: mote_host_loop's members, and mote_options' log. Any thread. */
+bool mp_watch_held(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool again);
+bool mp_watch_unheard(void *context, unsigned scheduler, uint64_t turn);
+void mp_node_log(void *context, mote_log_level level, const char *text);
+/* Tells of an end that nobody has planned: its reason, and the exception that was not caught, or NULL. */
+void mp_tell_end(struct mp_proc *p, PyObject *reason, PyObject *error);
+/* Throws its ProcessExit at the process that runs, if an exit signal ends that and it was not told just now; whether one does. By another thread. */
+bool mp_throw(struct mp_node *node);
+/* The process gets its ProcessExit: by what it called, or thrown. */
+void mp_is_told(struct mp_proc *p);
+/* Whether it has had time to clean up since. */
+bool mp_had_time(const struct mp_proc *p);
+/* Takes it back: before another flow may run. */
+void mp_withdraw(struct mp_node *node);
+/* Ends the OS process at the end of a flow that has forked; the exception that is set says how. */
+MOTE_NORETURN void mp_child_ends(struct mp_state *st);
+/* Ends the process that runs without unwinding it: what its frames hold is lost, the one exception to M3. */
+MOTE_NORETURN void mp_end_as_it_stands(struct mp_proc *p);
+/* Tells of the process that runs and could not be ended. */
+void mp_tell_left(struct mp_node *node);
+/* The process of the calling thread, not the scheduler's, if it has one. */
+struct mp_proc *mp_thread_known(struct mp_node *node);
+/* Stops a thread for ever that would go on into an interpreter that ends. Without the GIL. */
+MOTE_NORETURN void mp_freeze(void);
+extern PyMethodDef mp_control_methods[], mp_look_methods[], mp_node_methods[], mp_watch_methods[];
 
 int mp_server_init(struct mp_state *st);
 

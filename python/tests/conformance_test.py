@@ -31,7 +31,7 @@ class Scenarios(unittest.TestCase):
     def setUpClass(cls):
         tools.Scale.share = cls.share
         _mote.stop()
-        _mote.start(cls.seed)
+        _mote.start(0, 0.1, 0, cls.seed)
 
     @classmethod
     def tearDownClass(cls):

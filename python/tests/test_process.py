@@ -239,13 +239,13 @@ class Both(unittest.TestCase):
 
     def test_told_of_its_end(self):
         for told in self.both("told"):
-            pid = mote.spawn(told, mote.self())
+            pid, ref = mote.spawn_monitor(told, mote.self())
             self.receive("ready")
             mote.exit(pid, "because")
             self.assertEqual(self.receive(("told", mote.ANY)), ("told", "because"))
             self.receive(("again", mote.ANY))
             self.receive("finally")
-            self.assertEqual(end(pid), "noproc")
+            self.assertEqual(self.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY)).reason, "because")
 
     def test_kill_ends_the_stubborn(self):
         for stubborn in self.both("stubborn"):

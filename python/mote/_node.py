@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node: the runtime that the processes of an interpreter live in."""
+from __future__ import annotations
+
+from collections import namedtuple
+
+from mote import _mote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple, Optional
+
+    class NodeInfo(NamedTuple):
+        processes: int
+        processes_started: int
+        messages_sent: int
+        messages_dropped: int
+        messages_dead: int
+        uptime: float
+        hogs: int
+
+else:
+    NodeInfo = namedtuple(
+        "NodeInfo", "processes processes_started messages_sent messages_dropped messages_dead uptime hogs", module=__name__
+    )
+NodeInfo.__doc__ = """Figures of a node, since it started: `processes` live now (threads that are processes too), `messages_dropped` were refused by full
+mailboxes, `messages_dead` were for processes that had ended, `uptime` is in seconds, `hogs` is how often a process held the interpreter for long."""
+
+
+class Node:
+    """Starts a node with options, instead of the one that starts with mote's first use; an interpreter has one at a time.
+
+        with mote.Node(processes_max=100_000, hog=0.5) as node:
+            ...
+            print(node.info().processes)
+
+    `processes_max` is how many processes may live at once (None: 2**25; more are MoteError). `hog` is after how many seconds a process that holds
+    the interpreter, and lets no other run, is told of with its stack (None: never). `stack` is how many bytes of stack a plain function's process
+    has (None: 4 MiB; of address space: memory is what it uses). MoteError when a node runs already, or when the runtime cannot start.
+    """
+
+    def __init__(self, *, processes_max: Optional[int] = None, hog: Optional[float] = 0.1, stack: Optional[int] = None):
+        if processes_max is not None and processes_max < 1 or stack is not None and stack < 1:
+            raise ValueError("processes_max and stack are numbers from 1 on, or None")
+        if hog is not None and not hog > 0:
+            raise ValueError("hog is a number of seconds above 0, or None")
+        self._number = _mote.start(processes_max or 0, -1.0 if hog is None else hog, stack or 0)
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self, timeout: Optional[float] = 5.0, *, drain: float = 0.0) -> None:
+        """Ends the node: its processes, other threads' too, find ProcessExit("killed") raised (coroutines are closed), and clean up. Waits until
+        all have ended. `drain` is for how many seconds they may end by themselves before. A process that has not ended `timeout` seconds later
+        (None: no limit) is ended as it stands; if it is blocked outside Python even that cannot be: TimeoutError, and no other node can start.
+        Ctrl-C meanwhile ends the program at once, with code 130, unless it has a handler of its own. Does nothing when the node has stopped.
+        Not for processes: MoteError.
+        """
+        if timeout is not None and not timeout >= 0 or not drain >= 0:
+            raise ValueError("timeout and drain are seconds from 0 on")
+        _mote.stop(self._number, -1.0 if timeout is None else timeout, drain)
+
+    def info(self) -> NodeInfo:
+        """Its figures. MoteError when it has stopped."""
+        figures = _mote.node_info(self._number)
+        if figures is None:
+            raise _mote.MoteError("mote: this node has stopped")
+        return NodeInfo(*figures)
