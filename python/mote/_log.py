@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
 _ERROR, _WARNING = 40, 30  # logging is not imported here: most programs do without
-_CORE = (20, _WARNING, _ERROR)
+_CORE = (_ERROR, _WARNING, 20)
 _HOGS_MOST, _HOGS_WINDOW = 10, 60.0
 _hogs = [0.0, 0, 0]  # since when, told of, not told of
 
@@ -37,8 +37,8 @@ def tell(level: int, text: str, error: Optional[BaseException] = None, trace: st
 
 
 def core(level: int, text: str) -> None:
-    """What the core has to tell; it begins with "mote: "."""
-    tell(_CORE[level] if level < len(_CORE) else _ERROR, text[6:] if text.startswith("mote: ") else text)
+    """What the core has to tell."""
+    tell(_CORE[level] if level < len(_CORE) else _ERROR, text)
 
 
 def ended(who: str, reason: Any, error: Optional[BaseException], missed: int) -> None:

@@ -440,6 +440,7 @@ static struct mp_proc *awaiting(struct receive *r) {
 static PyObject *receive_await(PyObject *self) {
     struct receive *r = (struct receive *)self;
     if (coroutine_here(r->st)) return Py_NewRef(self);
+    if (!r->st->node && !mp_may_start(r->st)) return NULL;
     if (!r->native) return mp_aio_await(r->st, self);
     PyErr_SetString(PyExc_RuntimeError, "mote.aio.receive() of a process is awaited in a task of asyncio's: await it in the process, with timeout= for a limit");
     return NULL;

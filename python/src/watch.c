@@ -87,12 +87,13 @@ static void tell(const char *name, const char *format, ...) {
 /* What threads without the GIL, or an interpreter that ends, can still do. */
 static void write_plainly(const char *text) {
     size_t size = strlen(text);
-    if (write(2, text, size) != (ssize_t)size || write(2, "\n", 1) != 1) return; /* nobody reads it */
+    if (write(2, "mote: ", 6) != 6 || write(2, text, size) != (ssize_t)size || write(2, "\n", 1) != 1) return; /* nobody reads it */
 }
 
 /* The core's log, on any thread, which may have the GIL or not. */
 void mp_node_log(void *context, mote_log_level level, const char *text) {
     struct mp_node *node = context;
+    if (node->stopping && level == MOTE_LOG_WARNING) return; /* whom it waits for: see node_stop() */
     if (atomic_load(&node->gone) || node->st->exiting || node->interp != PyInterpreterState_Main()) {
         write_plainly(text);
         return;
