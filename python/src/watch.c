@@ -123,8 +123,12 @@ void mp_tell_end(struct mp_proc *p, PyObject *reason, PyObject *error) {
     mote_host_told(p->self);
     if (!may_tell(p->node, &missed)) return;
     PyObject *who = describe(p);
+    struct mp_proc *before = p->node->current;
+    p->node->current = p; /* whose record it is */
     if (who) tell("ended", "(OOOI)", who, reason, error ? error : Py_None, missed);
     else PyErr_Clear();
+    if (p->node->attention) mp_withdraw(p->node);
+    p->node->current = before;
     Py_XDECREF(who);
 }
 
