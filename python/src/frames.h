@@ -142,6 +142,7 @@ struct mp_own_frame {
 #define MP_STACK_HEAD ((size_t)65536 + 1024) /* the first KiB shares a page with the stack's first */
 #define MP_STACK_FOR_ALL ((size_t)4 << 20)
 #define MP_STACK_PER_CALL ((size_t)6 << 10)
+#define MP_STACK_LEAST 65536 /* what mote's own walks over values nested to their limit need, and some calls around them */
 #define MP_STACK_DEFAULT (MP_STACK_FOR_ALL + MP_STACK_HEAD)
 
 static inline void mp_frames_begin(PyThreadState *ts, struct mp_own_frame *own, size_t stack, void *head, size_t size) {

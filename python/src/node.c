@@ -208,6 +208,7 @@ static PyObject *py_start(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     struct how how = {0};
     if (!PyArg_ParseTuple(args, "ndn|K", &how.processes_max, &how.hog, &how.stack, &how.chaos_seed)) return NULL;
+    if (how.stack && how.stack < MP_STACK_LEAST) return PyErr_Format(PyExc_ValueError, "stack is at least %d bytes", MP_STACK_LEAST), NULL;
     if (st->node) return PyErr_SetString(st->error, "mote: a node runs already: it starts with mote's first use, and ends with stop() or its block"), NULL;
     if (!mp_may_start(st)) return NULL;
     struct mp_node *node = node_start(st, &how);

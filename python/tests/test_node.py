@@ -80,10 +80,11 @@ class Nodes(Program):
             "for wrong in ({'processes_max': 0}, {'hog': 0}, {'hog': -1}, {'stack': 0}):\n"
             "    try: mote.Node(**wrong)\n"
             "    except ValueError: print('wrong')\n"
-            "try: mote.Node(stack=1)\n"
-            "except mote.MoteError as e: print('ELIMIT' in str(e))\n"
+            "for start in (mote.Node, lambda stack: mote.options(stack=stack).spawn(f_ends)):\n"
+            "    try: start(stack=65535)\n"
+            "    except ValueError as e: print(e)\n"
         )
-        self.assertEqual(self.ends(program), ["True mote.spawn:", "deep", "deep", *["wrong"] * 4, "True"])
+        self.assertEqual(self.ends(program), ["True mote.spawn:", "deep", "deep", *["wrong"] * 4, *["stack is at least 65536 bytes"] * 2])
 
     def test_stop_runs_clean_ups_and_is_bounded(self):
         program = (
