@@ -11,7 +11,7 @@
 #   make clean     removes everything that was built
 
 PREFIX ?= /usr/local
-STAGES := style asan tsan valgrind clang arm64 spin
+STAGES := style asan tsan valgrind clang arm64 spin python
 
 .PHONY: build run test check bench bench-python docs install clean help packages $(STAGES:%=check-%)
 MAKEFLAGS += --no-print-directory

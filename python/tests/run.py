@@ -11,6 +11,8 @@
   --seconds N        for each test (60); a test that takes longer fails, with the stacks of all threads
   --file-seconds N   for each file (300)
 
+MOTE_TEST_LONG in the environment makes some tests longer, and the limits ten times as long.
+
 What fails is told with all that it has written. After a test that hangs or crashes the file goes on with the next one.
 """
 import argparse
@@ -261,6 +263,9 @@ def main():
     parser.add_argument("--after")
     parser.add_argument("files", nargs="*", type=pathlib.Path)
     options = parser.parse_args()
+    if os.environ.get("MOTE_TEST_LONG") and options.child is None:
+        options.seconds *= 10
+        options.file_seconds *= 10
     if options.child is not None:
         return child(options.child, options.files[0], options, options.after)
     report = Report()
