@@ -413,7 +413,7 @@ static PyObject *py_spawn_opt(PyObject *module, PyObject *args) {
     if (mailbox < 0 || stack < 0) return PyErr_SetString(PyExc_ValueError, "mailbox and stack are sizes from 0 on"), NULL;
     if (stack && stack < MP_STACK_LEAST) return PyErr_Format(PyExc_ValueError, "stack is at least %d bytes", MP_STACK_LEAST), NULL;
     mote_spawn_options how = {.link = link != 0, .monitor = monitor ? &ref : NULL, .name = name, .mailbox_max = (size_t)mailbox, .policy = (mote_policy)policy,
-                              .priority = (mote_priority)priority, .stack_size = stack ? (size_t)stack + MP_STACK_HEAD : 0};
+                              .priority = (mote_priority)priority, .stack_size = mp_stack_size(stack)};
     PyObject *pid = mp_spawn(st, p, f, positional, PyDict_GET_SIZE(named) ? named : NULL, &how);
     return pid && monitor ? mp_pid_and_ref(st, pid, ref) : pid;
 }

@@ -144,6 +144,12 @@ struct mp_own_frame {
 #define MP_STACK_PER_CALL ((size_t)6 << 10)
 #define MP_STACK_LEAST 65536 /* what mote's own walks over values nested to their limit need, and some calls around them */
 #define MP_STACK_DEFAULT (MP_STACK_FOR_ALL + MP_STACK_HEAD)
+#define MP_STACK_MOST ((size_t)1 << 30) /* the core's limit */
+/* The core's size of a stack of so many bytes (0: its default). */
+static inline size_t mp_stack_size(Py_ssize_t bytes) {
+    size_t whole = (size_t)bytes + MP_STACK_HEAD;
+    return !bytes ? 0 : (size_t)bytes <= MP_STACK_MOST && whole > MP_STACK_MOST ? MP_STACK_MOST : whole;
+}
 
 static inline void mp_frames_begin(PyThreadState *ts, struct mp_own_frame *own, size_t stack, void *head, size_t size) {
     struct mp_frames f;

@@ -52,7 +52,7 @@ class Records(Program):
 
     def test_outside_processes(self):
         self.assertEqual(self.check("import logging, mote\n" + self.FORMAT + "logging.info('before')\n"), [("-", "before")])
-        self.ends("import logging, mote\n" + self.FORMAT + "logging.info('before')\nassert mote._mote.info(0) is None, 'it has started a node'\n")
+        self.ends("import logging, mote\n" + self.FORMAT + "logging.info('before')\nassert mote._mote.node_info(0) is None, 'it has started a node'\n")
 
     def test_a_factory_of_the_programs_own(self):
         program = (
