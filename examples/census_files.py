@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files and their words, for census.py: no concurrency here."""
 import errno
+import heapq
 import os
 import stat
 from collections import Counter
 
 WORD_MAX = 64            # bytes; longer runs of letters are data
 BINARY_BYTES = 8192      # a file with a zero among so many is no text
-BLOCK_BYTES = 256 << 10
+BLOCK_BYTES = 64 << 10
 
 # Letters as small letters, bytes from 0x80 on as they are, all else as a space.
 FOLD = bytes(c | 0x20 if 65 <= c <= 90 else c if 97 <= c <= 122 or c >= 0x80 else 0x20 for c in range(256))
@@ -24,15 +25,22 @@ def ranking(pair):
     return -pair[1], pair[0]
 
 
+def most_frequent(words, top):
+    """So many (word, count), in order; 0: all."""
+    top = top or len(words)
+    least = min(heapq.nlargest(top, words.values()), default=0)
+    return sorted((pair for pair in words.items() if pair[1] >= least), key=ranking)[:top]
+
+
 class Skip(Exception):
     """(why, more): a file is not counted, or not to its end."""
 
 
 class Text:
-    """A file's words: `why` is None, or why the file was skipped (cut_short: what came before counts), with `more` about it."""
+    """A file to be read for a job: its `words`, and after that `why` it was skipped (cut_short: what came before counts) or None, with `more` about it."""
 
-    def __init__(self, path, size_max):
-        self.path, self.size_max = path, size_max
+    def __init__(self, path, job):
+        self.path, self.shortest, self.size_max = path, job["min_length"], job["max_size"]
         self.size, self.why, self.more = 0, None, ""
         self._words, self._tail = Counter(), b""
 
@@ -69,41 +77,58 @@ class Text:
         finally:
             os.close(fd)
 
-    def batches(self, min_length, count):
-        """The words that count, in so many dicts: a word is always in the same one."""
-        batches = [{} for _ in range(count)]
-        for word, n in self._words.items():
-            if min_length <= len(word) <= WORD_MAX:
-                batches[word[0] % count][word] = n
-        return batches
+    def words(self):
+        """How often each word stands in what was read."""
+        return {word: n for word, n in self._words.items() if self.shortest <= len(word) <= WORD_MAX}
+
+    def end(self):
+        """How it ended: (path, why, more, bytes read)."""
+        return self.path, self.why, self.more, self.size
 
 
-def walk(paths, size_max):
-    """All in some trees, of which links are not followed: ("file", path, bytes to read), ("skipped", path, why, more), ("directory", path, error)."""
-    for path in paths:
-        pending = []
-        yield from _look(path, size_max, pending)
-        while pending:
-            directory = pending.pop()
-            try:
-                names = os.listdir(directory)
-            except OSError as e:
-                yield "directory", directory, e.strerror
-                continue
-            yield "directory", directory, None
-            for name in names:
-                yield from _look(os.path.join(directory, name), size_max, pending)
+class Walk:
+    """What is in a job's trees, of which links are not followed: ("file", path, bytes to read), ("skipped", path, why, more), ("directory", path, error).
 
+    `found` counts files and skipped ones so far. It ends before one that is more than the job wants: then it is `capped`.
+    """
 
-def _look(path, size_max, pending):
-    try:
-        facts = os.lstat(path)
-    except OSError as e:
-        yield "skipped", path, reason(e), e.strerror
-        return
-    if stat.S_ISDIR(facts.st_mode):
-        pending.append(path)
-    elif stat.S_ISREG(facts.st_mode):
-        yield "file", path, facts.st_size if facts.st_size <= size_max else 0
-    else:
-        yield "skipped", path, "symlink" if stat.S_ISLNK(facts.st_mode) else "special", ""
+    def __init__(self, job):
+        self.job, self.found, self.total, self.capped = job, 0, 0, False
+
+    def __iter__(self):
+        for entry in self._all():
+            if entry[0] != "directory":
+                size = entry[2] if entry[0] == "file" else 0
+                self.capped = self.found == self.job["max_files"] or self.total + size > self.job["max_total"]
+                if self.capped:
+                    return
+                self.found, self.total = self.found + 1, self.total + size
+            yield entry
+
+    def _all(self):
+        for path in self.job["paths"]:
+            pending = []
+            yield from self._look(path, pending)
+            while pending:
+                directory = pending.pop()
+                try:
+                    names = os.listdir(directory)
+                except OSError as e:
+                    yield "directory", directory, e.strerror
+                    continue
+                yield "directory", directory, None
+                for name in names:
+                    yield from self._look(os.path.join(directory, name), pending)
+
+    def _look(self, path, pending):
+        try:
+            facts = os.lstat(path)
+        except OSError as e:
+            yield "skipped", path, reason(e), e.strerror
+            return
+        if stat.S_ISDIR(facts.st_mode):
+            pending.append(path)
+        elif stat.S_ISREG(facts.st_mode):
+            yield "file", path, facts.st_size if facts.st_size <= self.job["max_size"] else 0
+        else:
+            yield "skipped", path, "symlink" if stat.S_ISLNK(facts.st_mode) else "special", ""

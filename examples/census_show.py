@@ -8,15 +8,16 @@ import math
 import os
 import re
 import resource
+import signal
 import sys
 import time
 
 import census_files
 
 BAR_COLUMNS, WORD_COLUMNS, PATH_COLUMNS = 40, 24, 100
-SPINNER = "|/-\\"
+SPINNER, TICK = "|/-\\", 0.1
 DEFAULT_PATHS = ["/usr/share/doc", "/usr/include", "/usr/lib/python3*", "/usr/share/perl*", "/usr/share/man", "/usr/share/*"]
-DEFAULT_FILES_MAX, DEFAULT_TOTAL_MAX = 40000, 600 << 20
+DEFAULT_FILES_MAX, DEFAULT_TOTAL_MAX = 20000, 300 << 20  # half of what census counts
 WHYS = {
     "binary": "binary",
     "symlink": "symbolic links",
@@ -34,7 +35,7 @@ class Result:
 
     def __init__(self, job):
         self.job = job
-        self.started = time.monotonic()
+        self.started = self.next_line = time.monotonic()
         self.elapsed = 0.0
         self.found = None  # not known before the walk's end
         self.ended = self.counted = self.read = 0  # read: by a reader, to the end or to where it was skipped
@@ -46,10 +47,15 @@ class Result:
         self.peak = self.messages = self.processes = 0
         self.capped, self.signal = False, 0
 
-    def add(self, kind, *facts):
-        """Takes a message of the other processes."""
-        self.messages += 1
-        getattr(self, "_" + kind)(*facts)
+    def add(self, message):
+        """Takes a message of the other processes, or None when there has been none for a while."""
+        if message:
+            kind, *facts = message
+            self.messages += 1
+            getattr(self, "_" + kind)(*facts)
+        if self.job["live"] and time.monotonic() >= self.next_line:
+            self.next_line = time.monotonic() + TICK
+            live(self)
 
     def _ended(self, path, why, more, size):
         self.read += 1
@@ -77,17 +83,29 @@ class Result:
     def _walked(self, found, peak, capped):
         self.found, self.peak, self.capped = found, peak, capped
 
-    def _totals(self, words, distinct, best):
-        self.words, self.distinct = self.words + words, self.distinct + distinct
-        self.top = sorted(self.top + best, key=census_files.ranking)[: self.job["top"] or None]
+    def _words(self, words):
+        self.words, self.distinct = sum(words.values()), len(words)
+        self.top = census_files.most_frequent(words, self.job["top"])
 
-    def end(self, counters):
+    def end(self):
         self.elapsed = time.monotonic() - self.started
         readers = self.read + self.skipped["crashed"]
-        self.processes = readers + counters + 1
-        self.messages += self.read * counters + readers + counters  # batches, Downs, reports
+        self.processes = readers + 2
+        self.messages += self.read + readers + 1  # words, Downs, the report
         if self.found != self.counted + sum(self.skipped.values()):
             raise AssertionError(f"{self.found} files, but {self.counted} counted and {self.skipped}")
+
+
+def on_signal(result, stop):
+    """The first Ctrl-C calls stop(), and files in hand are finished; the second one ends the program."""
+
+    def first(number, _):
+        result.signal = number
+        stop()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, first)
 
 
 # ------------------------------------------------------------------------------------------------ for people
@@ -112,11 +130,10 @@ def paint(code, text):
 
 def live(result):
     """One line on a terminal, over the one before."""
-    if result.job["live"]:
-        seconds = max(time.monotonic() - result.started, 1e-9)
-        line = f"{SPINNER[int(seconds * 10) % 4]} {result.ended:,} files  {result.bytes / 1e6:,.0f} MB  {result.ended / seconds:,.0f} files/s  "
-        line += f"{result.bytes / 1e6 / seconds:,.0f} MB/s  {shown(result.at)}"
-        print("\r\033[K" + line[: (os.get_terminal_size(2).columns or 80) - 1], end="", file=sys.stderr, flush=True)
+    seconds = max(time.monotonic() - result.started, 1e-9)
+    line = f"{SPINNER[int(seconds * 10) % 4]} {result.ended:,} files  {result.bytes / 1e6:,.0f} MB  {result.ended / seconds:,.0f} files/s  "
+    line += f"{result.bytes / 1e6 / seconds:,.0f} MB/s  {shown(result.at)}"
+    print("\r\033[K" + line[: (os.get_terminal_size(2).columns or 80) - 1], end="", file=sys.stderr, flush=True)
 
 
 def report(result):
@@ -124,7 +141,8 @@ def report(result):
     if result.signal:
         print(paint("33", "interrupted: this is what was counted so far") + "\n")
     of = "this machine's documentation and headers" if job["everything"] else " ".join(shown(path, PATH_COLUMNS // 2) for path in job["paths"][:5])
-    print(f"census of {of}: words of {job['min_length']} letters and more, in Python\n")
+    most = f", {limits(job)} at most" if job["everything"] and limits(job) else ""
+    print(f"census of {of}{most}: words of {job['min_length']} letters and more, in Python\n")
     for word, count in result.top:
         print(f"  {paint('1', shown(word, WORD_COLUMNS).ljust(WORD_COLUMNS))} {count:11,}  {bar(count / result.top[0][1], BAR_COLUMNS)}")
     print("" if result.top else "  no words\n")
@@ -133,7 +151,12 @@ def report(result):
     skips(len(result.closed), "unreadable directories", result.closed[:1])
     figures(result)
     if result.capped:
-        print("  there is more: it stopped at --max-files or --max-total\n")
+        print(f"  there is more: it stopped at --max-files or --max-total ({limits(job)})\n")
+
+
+def limits(job):
+    files, megabytes = job["max_files"], job["max_total"] / 1e6
+    return " or ".join([f"{files:,} files"] * (files < math.inf) + [f"{megabytes:,.0f} MB"] * (megabytes < math.inf))
 
 
 def skips(count, text, names):
@@ -214,7 +237,7 @@ def job_of(arguments):
     parser.add_argument("--max-readers", type=whole(1), default=100, metavar="N", help="files in flight at once (100)")
     parser.add_argument("--examples", type=whole(0), default=2, metavar="N", help="skipped files to name for each reason (2)")
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="this machine's documentation and headers, 40,000 files of them at most")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="this machine's documentation and headers, 20,000 files of them at most")
     job = vars(parser.parse_args(arguments))
     everything = not job["paths"]
     paths = [path for pattern in DEFAULT_PATHS for path in sorted(glob.glob(pattern)) if os.path.isdir(path) and not os.path.islink(path)]
@@ -238,6 +261,7 @@ def main(arguments, reduce):
     job = job_of(arguments)
     result = Result(job)
     reduce(job, result)
+    result.end()
     if job["live"]:
         print("\r\033[K", end="", file=sys.stderr)
     try:

@@ -20,6 +20,7 @@ import header
 
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 1500
+CODE_LINES_MAX = {"examples/census.py": 60}  # what is to be read in two minutes: without blank lines, comments and docstrings
 HEADER_LINES_MAX = 25
 
 # What a folder of src/ may include besides itself and mote/mote.h; lib: besides itself and all of mote/.
@@ -185,6 +186,23 @@ def rule_file_length(sources):
     for source in sources:
         if len(source.lines) > FILE_LINES_MAX and source.suffix in (".c", ".h", ".py", ".S"):
             yield source.path, FILE_LINES_MAX, f"{len(source.lines)} lines, the limit is {FILE_LINES_MAX}", "split it where its laws split"
+
+
+def rule_code_length(sources):
+    """what promises to be short is"""
+    for source in (one for one in sources if one.path in CODE_LINES_MAX):
+        lines, most = code_lines(source), CODE_LINES_MAX[source.path]
+        if len(lines) > most:
+            yield source.path, lines[most], f"{len(lines)} lines of code, the limit is {most}", "move what is not its subject into a file beside it"
+
+
+def code_lines(source):
+    """The numbers of a Python file's lines that have code."""
+    strings = set()
+    for node in ast.walk(ast.parse(source.text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            strings.update(range(node.lineno, node.end_lineno + 1))
+    return [n for n, line in enumerate(source.lines, 1) if line.strip() and not line.strip().startswith("#") and n not in strings]
 
 
 def rule_header_contract(sources):
@@ -424,6 +442,7 @@ PLANTED = [  # rule, file, text: each must be found, on a line that has the mark
     (rule_function_length, "cli/a.c", SPDX + 'extern "C" {\nint f(const char *s,\n      int x) {\n' .replace("int f", "@int f") + "    x++;\n" * 70 + "}\n}\n"),
     (rule_function_length, "tests/a.py", "# SPDX\ndef f(): @\n" + "    pass\n" * 71),
     (rule_file_length, "src/base/a.c", SPDX + "\n" * 1500),
+    (rule_code_length, "examples/census.py", '# SPDX\n"""A census\n\nof words"""\n\n' + "x = 1\n\n" * 60 + "x = 2 @\n"),
     (rule_header_contract, "src/base/a.h", "/* SPDX-License-" + "Identifier: Apache-2.0 */ @\n"),
     (rule_header_contract, "src/base/a.h", "/* SPDX-License-" + "Identifier: Apache-2.0 @\n" + " * Words.\n" * 25 + " */\n"),
     (rule_labels, "src/base/a.h", SPDX + "struct a { /* MT_SHARED */\n    int b; /* const */\n    int c; @\n};\n"),
@@ -454,6 +473,7 @@ GOOD = [  # must not be found
     ("src/base/a.c", SPDX + "static void write(int x) {\n    (void)x;\n}\nvoid g(void) {\n    write(16); /* 16#ff */\n}\n"),
     ("src/base/a.h", SPDX + "struct a { /* MT_SHARED */\n    struct mt_lock mu;\n    int b; /* lock: mu */\n    /* atomic: relaxed */\n    int c;\n    int d;\n};\n"),
     ("src/base/c.h", SPDX + "struct a { /* MT_SHARED */\n    union {\n        int b;\n    } c; /* const */\n};\nstruct d { /* MT_SHARED */\n    struct a x;\n};\n"),
+    ("examples/census.py", "# SPDX-License-" + 'Identifier: Apache-2.0\n"""A census."""\n' + "# one\nx = 1\n\n" * 60),
     ("src/lib/a.c", SPDX + '#include <mote/server.h>\n#include <string.h>\n\n#include "lib/gen.h"\n'),
     ("include/mote/server.h", SPDX + "#include <mote/mote.h>\n"),
     ("src/base/b.c", SPDX + "int f(int x);\n" + "int f(int x) {\n" + "    x++;\n" * 68 + "}\n"),

@@ -57,8 +57,8 @@ class Trouble(census_test.Trouble):
             self.write(name, b"words of " + name.encode())
         code = (
             "import sys; sys.path.insert(0, sys.argv.pop(1)); import census, census_files, census_show\n"
-            "batches = census_files.Text.batches\n"
-            "census_files.Text.batches = lambda text, *how: 1 / 0 if text.path.endswith(b'bad') else batches(text, *how)\n"
+            "words = census_files.Text.words\n"
+            "census_files.Text.words = lambda text: 1 / 0 if text.path.endswith(b'bad') else words(text)\n"
             "sys.exit(census_show.main(sys.argv[1:], census.reduce))\n"
         )
         p = subprocess.run([sys.executable, "-c", code, str(TREE / "examples"), "--json", "--top", "0", self.tree], capture_output=True, timeout=60, check=False)
