@@ -82,6 +82,8 @@ class Case(unittest.TestCase):
 
 
 class Counts(Case):
+    many_words = 220000
+
     def make_tree(self):
         block = 65536
         rng = random.Random(1)
@@ -103,7 +105,7 @@ class Counts(Case):
         self.write("nul-8192", b"text " * 1638 + b"bb" + b"\0text after the zero")
         self.write("random", rng.randbytes(100000).replace(b"\0", b"\1"))
         self.write("many-words", b" ".join(b"".join(rng.choice(b"abcdefghijkl").to_bytes(1, "big") for _ in range(rng.randint(3, 8)))
-                                           for _ in range(220000)))
+                                           for _ in range(self.many_words)))
         with open(os.path.join(self.tree, b"huge"), "wb") as f:
             f.truncate(1 << 40)
         self.write("just-too-large", b"large " * 250000 + b"x")
@@ -207,6 +209,8 @@ class Counts(Case):
 
 
 class Trouble(Case):
+    races, large_words = 20, 20000
+
     def test_faults(self):
         for i in range(40):
             self.write(f"good-{i}", b"good words")
@@ -300,7 +304,7 @@ class Trouble(Case):
         thread = threading.Thread(target=disturb)
         thread.start()
         try:
-            for _ in range(20):
+            for _ in range(self.races):
                 self.assertEqual(self.json(self.tree)["skipped"]["crashed"], 0)
         finally:
             done.set()
@@ -308,7 +312,7 @@ class Trouble(Case):
 
     def test_few_descriptors(self):
         for i in range(300):
-            self.write(f"file-{i}", b"some words " * 20000)
+            self.write(f"file-{i}", b"some words " * self.large_words)
         r = self.json(self.tree, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)))
         self.assertEqual(r["counted"], 300)
 

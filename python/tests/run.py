@@ -8,6 +8,7 @@
   --package DIR      where the package is (build/python)
   -k WORD            only tests with WORD in their names
   --preload LIBRARY  libasan, which a sanitized extension needs; tests find `asan` in MOTE_TEST_UNDER
+  --quick            leaves out long tests that need not run in each interpreter; tests find MOTE_TEST_QUICK
   --seconds N        for each test (60); a test that takes longer fails, with the stacks of all threads
   --file-seconds N   for each file (300)
 
@@ -222,6 +223,9 @@ class Run:
 def environment(options):
     env = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
     env["PYTHONPATH"] = options.package
+    env.pop("MOTE_TEST_QUICK", None)
+    if options.quick:
+        env["MOTE_TEST_QUICK"] = "1"
     if options.preload:
         env.update(LD_PRELOAD=options.preload, MOTE_TEST_UNDER="asan", PYTHONMALLOC="malloc", ASAN_OPTIONS=env.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
     return env
@@ -257,6 +261,7 @@ def main():
     parser.add_argument("--package", default=str(HERE.parents[1] / "build" / "python"))
     parser.add_argument("-k", default="")
     parser.add_argument("--preload")
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--file-seconds", type=float, default=300)
     parser.add_argument("--child", type=int)

@@ -25,8 +25,21 @@ census_test.CENSUS = [sys.executable, str(TREE / "examples" / "census.py")]
 census_test.FAULTS = str(EXAMPLES / "census_faults.so")
 
 
-class Counts(census_test.Counts):
+class Part:
+    """Tests that take long are left out where run.py is told to be quick: what they are about is no matter of the interpreter."""
+
+    long = ()
+
+    def setUp(self):
+        if os.environ.get("MOTE_TEST_QUICK") and self._testMethodName in self.long:
+            self.skipTest("another interpreter runs it")
+        super().setUp()
+
+
+class Counts(Part, census_test.Counts):
+    long = ("test_min_length", "test_top", "test_max_files", "test_real_tree")
     test_compare = test_chaos = None  # options of census alone
+    many_words = 20000
 
     def test_tree(self):
         options, how = self.make_tree()
@@ -50,7 +63,10 @@ class Counts(census_test.Counts):
         self.agree(r, census_reference.census([self.tree]))
 
 
-class Trouble(census_test.Trouble):
+class Trouble(Part, census_test.Trouble):
+    long = ("test_race", "test_few_descriptors", "test_permissions", "test_deeper_than_a_path_can_be", "test_proc")
+    races, large_words = 5, 4000
+
     def test_reader_crashes(self):
         """A bug in one reader costs its file, and is told."""
         for name in ("good-1", "bad", "good-2"):
@@ -85,7 +101,9 @@ class Trouble(census_test.Trouble):
         self.assertIn(b"Input/output error", p.stdout)
 
 
-class Command(census_test.Command):
+class Command(Part, census_test.Command):
+    long = ("test_defaults", "test_usage", "test_terminal", "test_plain_output")
+
     def test_defaults(self):
         p = census_test.run("--max-files", "300")
         self.assertEqual(p.returncode, 0, p.stderr)  # a slow disk is reported on stderr
@@ -118,7 +136,8 @@ class Command(census_test.Command):
         self.assertIn(b"####", p.stdout)
 
 
-class Signals(census_test.Signals):
+class Signals(Part, census_test.Signals):
+    long = ("test_interrupt_says_so",)
     cores = []
 
     @staticmethod
