@@ -16,9 +16,9 @@ static struct {
     const char *signal;
 } lasting = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static bool turn_held(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool again) {
+static bool turn_held(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool blocked) {
     CHECK(context == &lasting && scheduler < 2 && turn && held_ns >= 30000000);
-    CHECK(again == (atomic_load(&lasting.held) == 1));
+    (void)blocked; /* the processor may be another's just now */
     return atomic_fetch_add(&lasting.held, 1) == 1;
 }
 static bool turn_unheard(void *context, unsigned scheduler, uint64_t turn) {

@@ -59,8 +59,8 @@ typedef struct mote_host_loop {
     /* Turns that last. Both are called on a thread of the runtime's own, which may wait for the host's lock; by the time it has that another turn may
      * be under way, see mote_host_turn(). */
     unsigned held_ms; /* a turn that has run, or been blocked, for so long is held; 0: 100 */
-    bool (*held)(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool again); /* instead of the log; false: once more, later, with
-                                                                                                      `again` */
+    bool (*held)(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool blocked); /* instead of the log. `blocked`: in the system, maybe
+                                                                                                       for the host's lock; false: once more, later */
     bool (*unheard)(void *context, unsigned scheduler, uint64_t turn); /* signals have come in a turn that has lasted 10 ms; true: every 10 ms from now
                                                                           on, though no more come */
 } mote_host_loop;

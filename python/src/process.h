@@ -98,6 +98,8 @@ struct mp_node {
     size_t number;            /* that one */
     unsigned users;           /* itself, and each attached thread */
     uint64_t hogs;            /* turns that were reported */
+    uint64_t quick_turn;      /* a turn that is blocked, and how often in a row the GIL was to be had meanwhile: see mp_watch_held() */
+    unsigned quick;
     uint64_t told_since_ns;   /* ends that were told of, see may_tell() */
     unsigned told, missed;
     _Atomic bool gone;        /* it was left behind: nothing of Python is touched any more */
@@ -189,7 +191,7 @@ extern PyMethodDef mp_tree_methods[];
 
 uint64_t mp_now_ns(void);
 /* What host and core report: mote_host_loop's members, and mote_options' log. Any thread. */
-bool mp_watch_held(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool again);
+bool mp_watch_held(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool blocked);
 bool mp_watch_unheard(void *context, unsigned scheduler, uint64_t turn);
 void mp_node_log(void *context, mote_log_level level, const char *text);
 /* Tells of an end that nobody has planned: its reason, and the exception that was not caught, or NULL. */

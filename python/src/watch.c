@@ -12,6 +12,8 @@
 
 #define AGAIN_MS 250u       /* a process that goes on for so long after it was told is told again */
 #define TELLINGS_RUNNING 8  /* so often; then it is ended as it stands */
+#define QUICK_NS UINT64_C(20000000) /* some of Python's switch intervals */
+#define QUICK 3u
 #define TOLD_MOST 20u                /* ends that are told of within TOLD_WINDOW_NS */
 #define TOLD_WINDOW_NS UINT64_C(1000000000)
 
@@ -166,17 +168,27 @@ void mp_tell_left(struct mp_node *node) {
     else tell("left", "(sdO)", "", 0.0, Py_None);
 }
 
-/* Twice: that it gets the GIL says that nobody else has held it all the time, and that the process has had its turn at it. */
-bool mp_watch_held(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool again) {
+/* Who is blocked may wait for the GIL itself, which others have. That it could be had QUICK times in a row, at once, and the turn went on, says that it
+ * does not. */
+static bool is_sure(struct mp_node *node, uint64_t turn, bool blocked, uint64_t waited_ns) {
+    bool quick = waited_ns < QUICK_NS;
+    node->quick = !quick ? 0 : node->quick_turn == turn ? node->quick + 1 : 1;
+    node->quick_turn = turn;
+    return !blocked || node->quick >= QUICK;
+}
+
+bool mp_watch_held(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool blocked) {
     struct mp_node *node = context;
     PyThreadState *ts;
+    uint64_t begin_ns = mp_now_ns();
     if (!visit(node, &ts)) return true;
-    if (again && is_under_way(node, scheduler, turn)) {
+    bool sure = is_sure(node, turn, blocked, mp_now_ns() - begin_ns);
+    if (sure && is_under_way(node, scheduler, turn)) {
         node->hogs++;
         tell_running(node, "hog", (double)held_ns / 1e9);
     }
     visit_end(ts);
-    return again;
+    return sure;
 }
 
 bool mp_watch_unheard(void *context, unsigned scheduler, uint64_t turn) {

@@ -16,8 +16,7 @@ struct watched {
     uint64_t since_ns;         /* when `turns` was first seen as it is */
     struct mt_os_times before; /* the thread's times then */
     bool reported;
-    bool again;                /* a host was told of the turn, and wants to be told again */
-    bool unheard;              /* the same of its signals */
+    bool unheard;              /* a host was told of its signals, and wants to be told again */
     uint64_t listened_ns;      /* when a host was last told of signals */
     uint64_t signals;          /* what ops->news() has seen of them */
 };
@@ -66,8 +65,8 @@ static void judge(struct watchdog *w, struct mt_sched *s, struct mt_task *task, 
     else if (times.run_ns)
         held = times.run_ns - seen->before.run_ns;
     if (held < limit) return;
-    seen->reported = !host || !host->held || host->held(host->context, s->id, seen->turns, held, seen->again);
-    seen->again = true;
+    bool blocked = times.blocked || !times.run_ns;
+    seen->reported = !host || !host->held || host->held(host->context, s->id, seen->turns, held, blocked);
     if (!host || !host->held) w->cluster->ops->stuck(w->cluster, s, task, held);
 }
 
