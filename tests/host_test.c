@@ -1066,8 +1066,10 @@ static void sends(mote_self *self, mote_term arg) {
             CHECK_INT(counted(), before);
         }
         CHECK(mote_host_turn_over(self));
-        CHECK_OK(mote_yield(self));
-        CHECK(!mote_host_turn_over(self));
+        int yields = 0;
+        do CHECK_OK(mote_yield(self));
+        while (mote_host_turn_over(self) && ++yields < 100); /* a turn is over by the clock, too: on a busy machine before it has begun */
+        CHECK(yields < 100);
         while (counted() < before + n) CHECK_OK(mote_yield(self));
     }
 }
