@@ -41,7 +41,7 @@ class Terminal(unittest.TestCase):
     def test_processes_live_while_it_waits(self):
         self.enter("import mote")
         self.enter("def echo():", "... ")
-        self.enter("    for _ in range(2): mote.send(*mote.receive()); print('ran at the prompt', flush=True)", "... ")
+        self.enter("    for _ in range(2): mote.send(*mote.receive()); print('ran at the prompt\\n', end='', flush=True)", "... ")
         self.enter("")
         self.enter("pid = mote.spawn(echo)")
         os.write(self.master, b"mote.send(pid, (mote.self(), 'one'))\n")
