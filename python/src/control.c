@@ -8,7 +8,7 @@ static PyObject *none_or(struct mp_state *st, mote_err err, const char *doing) {
     Py_RETURN_NONE;
 }
 
-static int pid_from(struct mp_state *st, PyObject *o, mote_pid *pid) {
+int mp_pid_from(struct mp_state *st, PyObject *o, mote_pid *pid) {
     if (mp_is_pid(st, o)) return *pid = ((struct mp_pid *)o)->pid, 0;
     return PyErr_Format(PyExc_TypeError, "a Pid is needed, not %R", o), -1;
 }
@@ -23,7 +23,7 @@ static PyObject *link_or_not(PyObject *module, PyObject *o, mote_err (*does)(mot
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
     mote_pid pid;
-    if (!p || pid_from(st, o, &pid) < 0) return NULL;
+    if (!p || mp_pid_from(st, o, &pid) < 0) return NULL;
     return none_or(st, does(p->self, pid), doing);
 }
 static PyObject *py_link(PyObject *module, PyObject *o) { return link_or_not(module, o, mote_link, "mote.link"); }
@@ -153,7 +153,7 @@ static PyObject *py_register(PyObject *module, PyObject *args) {
     PyObject *name, *o;
     mote_term term;
     mote_pid pid;
-    if (!p || !PyArg_ParseTuple(args, "OO", &name, &o) || name_from(name, &term) < 0 || pid_from(st, o, &pid) < 0) return NULL;
+    if (!p || !PyArg_ParseTuple(args, "OO", &name, &o) || name_from(name, &term) < 0 || mp_pid_from(st, o, &pid) < 0) return NULL;
     mote_err err = mote_register(p->self, term, pid);
     if (err == MOTE_EBUSY) return PyErr_Format(PyExc_ValueError, "%R is taken, or the process has a name", name);
     if (err == MOTE_ENAME) return PyErr_Format(PyExc_ValueError, "%R cannot be a name", name);

@@ -3,11 +3,6 @@
  * functions and threads, which wait in the core, and for coroutines, which ask and are resumed (AN_ANSWER of process.h). */
 #include "process.h"
 
-static int pid_from(struct mp_state *st, PyObject *o, mote_pid *pid) {
-    if (mp_is_pid(st, o)) return *pid = ((struct mp_pid *)o)->pid, 0;
-    return PyErr_Format(PyExc_TypeError, "a Pid is needed, not %R", o), -1;
-}
-
 /* The calling process, unless `name` is not for its flavour. NULL: error set. */
 static struct mp_proc *caller_of(PyObject *module, bool awaits, const char *name) {
     struct mp_proc *p = mp_caller(mp_state_of(module));
@@ -78,20 +73,27 @@ struct question {
     uint64_t deadline_ns;
 };
 
+/* Waits for the answer, in the core; MOTE_ENOPROC: the process has ended. */
+static mote_err ask_core(struct mp_proc *p, const struct question *q, mote_process_info *info) {
+    bool alive = false;
+    if (!q->lives) return mote_process_info_get(p->self, q->pid, mp_ms_until(q->deadline_ns), info);
+    mote_err err = mote_is_alive(p->self, q->pid, &alive);
+    return !err && !alive ? MOTE_ENOPROC : err;
+}
+
 /* Of a function or a thread, which waits for the answer. */
 static mote_err ask_and_wait(struct mp_proc *p, const struct question *q, mote_process_info *info) {
-    bool alive = false;
     mote_err err;
     if (p->flavour == THREAD) {
         Py_BEGIN_ALLOW_THREADS
-        err = q->lives ? mote_is_alive(p->self, q->pid, &alive) : mote_process_info_get(p->self, q->pid, mp_ms_until(q->deadline_ns), info);
+        err = ask_core(p, q, info);
         Py_END_ALLOW_THREADS
     } else {
         mp_leave(p);
-        err = q->lives ? mote_is_alive(p->self, q->pid, &alive) : mote_process_info_get(p->self, q->pid, mp_ms_until(q->deadline_ns), info);
+        err = ask_core(p, q, info);
         mp_enter(p);
     }
-    return q->lives && !err && !alive ? MOTE_ENOPROC : err;
+    return err;
 }
 
 static PyObject *answer_of(struct mp_proc *p, const struct question *q, mote_err err, const mote_process_info *info) {
@@ -124,7 +126,7 @@ static struct mp_proc *question_from(PyObject *module, PyObject *const *args, Py
     struct mp_proc *p = mp_caller(st);
     if (!p) return NULL;
     if (n != (q->lives ? 1 : 2)) return PyErr_SetString(PyExc_TypeError, q->lives ? "is_alive(pid) takes one argument" : "info(pid, timeout) takes two"), NULL;
-    if (pid_from(st, args[0], &q->pid) < 0) return NULL;
+    if (mp_pid_from(st, args[0], &q->pid) < 0) return NULL;
     q->deadline_ns = UINT64_MAX;
     if (!q->lives && mp_deadline_of(args[1], &q->deadline_ns) < 0) return NULL;
     if (!awaits && q->pid.word == mote_self_pid(p->self).word) return p;

@@ -155,7 +155,7 @@ static void loop_leave(void *context, unsigned scheduler) {
 
 /* --------------------------------------------------------------------------------------------------- starting */
 
-/* Tells mote._node: what has to be there before a process runs. */
+/* Tells mote._log: what has to be there before a process runs. */
 static int tell_started(void) {
     PyObject *module = PyImport_ImportModule("mote._log"), *done = module ? PyObject_CallMethod(module, "started", NULL) : NULL;
     Py_XDECREF(module);

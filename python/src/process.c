@@ -642,7 +642,7 @@ static void coroutine_enter(struct mp_proc *p, PyObject **outside) {
 }
 static void coroutine_leave(struct mp_proc *p, PyObject *outside) {
     PyThreadState *ts = p->node->ts;
-    if (p->node->attention & MP_FORKED) mp_child_ends(p->node->st);
+    if (p->node->attention & MP_FORKED) mp_child_ends();
     if (p->node->attention) mp_withdraw(p->node);
     p->node->current = NULL;
     p->context = ts->context;
@@ -783,7 +783,7 @@ static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, mote_
     p->node->current = p;
     if (start) p->function = PyTuple_GET_ITEM(start, 0);
     PyObject *result = start ? function_call(ts, start) : mp_child_call(p->node->st, arg);
-    if (p->node->attention & MP_FORKED) mp_child_ends(p->node->st);
+    if (p->node->attention & MP_FORKED) mp_child_ends();
     Py_XDECREF(result);
     mote_term reason = end_reason(p);
     Py_CLEAR(p->pid);

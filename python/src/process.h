@@ -131,6 +131,8 @@ void mp_enter(struct mp_proc *p);
 /* A function or a thread lets others run; a function when it has used up its turn. -1: an exit signal has come, ProcessExit is set. */
 int mp_yield(struct mp_proc *p);
 int mp_let_others(struct mp_proc *p);
+/* A Pid, and nothing else. -1: error set. */
+int mp_pid_from(struct mp_state *st, PyObject *o, mote_pid *pid);
 /* A Pid, a name or (name, node) as a process; also a Ref (an alias) as a destination. The term is valid until the caller receives, or
  * asks for the next. -1: error set. */
 int mp_process_of(struct mp_state *st, PyObject *process, mote_term *term);
@@ -205,7 +207,7 @@ bool mp_had_time(const struct mp_proc *p);
 /* Takes it back: before another flow may run. */
 void mp_withdraw(struct mp_node *node);
 /* Ends the OS process at the end of a flow that has forked; the exception that is set says how. */
-MOTE_NORETURN void mp_child_ends(struct mp_state *st);
+MOTE_NORETURN void mp_child_ends(void);
 /* Ends the process that runs without unwinding it: what its frames hold is lost, the one exception to M3. */
 MOTE_NORETURN void mp_end_as_it_stands(struct mp_proc *p);
 /* Tells of the process that runs and could not be ended. */

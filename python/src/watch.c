@@ -261,9 +261,8 @@ static PyObject *py_told(PyObject *module, PyObject *none) {
 /* ------------------------------------------------------------------------------------------ the child of a fork */
 
 /* A process has forked, and its function has come to its end in the child: there is nobody to go on with. */
-void mp_child_ends(struct mp_state *st) {
+void mp_child_ends(void) {
     PyObject *error = mp_take_exception();
-    (void)st;
     tell("child_ends", "(O)", error ? error : Py_None);
     _exit(1);
 }

@@ -6,6 +6,7 @@ place, so that it runs to its end at one step, and waits on the process's own st
 """
 import threading
 import traceback
+import unittest
 
 import mote
 
@@ -174,3 +175,33 @@ def with_asyncio(*cases):
                     in_thread(self, lambda: asyncio.run(coroutine()))
 
     return test
+
+
+def result_of(body):
+    """What body(to) sends to `to` as ("result", value), from a process of its own; its end instead is an error here."""
+    pid, ref = mote.spawn_monitor(body, mote.self())
+    answer = mote.receive(mote.any_of(("result", ANY), ("DOWN", ref, ANY, ANY, ANY)), timeout=PATIENCE)
+    mote.demonitor(ref, flush=True)
+    if answer[0] == "DOWN":
+        raise AssertionError(answer[4])
+    return answer[1]
+
+
+def in_coroutine(function, *args):
+    """What an async function gives in a coroutine process."""
+
+    async def body(to):
+        mote.send(to, ("result", await function(*args)))
+
+    return result_of(body)
+
+
+class Clean(unittest.TestCase):
+    """Tests that begin with an empty mailbox, and leave it so."""
+
+    def setUp(self):
+        while mote.receive(timeout=0, default=None) is not None:
+            pass
+
+    def tearDown(self):
+        self.assertEqual(mote.receive(timeout=0, default="clean"), "clean")

@@ -3,6 +3,7 @@
 import unittest
 
 import mote
+from both import Clean, in_coroutine
 from mote._mote import _testing
 
 PATIENCE = 60
@@ -94,28 +95,7 @@ class AsyncRecorder(Recorder):
         Recorder.terminate(self, reason)
 
 
-def in_coroutine(function, *args):
-    async def body(to):
-        mote.send(to, ("result", await function(*args)))
-
-    pid, ref = mote.spawn_monitor(body, mote.self())
-    answer = mote.receive(mote.any_of(("result", mote.ANY), ("DOWN", ref, mote.ANY, mote.ANY, mote.ANY)), timeout=PATIENCE)
-    mote.demonitor(ref, flush=True)
-    if answer[0] == "DOWN":
-        raise AssertionError(answer[4])
-    return answer[1]
-
-
-class Base(unittest.TestCase):
-    def setUp(self):
-        while mote.receive(timeout=0, default=None) is not None:
-            pass
-
-    def tearDown(self):
-        self.assertEqual(mote.receive(timeout=0, default="clean"), "clean")
-
-
-class Doors(Base):
+class Doors(Clean):
     def each(self):
         for cls in (Door, AsyncDoor):
             print(cls.__name__)  # which is shown when the test fails
@@ -194,7 +174,7 @@ class Doors(Base):
             cls.at("door").stop()
 
 
-class Orders(Base):
+class Orders(Clean):
     flavours = Recorder, AsyncRecorder
 
     def start(self, cls, *steps):

@@ -3,6 +3,7 @@
 import inspect
 import unittest
 
+import both
 import mote
 
 PATIENCE = 60
@@ -22,23 +23,11 @@ def in_function(test, *args):
         except StopIteration as end:
             mote.send(to, ("result", end.value))
 
-    return result_of(body)
+    return both.result_of(body)
 
 
 def in_coroutine(test, *args):
-    async def body(to):
-        mote.send(to, ("result", await test(Coroutine, *args)))
-
-    return result_of(body)
-
-
-def result_of(body):
-    pid, ref = mote.spawn_monitor(body, mote.self())
-    answer = mote.receive(mote.any_of(("result", mote.ANY), ("DOWN", ref, mote.ANY, mote.ANY, mote.ANY)), timeout=PATIENCE)
-    mote.demonitor(ref, flush=True)
-    if answer[0] == "DOWN":
-        raise AssertionError(answer[4])
-    return answer[1]
+    return both.in_coroutine(test, Coroutine, *args)
 
 
 class Function:

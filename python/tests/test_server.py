@@ -6,6 +6,7 @@ import sys
 import unittest
 
 import mote
+from both import Clean, in_coroutine
 from mote._mote import _testing
 
 PATIENCE = 60
@@ -145,30 +146,7 @@ class AsyncIdle(mote.Server):
     format_state = Idle.format_state
 
 
-def in_coroutine(function, *args):
-    """What an async function gives in a coroutine process."""
-
-    async def body(to, *args):
-        mote.send(to, ("result", await function(*args)))
-
-    pid, ref = mote.spawn_monitor(body, mote.self(), *args)
-    answer = mote.receive(mote.any_of(("result", mote.ANY), ("DOWN", ref, mote.ANY, mote.ANY, mote.ANY)), timeout=PATIENCE)
-    mote.demonitor(ref, flush=True)
-    if answer[0] == "DOWN":
-        raise AssertionError(answer[4])
-    return answer[1]
-
-
-class Base(unittest.TestCase):
-    def setUp(self):
-        while mote.receive(timeout=0, default=None) is not None:
-            pass
-
-    def tearDown(self):
-        self.assertEqual(mote.receive(timeout=0, default="clean"), "clean")
-
-
-class Servers(Base):
+class Servers(Clean):
     flavours = Counter, Slow
 
     def each(self):
@@ -438,7 +416,7 @@ class Servers(Base):
         counter.stop()
 
 
-class Classes(Base):
+class Classes(Clean):
     def test_messages(self):
         class Base(mote.Server):
             def init(self, told):
@@ -521,7 +499,7 @@ class Classes(Base):
         self.assertIn("await mote.aio.call()", caught.exception.reason[1][1])
 
 
-class Times(Base):
+class Times(Clean):
     def test_timeout(self):
         for cls in (Idle, AsyncIdle):
             with self.subTest(cls.__name__):
@@ -594,7 +572,7 @@ class AsyncNewer(Versioned):
         return ("newer", self.n)
 
 
-class SystemMessages(Base):
+class SystemMessages(Clean):
     def test_state(self):
         for cls in (Versioned, AsyncVersioned):
             with self.subTest(cls.__name__):
@@ -675,7 +653,7 @@ class SystemMessages(Base):
             mote.get_state(server)
 
 
-class WithC(Base):
+class WithC(Clean):
     """Servers of C's asked from Python, and Python's from C."""
 
     def test_c_server(self):
@@ -726,7 +704,7 @@ class WithC(Base):
         server.stop()
 
 
-class Looking(Base):
+class Looking(Clean):
     def test_info(self):
         server = Counter.options(name="looked_at").start()
         info = mote.info(server.pid)
@@ -769,7 +747,7 @@ class Looking(Base):
         self.assertEqual(in_coroutine(gone, server.pid), "noproc")
 
 
-class Leaks(Base):
+class Leaks(Clean):
     """What a server, its calls and its failures leave behind: nothing that grows."""
 
     def check(self, function, rounds=300):

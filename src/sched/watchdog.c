@@ -50,10 +50,11 @@ static struct mt_os_times times_of(struct mt_sched *s) {
     return mt_os_thread_times(atomic_load_explicit(&s->thread_id, memory_order_relaxed));
 }
 
-/* A turn that lasts: reported once when it has run, or been blocked in the system, for so long. Time in which the machine gave its thread no
- * processor does not count. */
+/* How long a turn may last. */
 static uint64_t limit_ns(const mote_host_loop *host) { return host && host->held && host->held_ms ? host->held_ms * UINT64_C(1000000) : STUCK_NS; }
 
+/* A turn that lasts: reported once when it has run, or been blocked in the system, for so long. Time in which the machine gave its thread no
+ * processor does not count. */
 static void judge(struct watchdog *w, struct mt_sched *s, struct mt_task *task, struct watched *seen, uint64_t now) {
     const mote_host_loop *host = w->cluster->host;
     uint64_t held = now - seen->since_ns, limit = limit_ns(host);
