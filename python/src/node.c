@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <time.h>
+#include <uv.h>
 
 /* ----------------------------------------------------------------------------------------------- who calls */
 
@@ -176,10 +177,25 @@ static mote_err run(struct mp_node *node, const struct how *how) {
     return err;
 }
 
+/* What must not be imported by a process first. -1: error set. */
+static int import_first(void) {
+    static const char *const names[] = {
+        "threading", /* takes the thread that imports it for the main one */
+#if PY_VERSION_HEX < 0x030a0000
+        "_ast", /* compile() imports it, and when the stack is too small for that CPython 3.9 goes on with nothing, and crashes */
+#endif
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        PyObject *module = PyImport_ImportModule(names[i]);
+        if (!module) return -1;
+        Py_DECREF(module);
+    }
+    return 0;
+}
+
 static struct mp_node *node_start(struct mp_state *st, const struct how *how) {
-    PyObject *threading = PyImport_ImportModule("threading"); /* takes the thread that imports it first for the main one: not the scheduler's */
-    if (!threading || tell_started() < 0) return Py_XDECREF(threading), NULL;
-    Py_DECREF(threading);
+    if (import_first() < 0 || tell_started() < 0) return NULL;
+    uv_replace_allocator(PyMem_RawMalloc, PyMem_RawRealloc, PyMem_RawCalloc, PyMem_RawFree); /* as uvloop does, maybe later: then what one has allocated the other frees */
     struct mp_node *node = PyMem_RawCalloc(1, sizeof *node);
     if (!node) return PyErr_NoMemory(), NULL;
     node->st = st;

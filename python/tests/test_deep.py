@@ -253,9 +253,9 @@ def program(stack, names):
     return f"{PROGRAM}\n{source}\nCASES.update({entries})\nmain({stack}, {names!r})\n"
 
 
-def run(stack):
+def run(stack, names=None):
     """{name: what came of it}; where the program has ended, it goes on with the next."""
-    left, results = [f.__name__ for f in CASES], {}
+    left, results = names or [f.__name__ for f in CASES], {}
     while left:
         done = subprocess.run([sys.executable, "-c", program(stack, left)], capture_output=True, text=True, timeout=PATIENCE, check=False)
         lines = done.stdout.split()
@@ -273,8 +273,8 @@ def run(stack):
 class Deep(unittest.TestCase):
     ENDS = ("RecursionError", "fine", "MemoryError", "SyntaxError", "ValueError")  # the last: Python's compiler and the chain; nothing else raises them
 
-    def check(self, stack, unasked):
-        for name, result in run(stack).items():
+    def check(self, stack, unasked, names=None):
+        for name, result in run(stack, names).items():
             with self.subTest(name, stack=stack):
                 self.assertIn(result, (*self.ENDS, "reported") if name in unasked else self.ENDS)
 
@@ -284,6 +284,9 @@ class Deep(unittest.TestCase):
     def test_small_stacks(self):
         for stack in (65536, 300_000):
             self.check(stack, UNASKED_ON_SMALL)
+
+    def test_the_first_to_compile(self):
+        self.check(65536, UNASKED_ON_SMALL, ["literal_eval"])
 
     def test_large_stacks(self):
         for stack in (1_000_000, 64 << 20):
