@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "base/os.h"
 
+#include "base/os_fd.h"
+
 #ifndef __linux__
 #error "mote runs on Linux: write this file's functions for your system"
 #endif
@@ -249,6 +251,15 @@ void *mt_os_map(size_t size) {
     if (p == MAP_FAILED) return NULL;
     count_mapped(size, 0);
     madvise(p, size, MADV_NOHUGEPAGE); /* refused by kernels that have no huge pages: as well */
+    return p;
+}
+
+void *mt_os_memory_map(int fd, size_t size, bool shared) {
+    MT_ASSERT(is_pages(NULL, size));
+    if (fails_with(ENOMEM)) return NULL;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE, fd, 0);
+    if (p == MAP_FAILED) return NULL;
+    count_mapped(size, 0);
     return p;
 }
 

@@ -101,7 +101,7 @@ void mt_os_fault_arm(uint64_t nth, bool sticky);
 uint64_t mt_os_fault_count(void);
 /* Blocks that are allocated and bytes that are mapped by the functions above now, for tests that look for leaks (MT_FAULTS; else 0). */
 void mt_os_fault_live(size_t *blocks, size_t *mapped);
-/* Whether this call shall fail; used by os.c and slab.h alone. */
+/* Whether this call shall fail; used by os.c, os_fd.c and slab.h alone. */
 bool mt_os_fault(void);
 
 #endif
