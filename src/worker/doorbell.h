@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How a worker sleeps and is woken by others: a word in shared memory and an event.
+ *
+ * The word lies on the board (board.h), or wherever all can see it. mt_doorbell_ring() from anywhere; the others by the sleeper.
+ * D1 who gives the sleeper something publishes it, fences, and looks at the word; who goes to sleep sets the word, fences, and looks at everything that
+ *    others could have published. So one of them sees the other.
+ * D2 only who clears the word writes to the event: once for each sleep.
+ * D3 the event is cleared before everything is looked at, never after: else what was announced by it could be missed.
+ * A worker that writes nonsense here can keep another from sleeping, or from waking until something else wakes it: no more.
+ */
+#ifndef MT_WORKER_DOORBELL_H
+#define MT_WORKER_DOORBELL_H
+
+#include "base/atomic.h"
+#include "base/os_fd.h"
+
+struct mt_doorbell { /* MT_SHARED */
+    _Alignas(128) _Atomic uint32_t sleeps; /* atomic: D1: 1: sleeps or is about to */
+};
+
+/* After something was published for the sleeper: wakes it by its event if it sleeps; whether it did. Never waits. */
+static inline bool mt_doorbell_ring(struct mt_doorbell *bell, int event) {
+    mt_fence(); /* D1 */
+    if (mt_likely(!atomic_load_explicit(&bell->sleeps, memory_order_relaxed))) return false;
+    if (!atomic_exchange_explicit(&bell->sleeps, 0, memory_order_acq_rel)) return false; /* D2 */
+    mt_os_event_write(event);
+    return true;
+}
+
+/* Announces sleep. Then the caller looks at everything once more: it sleeps in its poller, where its event is, only if nothing is there. */
+static inline void mt_doorbell_sleep(struct mt_doorbell *bell) {
+    atomic_store_explicit(&bell->sleeps, 1, memory_order_relaxed);
+    mt_fence(); /* D1 */
+}
+
+/* Takes the announcement back, whether it slept or not, and clears the event of who may have rung; whether somebody had. To be called before
+ * anything is looked at. */
+static inline bool mt_doorbell_wake(struct mt_doorbell *bell, int event) {
+    if (atomic_exchange_explicit(&bell->sleeps, 0, memory_order_acq_rel)) return false;
+    mt_os_event_clear(event); /* D3; who cleared the word may not have written yet: then the next sleep is a short one */
+    return true;
+}
+
+#endif
