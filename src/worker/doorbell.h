@@ -6,6 +6,7 @@
  *    others could have published. So one of them sees the other.
  * D2 only who clears the word writes to the event: once for each sleep.
  * D3 the event is cleared before everything is looked at, never after: else what was announced by it could be missed.
+ * D4 a worker can die between the two steps of D2. So who tells of a death writes to the events of all, whatever their words say.
  * A worker that writes nonsense here can keep another from sleeping, or from waking until something else wakes it: no more.
  */
 #ifndef MT_WORKER_DOORBELL_H
