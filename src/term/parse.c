@@ -82,6 +82,7 @@ static bool open_frame(struct mt_parse *p, enum mt_form form, size_t at) {
 
 /* Keys and values by turns become keys, then values, above the others. */
 static uint64_t make_map(struct mt_parse *p, size_t count, const mote_term *values) {
+    if (count == 0) return mote_map_make(p->arena, 0, NULL, NULL).word;
     size_t base = (size_t)(values - p->values), pairs = count / 2;
     MT_ASSERT(count % 2 == 0); /* P2 */
     if (!reserve(p, count)) return 0;
@@ -617,7 +618,8 @@ static bool open_form(struct mt_parse *p, enum mt_form form, uint32_t end, size_
     if (!advance(p)) return false;
     *opened = !at_mark(p, end) || form == MT_FORM_PAREN;
     if (*opened) return open_frame(p, form, at);
-    uint64_t word = form == MT_FORM_LIST ? MT_NIL_WORD : p->make(p, form, 0, p->values + p->values_count);
+    const mote_term *none = p->values_count ? p->values + p->values_count : p->values;
+    uint64_t word = form == MT_FORM_LIST ? MT_NIL_WORD : p->make(p, form, 0, none);
     return push(p, word) && advance(p);
 }
 
