@@ -245,6 +245,15 @@ uint64_t mt_atom_intern(const char *name, size_t size, bool permanent, mote_err 
     return word;
 }
 
+bool mt_atom_exists(const char *name, size_t size) {
+    ready();
+    uint64_t hash = name_hash(name, size);
+    mt_lock_take(&table.mu);
+    bool exists = find_name(name, size, hash) != NULL;
+    mt_lock_drop(&table.mu);
+    return exists;
+}
+
 /* ------------------------------------------------------------------------------------------- counting */
 
 void mt_atom_hold(uint64_t word) {

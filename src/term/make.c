@@ -323,6 +323,39 @@ mote_term mote_map_make(mote_arena *arena, size_t count, const mote_term *keys, 
     return map;
 }
 
+/* Moves pairs into an order, by way of `copy`, which has room for them. */
+static void move_pairs(uint64_t *keys, size_t count, const uint32_t *order, uint64_t *copy) {
+    memcpy(copy, keys, 2 * count * sizeof *copy);
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = copy[order[i]];
+        keys[count + i] = copy[count + order[i]];
+    }
+}
+
+static bool sort_pairs(uint64_t *keys, size_t count, uint32_t *room, uint64_t *copy) {
+    const mote_term *terms = (const mote_term *)(const void *)keys;
+    for (size_t i = 0; i < count; i++) room[i] = (uint32_t)i;
+    uint32_t *order = sort(count, terms, room, room + count);
+    for (size_t i = 1; i < count; i++)
+        if (mt_term_compare_keys(keys[order[i - 1]], keys[order[i]]) == 0) return false;
+    move_pairs(keys, count, order, copy);
+    return true;
+}
+
+mote_err mt_map_sort(uint64_t *keys, size_t count, bool *twice) {
+    uint32_t few[64], *room = few;
+    uint64_t few_pairs[64], *copy = few_pairs;
+    MT_ASSERT(count <= PAIRS_MAX);
+    if (in_order(count, (const mote_term *)(const void *)keys)) return MOTE_OK;
+    if (2 * count > sizeof few / sizeof *few) {
+        if (!(copy = mt_os_alloc(2 * count * (sizeof *copy + sizeof *room)))) return MOTE_ENOMEM;
+        room = (uint32_t *)(copy + 2 * count);
+    }
+    *twice = !sort_pairs(keys, count, room, copy);
+    if (copy != few_pairs) mt_os_free(copy);
+    return MOTE_OK;
+}
+
 mote_term mote_map_put(mote_arena *arena, mote_term map, mote_term key, mote_term value) {
     size_t index, size;
     if (mote_map_size(map, &size) != MOTE_OK || key.word == 0 || value.word == 0) return MOTE_TERM_NONE;

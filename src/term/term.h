@@ -118,6 +118,9 @@ bool mt_utf8_valid(const void *data, size_t size, size_t *chars);
 int mt_term_compare_keys(uint64_t a, uint64_t b);
 /* Where a key (=:=) stands in a map, or would have to be inserted; whether it is there. O(log size). */
 bool mt_map_find(uint64_t map, uint64_t key, size_t *index);
+/* Puts the keys of a map under construction in order, and the values, which stand behind them, with them. *twice: a key (=:=) stands there twice; then
+ * they stay as they were. MOTE_ENOMEM (make.c). */
+mote_err mt_map_sort(uint64_t *keys, size_t count, bool *twice);
 
 /* ------------------------------------------------------------------------------------------- atoms (atom.c) */
 
@@ -127,6 +130,8 @@ static inline bool mt_atom_counted(uint64_t w) { return (w >> 3) >= MT_ATOM_PERM
 /* The atom of a name; permanent, or with one count that the caller owns. 0: MOTE_EARG (invalid name), MOTE_ENOMEM, MOTE_ELIMIT
  * (2^24 counted atoms) in *err (may be NULL). A permanent request may give a word of the counted range, held for ever. */
 uint64_t mt_atom_intern(const char *name, size_t size, bool permanent, mote_err *err);
+/* Whether there is an atom of that name now. */
+bool mt_atom_exists(const char *name, size_t size);
 void mt_atom_hold(uint64_t word);
 void mt_atom_drop(uint64_t word);
 /* Erlang's order of atoms: by code points. */
