@@ -822,6 +822,7 @@ mote_err mote_is_alive(mote_self *self, mote_pid pid, bool *alive) {
     uint64_t low = p ? atomic_load_explicit(&p->inbox.low, memory_order_acquire) : 0;
     bool same = p && atomic_load_explicit(&p->inbox.high, memory_order_acquire) == mt_pid_serial(pid.word);
     /* Gone; or it sleeps with nothing to look at: then it has seen all that was sent to it. */
+    if (mt_is_far(mt_runtime(mt_self(self)), pid.word)) same = true; /* it has to be asked */
     if (!same || (low & MT_IN_CLOSED) || (low & ~(uint64_t)MT_IN_BOUNDED) == MT_IN_WAITING) {
         *alive = same && !(low & MT_IN_CLOSED);
         return paid(self, MOTE_OK);
@@ -958,6 +959,22 @@ bool mote_host_takes(mote_self *self, mote_term to) {
     struct mt_proc *p = mt_table_find(mt_runtime(mt_self(self)), pid);
     if (!p || !(atomic_load_explicit(&p->naming, memory_order_acquire) & MT_IS_HOSTED)) return false;
     return !(atomic_load_explicit(&p->inbox.low, memory_order_acquire) & MT_IN_CLOSED) && mt_serial(p) == mt_pid_serial(pid);
+}
+
+bool mote_host_is_far(mote_self *self, mote_term to) {
+    uint64_t pid, alias;
+    return self && !mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias) && mt_is_far(mt_runtime(mt_self(self)), pid);
+}
+
+mote_err mote_host_send(mote_self *self, mote_term to, const void *term, size_t size) {
+    uint64_t pid, alias;
+    mote_err err = check_self(self);
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    if ((err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return paid(self, err);
+    if (!mt_is_far(mt_runtime(p), pid)) return paid(self, MOTE_ENOPROC);
+    mt_send_encoded(p, pid, alias, term, size);
+    return MOTE_OK;
 }
 
 mote_err mote_host_nudge(mote_self *self) {

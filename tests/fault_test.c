@@ -539,7 +539,7 @@ static void one_less(void *object) {
     (void)object;
     CHECK(atomic_fetch_sub(&objects, 1) > 0);
 }
-static const mote_host_kind object_kind = {"object", one_more, one_less};
+static const mote_host_kind object_kind = {"object", one_more, one_less, NULL};
 
 static void answers(mote_self *self) {
     mote_pid from;

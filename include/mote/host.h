@@ -20,11 +20,15 @@ extern "C" {
 
 /* ------------------------------------------------------------------------------------------------- objects */
 
+struct mote_writer; /* external.h */
+
 /* What the host's objects need in messages. Both are called by the threads of the runtime, and by attached threads. */
 typedef struct mote_host_kind {
     const char *name;            /* for printing: #Name<address> */
     void (*hold)(void *object);  /* one more message refers to it */
     void (*drop)(void *object);  /* one less */
+    /* Puts the object into a message to another worker, as one term of MOTE_FORM_MOTE (external.h); false: it cannot be, and the writer has failed. NULL: none can. */
+    bool (*encode)(void *object, struct mote_writer *writer);
 } mote_host_kind;
 
 /* Memory for a term that stands for an object; the term is valid while this is. */
@@ -61,6 +65,10 @@ typedef struct mote_host_loop {
     unsigned held_ms; /* a turn that has run, or been blocked, for so long is held; 0: 100 */
     bool (*held)(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool blocked); /* instead of the log. `blocked`: in the system, maybe
                                                                                                        for the host's lock; false: once more, later */
+    /* What another worker has sent to a hosted process: makes an object of the kind `decoded` from the term of MOTE_FORM_MOTE that the bytes begin with. Gives it, held once, and the
+     * number of bytes in `used`; NULL: they are no term. On a scheduler's thread, between `busy` and `idle`. NULL: such processes get terms. */
+    void *(*decode)(void *context, const void *bytes, size_t size, size_t *used);
+    const mote_host_kind *decoded;
     bool (*unheard)(void *context, unsigned scheduler, uint64_t turn); /* signals have come in a turn that has lasted 10 ms; true: every 10 ms from now
                                                                           on, though no more come */
 } mote_host_loop;
@@ -116,6 +124,13 @@ MOTE_API void mote_host_question_drop(mote_host_question *question);
 
 /* Whether what is sent to this pid, name or alias now gets to a hosted process, which understands objects. */
 MOTE_API bool mote_host_takes(mote_self *self, mote_term to);
+
+/* Whether what is sent to this pid, name or alias goes to another worker: then an object need not be made sharable, but is encoded by mote_host_send(). */
+MOTE_API bool mote_host_is_far(mote_self *self, mote_term to);
+
+/* Sends a message that is encoded already, one term of MOTE_FORM_MOTE, to a pid, name or alias of another worker. Copies. As mote_send_term(); MOTE_ENOPROC: it is none of
+ * another worker's. */
+MOTE_API mote_err mote_host_send(mote_self *self, mote_term to, const void *term, size_t size);
 
 /* Whether an exit signal ends the process; gives its reason (may be NULL), borrowed until it has ended. */
 MOTE_API bool mote_host_exit_reason(mote_self *self, mote_term *reason);

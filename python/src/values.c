@@ -112,7 +112,7 @@ static void bytes_release(void *data, void *object) {
     object_drop(object);
 }
 
-const mote_host_kind mp_object_kind = {"Python", object_hold, object_drop};
+const mote_host_kind mp_object_kind = {"Python", object_hold, object_drop, NULL};
 
 /* ------------------------------------------------------------------------------------- Pid, Ref and Term */
 

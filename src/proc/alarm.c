@@ -38,8 +38,11 @@ static void free_unsent(struct mt_cache *cache, uint64_t to, struct mt_sig *sig)
     mt_sig_free(cache, sig);
 }
 
+/* Where workers have up to four schedulers each, their timers' references differ. */
+static unsigned of_worker(const struct mt_sched *s) { return mt_own_worker((const mote_runtime *)(const void *)s->cluster) * 4 & 255; }
+
 static uint64_t ref_of(const struct mt_sched *s, const struct alarm *a) {
-    uint64_t value = (a->generation << SLOT_BITS | a->index) << 8 | s->id;
+    uint64_t value = (a->generation << SLOT_BITS | a->index) << 8 | (s->id ^ of_worker(s));
     return MT_REF_TIMER | value << 3 | MT_REF;
 }
 
@@ -131,7 +134,7 @@ mote_err mt_alarm_start(struct mt_sched *s, uint64_t deadline_ns, uint64_t pid, 
 /* The live alarm of a reference, its wheel locked; NULL (nothing locked): none. */
 static struct alarm *find_locked(struct mt_sched *s, uint64_t ref, struct mt_sched **whose) {
     uint64_t value = (ref & ~MT_REF_TIMER) >> 3;
-    unsigned id = (unsigned)(value & 255);
+    unsigned id = (unsigned)(value & 255) ^ of_worker(s);
     uint32_t index = (uint32_t)(value >> 8 & (((uint64_t)1 << SLOT_BITS) - 1));
     if (mt_tag(ref) != MT_REF || !(ref & MT_REF_TIMER) || id >= s->cluster->count) return NULL;
     *whose = s->cluster->scheds[id];

@@ -3,12 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proc/proc.h"
+#include "proc/far.h"
 
 struct mt_info_request {
     _Atomic uint32_t refs;   /* atomic: acq_rel; asker and signal */
     _Atomic uint32_t answer; /* atomic: release: 0 none yet, 1 info is valid, 2 dead */
-    uint64_t asker;
+    uint64_t asker;          /* const */
+    uint64_t far_id;         /* const: of a question that has come from another worker */
     mote_process_info info;
 };
 enum { NO_ANSWER, ALIVE, DEAD };
@@ -58,17 +59,51 @@ static void fill(struct mt_proc *p, mote_process_info *info, mote_state state) {
     info->function = !h ? (const void *)(uintptr_t)p->code.body : h->handle ? (const void *)(uintptr_t)h->handle : (const void *)(uintptr_t)h->resume;
 }
 
-void mt_info_answer(struct mt_sched *s, struct mt_proc *p, struct mt_sig *sig) {
-    struct mt_info_request *r = (struct mt_info_request *)(uintptr_t)sig->heap[0];
+static struct mt_info_request *request_of(const struct mt_sig *sig) { return (struct mt_info_request *)(uintptr_t)sig->heap[0]; }
+
+uint64_t mt_question_asker(const struct mt_sig *sig) { return request_of(sig)->asker; }
+
+struct mt_sig *mt_question_of_far(struct mt_cache *cache, uint64_t asker, uint64_t id) {
+    struct mt_info_request *r = mt_os_alloc_zero(sizeof *r);
+    struct mt_sig *sig = r ? mt_sig_new(cache, MT_SIG_INFO, 1) : NULL;
+    if (!sig) {
+        mt_os_free(r);
+        return NULL;
+    }
+    atomic_init(&r->refs, 1);
+    r->asker = asker;
+    r->far_id = id;
+    sig->root = 0;
+    sig->heap[0] = (uint64_t)(uintptr_t)r;
+    return sig;
+}
+
+/* The answer is there, in the request: tells the asker. Takes the signal. */
+static void tell_asker(struct mt_sched *s, struct mt_sig *sig, bool alive) {
+    struct mt_info_request *r = request_of(sig);
     uint64_t asker = r->asker;
-    bool was_waiting = sig->root != 0;
-    mote_state state = was_waiting ? MOTE_STATE_WAITING : MOTE_STATE_RUNNABLE;
-    if (p) fill(p, &r->info, mt_suspended(p) ? MOTE_STATE_SUSPENDED : state);
-    atomic_store_explicit(&r->answer, p ? ALIVE : DEAD, memory_order_release);
+    if (mt_is_far(mt_runtime_of_sched(s), asker)) {
+        mt_far_answer(s, asker, r->far_id, alive ? &r->info : NULL);
+        drop(r);
+        mt_sig_free(&s->cache, sig);
+        return;
+    }
+    atomic_store_explicit(&r->answer, alive ? ALIVE : DEAD, memory_order_release);
     drop(r);
     sig->kind = MT_SIG_DONE;
     sig->root = 0;
     mt_deliver(s, asker, sig);
+}
+
+void mt_info_answer(struct mt_sched *s, struct mt_proc *p, struct mt_sig *sig) {
+    mote_state state = sig->root != 0 ? MOTE_STATE_WAITING : MOTE_STATE_RUNNABLE;
+    if (p) fill(p, &request_of(sig)->info, mt_suspended(p) ? MOTE_STATE_SUSPENDED : state);
+    tell_asker(s, sig, p != NULL);
+}
+
+void mt_question_answered(struct mt_sched *s, struct mt_sig *sig, const mote_process_info *info) {
+    if (info) request_of(sig)->info = *info;
+    tell_asker(s, sig, info != NULL);
 }
 
 /* Sends the question; whether the receiver slept is noted in the signal. */

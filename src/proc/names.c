@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Registered names, and names of functions. Two tables of the same entries, by name and by pid, under one lock. A process that ends must give up a name that somebody may
- * just be giving it: both sides mark its `naming` word first and look at the other's mark then (N1), so one of them sees it. */
+ * just be giving it: both sides mark its `naming` word first and look at the other's mark then (N1), so one of them sees it.
+ * In a node of several workers the names of all are on a board as well, by compare-and-swap (N2); here stand this worker's own. */
 #include <string.h>
 
 #include "base/hash.h"
-#include "proc/proc.h"
+#include "proc/far.h"
 
 struct entry {
     struct mt_node by_name; /* key: atom */
@@ -22,6 +23,7 @@ struct mt_names { /* MT_SHARED */
     struct mt_hash by_name; /* lock: mu */
     struct mt_hash by_pid;  /* lock: mu */
     struct mt_hash exports; /* lock: mu */
+    _Atomic(const struct mt_name_board *) board; /* atomic: release: or NULL */
 };
 
 static struct entry *of_name(struct mt_node *node) { return (struct entry *)(void *)node; }
@@ -58,6 +60,20 @@ void mt_names_free(struct mt_names *names) {
     mt_os_free(names);
 }
 
+/* The node's names (N2): a name is put there after it was put here, and looked at here once more, since its process may have ended meanwhile; it is taken away
+ * there after it was here. */
+static const struct mt_name_board *board_of(struct mt_names *n) { return atomic_load_explicit(&n->board, memory_order_acquire); }
+
+static const char *letters(uint64_t name, size_t *size) { return mote_atom_name((mote_atom){name}, size); }
+
+static void give_back(struct mt_names *n, uint64_t name, uint64_t pid) {
+    const struct mt_name_board *board = board_of(n);
+    size_t size;
+    if (!board) return;
+    const char *text = letters(name, &size);
+    board->give(board->context, text, size, pid);
+}
+
 static mote_err insert_locked(struct mt_names *n, struct mt_proc *p, struct entry *e) {
     if (*mt_hash_find(&n->by_name, e->by_name.key) || *mt_hash_find(&n->by_pid, e->by_pid.key)) return MOTE_EBUSY;
     uint16_t before = atomic_fetch_or(&p->naming, MT_NAMED); /* N1 */
@@ -66,6 +82,38 @@ static mote_err insert_locked(struct mt_names *n, struct mt_proc *p, struct entr
     mt_hash_insert(&n->by_name, &e->by_name);
     mt_hash_insert(&n->by_pid, &e->by_pid);
     return MOTE_OK;
+}
+
+static struct entry *take_out_locked(struct mt_names *n, struct entry *e) {
+    mt_hash_remove(&n->by_name, mt_hash_find(&n->by_name, e->by_name.key));
+    mt_hash_remove(&n->by_pid, mt_hash_find(&n->by_pid, e->by_pid.key));
+    return e;
+}
+
+/* Whether the name is this pid's here; `out`: takes it away and gives the entry. */
+static bool has_name(struct mt_names *n, uint64_t name, uint64_t pid, struct entry **out) {
+    mt_lock_take(&n->mu);
+    struct mt_node *node = *mt_hash_find(&n->by_name, name);
+    bool has = node && of_name(node)->by_pid.key == pid;
+    if (has && out) *out = take_out_locked(n, of_name(node));
+    mt_lock_drop(&n->mu);
+    return has;
+}
+
+/* Puts a name that was registered here onto the board. */
+static mote_err publish(struct mt_names *n, uint64_t name, uint64_t pid) {
+    const struct mt_name_board *board = board_of(n);
+    struct entry *e = NULL;
+    size_t size;
+    const char *text = letters(name, &size);
+    mote_err err = board->take(board->context, text, size, pid);
+    if (!err && has_name(n, name, pid, NULL)) return MOTE_OK;
+    if (!err) {
+        board->give(board->context, text, size, pid);
+        return MOTE_ENOPROC;
+    }
+    if (has_name(n, name, pid, &e)) free_entry(e);
+    return err;
 }
 
 mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid) {
@@ -80,24 +128,24 @@ mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid) {
     mt_lock_take(&rt->names->mu);
     mote_err err = insert_locked(rt->names, p, e);
     mt_lock_drop(&rt->names->mu);
-    if (err) free_entry(e);
-    return err;
+    if (err) {
+        free_entry(e);
+        return err;
+    }
+    return board_of(rt->names) ? publish(rt->names, name, pid) : MOTE_OK;
 }
-
-static struct entry *take_out_locked(struct mt_names *n, struct entry *e) {
-    mt_hash_remove(&n->by_name, mt_hash_find(&n->by_name, e->by_name.key));
-    mt_hash_remove(&n->by_pid, mt_hash_find(&n->by_pid, e->by_pid.key));
-    return e;
-}
-
 mote_err mt_unregister(mote_runtime *rt, uint64_t name) {
+    struct mt_names *n = rt->names;
+    const struct mt_name_board *board = board_of(n);
     struct entry *e = NULL;
-    mt_lock_take(&rt->names->mu);
-    struct mt_node *node = *mt_hash_find(&rt->names->by_name, name);
-    if (node) e = take_out_locked(rt->names, of_name(node));
-    mt_lock_drop(&rt->names->mu);
+    mt_lock_take(&n->mu);
+    struct mt_node *node = *mt_hash_find(&n->by_name, name);
+    if (node) e = take_out_locked(n, of_name(node));
+    mt_lock_drop(&n->mu);
+    uint64_t pid = e ? e->by_pid.key : mt_whereis(rt, name); /* another worker's: only the board knows it */
+    if (pid && board) give_back(n, name, pid);
     if (e) free_entry(e);
-    return e ? MOTE_OK : MOTE_ENAME;
+    return pid ? MOTE_OK : MOTE_ENAME;
 }
 
 /* The other key of an entry, or 0. */
@@ -109,7 +157,15 @@ static uint64_t look_up(struct mt_names *n, const struct mt_hash *by, uint64_t k
     return other;
 }
 
-uint64_t mt_whereis(mote_runtime *rt, uint64_t name) { return look_up(rt->names, &rt->names->by_name, name); }
+uint64_t mt_whereis(mote_runtime *rt, uint64_t name) {
+    const struct mt_name_board *board = board_of(rt->names);
+    uint64_t pid = look_up(rt->names, &rt->names->by_name, name);
+    size_t size;
+    if (pid || !board || mt_tag(name) != MT_ATOM) return pid;
+    const char *text = letters(name, &size);
+    pid = board->whereis(board->context, text, size);
+    return mt_is_far(rt, pid) && mt_pid_serial(pid) ? pid : 0; /* of this worker's own the table above knows more */
+}
 uint64_t mt_name_of(mote_runtime *rt, uint64_t pid) { return look_up(rt->names, &rt->names->by_pid, pid); }
 
 struct listing {
@@ -123,8 +179,26 @@ static void list_one(void *context, struct mt_node *node) {
     l->count++;
 }
 
+static mote_err list_board(const struct mt_name_board *board, struct listing *l) {
+    char text[MT_NAME_BYTES];
+    size_t size, cursor = 0;
+    mote_err err = MOTE_OK;
+    while (!err && board->next(board->context, &cursor, text, &size)) {
+        uint64_t atom = l->count < l->capacity ? mt_atom_intern(text, size, true, &err) : 0;
+        if (err == MOTE_EARG) err = MOTE_OK; /* no name that one of ours would write */
+        else if (atom) l->names[l->count++].word = atom;
+        else l->count++;
+    }
+    return err;
+}
+
 mote_err mt_registered(mote_runtime *rt, mote_atom *names, size_t capacity, size_t *count) {
     struct listing l = {names, capacity, 0};
+    if (board_of(rt->names)) {
+        mote_err err = list_board(board_of(rt->names), &l);
+        *count = l.count;
+        return err;
+    }
     mt_lock_take(&rt->names->mu);
     mt_hash_each(&rt->names->by_name, list_one, &l);
     mt_lock_drop(&rt->names->mu);
@@ -134,13 +208,43 @@ mote_err mt_registered(mote_runtime *rt, mote_atom *names, size_t capacity, size
 
 void mt_name_end(struct mt_proc *p) {
     struct entry *e = NULL;
-    if (mt_likely(!(atomic_fetch_or(&p->naming, MT_DYING) & MT_NAMED))) return; /* N1 */
+    uint16_t before = atomic_fetch_or(&p->naming, MT_DYING); /* N1 */
+    if (mt_likely(!(before & (MT_NAMED | MT_IS_NOTED)))) return;
+    if (before & MT_IS_NOTED) mt_far_forget(p);
+    if (!(before & MT_NAMED)) return;
     struct mt_names *n = mt_runtime(p)->names;
     mt_lock_take(&n->mu);
     struct mt_node *node = *mt_hash_find(&n->by_pid, mt_proc_pid(p));
     if (node) e = take_out_locked(n, of_pid(node));
     mt_lock_drop(&n->mu);
-    if (e) free_entry(e);
+    if (!e) return;
+    give_back(n, e->by_name.key, e->by_pid.key);
+    free_entry(e);
+}
+
+static void count_name(void *context, struct mt_node *node) {
+    struct listing *l = context;
+    l->names[l->count++].word = node->key;
+}
+
+mote_err mt_names_publish(mote_runtime *rt, const struct mt_name_board *board) {
+    struct mt_names *n = rt->names;
+    mote_err err = MOTE_OK;
+    mt_lock_take(&n->mu);
+    size_t room = n->by_name.count;
+    mt_lock_drop(&n->mu);
+    struct listing l = {mt_os_alloc((room + 1) * sizeof(mote_atom)), room, 0};
+    if (!l.names) return MOTE_ENOMEM;
+    mt_lock_take(&n->mu);
+    if (n->by_name.count <= room) mt_hash_each(&n->by_name, count_name, &l);
+    mt_lock_drop(&n->mu);
+    atomic_store_explicit(&n->board, board, memory_order_release);
+    for (size_t i = 0; i < l.count && !err; i++) {
+        uint64_t pid = look_up(n, &n->by_name, l.names[i].word);
+        if (pid) err = publish(n, l.names[i].word, pid);
+    }
+    mt_os_free(l.names);
+    return err == MOTE_ENOPROC ? MOTE_OK : err;
 }
 
 /* {Name, Node}: the node is this one, or unknown. */
@@ -163,10 +267,15 @@ mote_err mt_resolve(mote_runtime *rt, uint64_t to, uint64_t *pid, uint64_t *alia
     *pid = 0;
     if (!mt_is_alias(to)) return MOTE_OK; /* as in Erlang: it may have been one elsewhere */
     uint64_t index = to >> 3 & (((uint64_t)1 << MT_PID_INDEX_BITS) - 1);
-    struct mt_proc *p = mt_table_find(rt, mt_pid_word(index, 0, 1));
+    if (mt_ref_worker(to) != mt_own_worker(rt)) { /* its worker looks for the process */
+        *pid = mt_pid_word(index, mt_ref_worker(to), 0);
+        *alias = to;
+        return MOTE_OK;
+    }
+    struct mt_proc *p = mt_table_find(rt, mt_pid_of(rt, index, 1));
     uint64_t serial = p ? mt_serial(p) : 0;
     if (!serial) return MOTE_OK;
-    *pid = mt_pid_word(index, 0, serial); /* another process by now? It does not know the alias, and drops what comes through it */
+    *pid = mt_pid_of(rt, index, serial); /* another process by now? It does not know the alias, and drops what comes through it */
     *alias = to;
     return MOTE_OK;
 }

@@ -40,6 +40,8 @@ enum mt_sig_kind {
     MT_SIG_INFO,         /* heap[0]: struct mt_info_request * that the asker waits on */
     MT_SIG_FD,           /* a struct mt_watch whose descriptor is ready; becomes a message, or ends a wait */
     MT_SIG_DONE,         /* look again: a blocking call has returned (root 1), an answer is there (root 0) */
+    MT_SIG_LOST,         /* another worker has ended: see relation.c; root: key of the note (far.c) */
+    MT_SIG_STAND,        /* root: a far receiver whose mailbox is full: stand still for it */
     MT_SIG_ALIAS,        /* relations only (relation.c): an alias; another process that this one monitors */
     MT_SIG_WATCH
 };
@@ -54,7 +56,7 @@ struct mt_sig {
     struct mt_sig *next;
     uint8_t kind;
     uint8_t flags;
-    uint16_t unused;
+    uint16_t unused; /* of a note and a LOST signal: the worker, see far.c */
     uint32_t words; /* of heap */
     uint64_t root;  /* the message, the reason */
     uint64_t heap[];
@@ -91,6 +93,7 @@ enum mt_proc_flags {
 #define MT_NAMED 1u /* it has a name, or is about to get one */
 #define MT_DYING 2u /* it gets no name any more */
 #define MT_IS_HOSTED 4u /* as MT_PF_HOSTED, for others to see */
+#define MT_IS_NOTED 8u /* has a relation with another worker's: see far.h */
 
 struct mt_cleanup {
     struct mt_cleanup *next;
@@ -175,6 +178,7 @@ struct mt_chunk { /* MT_SHARED */
 };
 
 struct mt_table { /* MT_SHARED */
+    uint64_t own;                  /* const: the worker bits of this runtime's pids, in their place */
     struct mt_chunk **chunks;      /* atomic by construction: an entry is written before chunk_count counts it, see table.c */
     _Atomic uint32_t chunk_count;  /* atomic: release */
     uint32_t chunk_max;            /* const */
@@ -203,6 +207,7 @@ struct mote_runtime { /* MT_SHARED */
     _Atomic bool draining;         /* atomic: who ends the last process wakes the stopper */
     _Atomic uint32_t drained;      /* atomic: the stopper's futex */
     struct mt_names *names;        /* const: see names.c */
+    _Atomic(struct mt_far *) far;  /* atomic: release: the other workers, see far.c; NULL: there never was one */
     _Atomic uint64_t leader;       /* atomic: relaxed: the group leader of those who have none of their own */
     _Atomic uint64_t deaths_to;    /* atomic: relaxed: who gets death certificates */
     _Atomic uint64_t deaths_since_ns; /* atomic: relaxed: see death.c */
@@ -235,7 +240,13 @@ static inline int32_t mt_mailbox_max(struct mt_proc *p) {
     return (int32_t)(atomic_load_explicit(&p->count_max, memory_order_relaxed) & MT_COUNT_MAX);
 }
 static inline uint64_t mt_serial(struct mt_proc *p) { return atomic_load_explicit(&p->inbox.high, memory_order_relaxed); }
-static inline uint64_t mt_proc_pid(struct mt_proc *p) { return mt_pid_word(p->index, 0, mt_serial(p)); }
+/* The pid of a slot's use. */
+static inline uint64_t mt_pid_of(const mote_runtime *rt, uint64_t index, uint64_t serial) { return mt_pid_word(index, 0, serial) | rt->table.own; }
+static inline uint64_t mt_proc_pid(struct mt_proc *p) { return mt_pid_of(mt_runtime(p), p->index, mt_serial(p)); }
+/* This runtime's number among the node's workers. */
+static inline unsigned mt_own_worker(const mote_runtime *rt) { return mt_pid_worker(rt->table.own) & (MT_WORKERS_MAX - 1); }
+/* Whether a pid is another worker's. */
+static inline bool mt_is_far(const mote_runtime *rt, uint64_t pid) { return mt_tag(pid) == MT_PID && ((pid ^ rt->table.own) & MT_PID_WORKER_MASK); }
 /* The group leader: its own, or the runtime's. */
 static inline uint64_t mt_leader(struct mt_proc *p) {
     return p->flags & MT_PF_LED ? p->more->leader : atomic_load_explicit(&mt_runtime(p)->leader, memory_order_relaxed);
@@ -253,10 +264,10 @@ void mt_table_give(mote_runtime *rt, struct mt_proc *p);
 /* Gives up the chunk a scheduler takes slots from. */
 void mt_table_release_chunk(mote_runtime *rt, struct mt_sched *s);
 
-/* The slot of a pid: maybe another process's by now (a push tells). NULL: no such slot, or serial 0, which no process has and untouched slots
- * show. Any thread. */
+/* The slot of a pid: maybe another process's by now (a push tells). NULL: no such slot (a far pid's place lies behind all of them), or serial 0,
+ * which no process has and untouched slots show. Any thread. */
 static inline struct mt_proc *mt_table_find(mote_runtime *rt, uint64_t pid) {
-    uint64_t index = mt_pid_index(pid);
+    uint64_t index = (pid ^ rt->table.own) >> 3 & (((uint64_t)1 << (MT_PID_INDEX_BITS + MT_PID_WORKER_BITS)) - 1);
     uint32_t chunk = (uint32_t)(index / MT_CHUNK_SLOTS);
     if (mt_unlikely(mt_tag(pid) != MT_PID || mt_pid_serial(pid) == 0 || chunk >= atomic_load_explicit(&rt->table.chunk_count, memory_order_acquire))) return NULL;
     return &rt->table.chunks[chunk]->slots[index % MT_CHUNK_SLOTS];
@@ -355,7 +366,9 @@ static inline enum mt_push mt_push(struct mt_proc *p, uint64_t serial, struct mt
 
 /* Sends a signal of any kind but messages to bounded mailboxes' limits. Takes it, and frees it when the receiver is dead (false). */
 bool mt_deliver(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
-/* The same for what a timer sends: a mailbox's limit counts, but nobody stands still. */
+/* The same for a message that no process here sends: a mailbox's limit counts; true: its sender shall stand still. */
+bool mt_deliver_message(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
+/* The same for what a timer sends: nobody stands still. */
 void mt_deliver_timer(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
 /* Lets the sender of a SUSPEND go on. Takes the signal, which goes back to it. */
 void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend);
@@ -363,10 +376,16 @@ void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend);
 void mt_bury_letter(struct mt_sched *s, uint64_t dead, struct mt_sig *sig);
 /* Sends a message from a process, with its receiver's policy; may switch. Takes it. */
 mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig);
+/* The same to a far pid (`alias`: 0, or what it was found by) of a message that is encoded already. */
+void mt_send_encoded(struct mt_proc *self, uint64_t pid, uint64_t alias, const void *term, size_t size);
 /* Whether a receiver's policy makes it stand still. */
 bool mt_suspended(struct mt_proc *p);
+/* A far receiver's mailbox is full: the process stands still after this turn, if it can, until there is room. */
+void mt_stand_for(struct mt_proc *self, uint64_t pid);
 /* Reductions for a signal that lands behind others: senders that outrun a receiver yield. */
 #define MT_COST_QUEUED 32
+/* For one to another worker. */
+#define MT_COST_AWAY 4
 /* Ends a turn that is used up: not a handler's, nor a hosted process's. */
 void mt_turn_over(struct mt_proc *self);
 /* Lets others run, whatever the process is but a handler. */
@@ -501,6 +520,10 @@ void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig);
 bool mt_relations_tell(struct mt_sched *s, struct mt_proc *p, size_t max);
 /* What mt_relations_tell() says: shares the reason. */
 void mt_relations_end(struct mt_proc *p, const struct mt_reason *reason);
+/* The same signals, as they come from other workers. NULL: memory. */
+struct mt_sig *mt_link_of_far(struct mt_cache *cache, uint64_t from);
+struct mt_sig *mt_monitor_of_far(struct mt_cache *cache, uint64_t from, uint64_t name, uint64_t ref);
+struct mt_sig *mt_down_of_far(struct mt_cache *cache, uint64_t ref, uint64_t name, uint64_t item, const struct mt_reason *reason);
 /* Whether an exit signal comes from an active link. */
 bool mt_is_linked(const struct mt_proc *p, uint64_t from);
 struct mt_relation_counts {
@@ -519,8 +542,21 @@ static inline bool mt_is_alias(uint64_t ref) {
 
 /* ------------------------------------------------------------------------------------------- names.c */
 
+/* Names that all workers of a node see. Its functions never wait; pids are words from outside. */
+struct mt_name_board {
+    mote_err (*take)(void *context, const char *name, size_t size, uint64_t pid); /* MOTE_EBUSY, MOTE_ELIMIT */
+    void (*give)(void *context, const char *name, size_t size, uint64_t pid);     /* if it is this pid's */
+    uint64_t (*whereis)(void *context, const char *name, size_t size);            /* 0: nobody's */
+    bool (*next)(void *context, size_t *cursor, char *name, size_t *size);        /* from *cursor (0) on; name: MT_NAME_BYTES */
+    void *context;
+};
+#define MT_NAME_BYTES 1020u
+
 mote_err mt_names_new(struct mt_names **names);
 void mt_names_free(struct mt_names *names);
+/* From now on names are the node's: those that there are go onto the board, which is borrowed while the runtime lives. MOTE_EBUSY, MOTE_ELIMIT. Before another worker
+ * runs; no process may be registering. */
+mote_err mt_names_publish(mote_runtime *rt, const struct mt_name_board *board);
 mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid);
 mote_err mt_unregister(mote_runtime *rt, uint64_t name);
 /* The pid, or 0. Any thread. */
@@ -532,7 +568,7 @@ mote_err mt_export(mote_runtime *rt, uint64_t module, uint64_t function, mote_bo
 mote_body mt_exported(mote_runtime *rt, uint64_t module, uint64_t function);
 /* The name of a process, or 0: valid while the process does not lose it. */
 uint64_t mt_name_of(mote_runtime *rt, uint64_t pid);
-/* The process ends: takes its name away. */
+/* The process ends: takes its name away, and its notes (far.h). */
 void mt_name_end(struct mt_proc *p);
 /* Where a destination's messages go now; an alias in *alias, else 0. pid 0: nowhere, silently. MOTE_ETERM, MOTE_ENAME. */
 mote_err mt_resolve(mote_runtime *rt, uint64_t to, uint64_t *pid, uint64_t *alias);
@@ -578,6 +614,10 @@ mote_err mt_info(struct mt_proc *self, uint64_t pid, int64_t timeout_ms, mote_pr
 mote_err mt_question_new(struct mt_proc *self, uint64_t pid, struct mt_info_request **question);
 mote_err mt_question_answer(struct mt_info_request *question, mote_process_info *info);
 void mt_question_drop(struct mt_info_request *question);
+/* A question that is sent to another worker, or has come from one: who asks; a new one (NULL: memory); its answer (NULL: dead), which takes the signal. */
+uint64_t mt_question_asker(const struct mt_sig *sig);
+struct mt_sig *mt_question_of_far(struct mt_cache *cache, uint64_t asker, uint64_t id);
+void mt_question_answered(struct mt_sched *s, struct mt_sig *sig, const mote_process_info *info);
 /* Answers a request at the process it asks about, or (p NULL) that it is dead. Takes the signal. */
 void mt_info_answer(struct mt_sched *s, struct mt_proc *p, struct mt_sig *sig);
 mote_err mt_list(mote_runtime *rt, mote_pid *pids, size_t capacity, size_t *count);

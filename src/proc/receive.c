@@ -65,7 +65,11 @@ static struct mt_sig *apply(struct mt_proc *self, struct mt_sig *sig) {
         if (self->flags & MT_PF_EXITING) return sig; /* it came after the exit signal: answered when the process has ended */
         mt_info_answer(self->task.sched, self, sig);
         return NULL;
-    case MT_SIG_RESUME: MT_ASSERT(self->suspensions > 0); self->suspensions--; break;
+    case MT_SIG_RESUME:
+        if (self->suspensions) self->suspensions--; /* else a far one that nobody asked for */
+        break;
+    case MT_SIG_STAND: mt_stand_for(self, sig->root); break;
+    case MT_SIG_LOST: return mt_relation_apply(self, sig);
     case MT_SIG_TIMEOUT: self->flags &= ~(uint32_t)MT_PF_ARMED; break;
     case MT_SIG_DONE: self->flags |= sig->root ? MT_PF_DONE : 0u; break;
     }

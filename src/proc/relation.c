@@ -16,13 +16,13 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "proc/proc.h"
+#include "proc/far.h"
 
 #define FEW 8u
 #define WATCH_WORDS 4u
 #define MONITOR_WORDS 7u
 #define NAMED_WORDS 10u
-#define ALIAS_COUNTER_BITS 33
+#define ALIAS_COUNTER_BITS (MT_REF_COUNTER_BITS - MT_PID_INDEX_BITS)
 /* Of heap[3] of WATCH and ALIAS; the lowest bits are enum mote_alias_mode or MOTE_ALIAS_REPLY. */
 #define MODE_MASK 15u
 #define PRIORITY 16u
@@ -145,11 +145,20 @@ struct mt_relation_counts mt_relations_count(const struct mt_proc *p) {
 
 static const struct mt_reason noproc = {MT_WORD_OF(noproc), NULL};
 
+/* As reaches(), to another worker's. */
+static bool reaches_far(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
+    self->task.budget -= MT_COST_AWAY;
+    bool relates = sig->kind == MT_SIG_LINK || sig->kind == MT_SIG_MONITOR;
+    if (relates && !mt_far_note(self->task.sched, mt_proc_pid(self), pid)) return false;
+    return mt_far_send(self->task.sched, pid, sig) != MT_FAR_ABSENT;
+}
+
 /* Pushes a signal of the process's own. Takes it; false (and it is still the caller's): the receiver has ended. Signals that pile up cost more, as
  * messages do; mt_pay() then lets the receiver run. */
 static bool reaches(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     struct mt_sched *s = self->task.sched;
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
+    if (mt_unlikely(!p && mt_is_far(mt_runtime_of_sched(s), pid))) return reaches_far(self, pid, sig);
     enum mt_push pushed = p ? mt_push(p, mt_pid_serial(pid), sig) : MT_PUSH_DEAD;
     if (pushed == MT_PUSH_WOKE) mt_sched_wake(s, &p->task);
     self->task.budget -= pushed == MT_PUSH_QUEUED ? MT_COST_QUEUED : 1;
@@ -213,13 +222,15 @@ struct mt_sig *mt_as_message(struct mt_proc *self, struct mt_sig *sig) {
 
 /* -------------------------------------------------------------------------------------------------- links */
 
-static struct mt_sig *new_link(struct mt_proc *self, uint64_t other) {
-    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_LINK, MT_EXIT_WORDS);
+struct mt_sig *mt_link_of_far(struct mt_cache *cache, uint64_t from) {
+    struct mt_sig *sig = mt_sig_new(cache, MT_SIG_LINK, MT_EXIT_WORDS);
     if (!sig) return NULL;
-    sig->root = other;
+    sig->root = from;
     sig->heap[0] = sig->heap[1] = 0;
     return sig;
 }
+
+static struct mt_sig *new_link(struct mt_proc *self, uint64_t other) { return mt_link_of_far(mt_cache_of(self), other); }
 
 mote_err mt_link(struct mt_proc *self, uint64_t pid) {
     uint64_t me = mt_proc_pid(self);
@@ -282,9 +293,10 @@ static void apply_unlink(struct mt_proc *self, struct mt_sig *sig) {
 /* ------------------------------------------------------------------------------------------------ monitors */
 
 static uint64_t new_alias_ref(struct mt_proc *self) {
-    for (;;) { /* never one that is in use: the counter comes round after 2^33 */
+    uint64_t worker = (uint64_t)mt_own_worker(mt_runtime(self)) << MT_REF_COUNTER_BITS;
+    for (;;) { /* never one that is in use: the counter comes round after 2^27 */
         uint64_t counter = mt_ref_next(self->task.sched) >> 3 & (((uint64_t)1 << ALIAS_COUNTER_BITS) - 1);
-        uint64_t ref = MT_REF_ALIAS | (counter << MT_PID_INDEX_BITS | self->index) << 3 | MT_REF;
+        uint64_t ref = MT_REF_ALIAS | (worker | counter << MT_PID_INDEX_BITS | self->index) << 3 | MT_REF;
         if (!find(self, ref)) return ref;
     }
 }
@@ -310,18 +322,22 @@ static mote_err new_watch(struct mt_proc *self, uint64_t pid, const mote_monitor
 }
 
 /* The other's side. */
-static struct mt_sig *new_monitor(struct mt_proc *self, uint64_t name, uint64_t ref) {
-    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_MONITOR, name ? NAMED_WORDS : MONITOR_WORDS);
+static struct mt_sig *monitor_from(struct mt_cache *cache, uint64_t from, uint64_t name, uint64_t ref) {
+    struct mt_sig *sig = mt_sig_new(cache, MT_SIG_MONITOR, name ? NAMED_WORDS : MONITOR_WORDS);
     if (!sig) return NULL;
     memset(sig->heap, 0, sig->words * sizeof *sig->heap);
     sig->root = ref;
-    sig->heap[1] = mt_proc_pid(self);
+    sig->heap[1] = from;
     sig->heap[2] = name;
     if (name && mt_atom_counted(name)) {
         mt_atom_hold(name);
         sig->flags |= MT_SIG_COUNTED;
     }
     return sig;
+}
+
+static struct mt_sig *new_monitor(struct mt_proc *self, uint64_t name, uint64_t ref) {
+    return monitor_from(mt_cache_of(self), mt_proc_pid(self), name, ref);
 }
 
 static void mark(struct mt_proc *self, uint64_t ref) {
@@ -442,12 +458,66 @@ static void apply_demonitor(struct mt_proc *self, struct mt_sig *sig) {
     mt_sig_free(mt_cache_of(self), sig);
 }
 
+/* -------------------------------------------------------------------------------------------------- far ones */
+
+struct mt_sig *mt_monitor_of_far(struct mt_cache *cache, uint64_t from, uint64_t name, uint64_t ref) { return monitor_from(cache, from, name, ref); }
+
+struct mt_sig *mt_down_of_far(struct mt_cache *cache, uint64_t ref, uint64_t name, uint64_t item, const struct mt_reason *reason) {
+    struct mt_sig *sig = monitor_from(cache, 0, name, ref);
+    if (sig) fill_down(sig, item, reason);
+    return sig;
+}
+
+/* What the end of another worker makes of a relation; NULL: nothing. Without memory *failed. */
+static struct mt_sig *lose(struct mt_proc *self, const struct mt_sig *sig, const struct mt_reason *reason, bool *failed) {
+    struct mt_sig *out = NULL;
+    if (sig->kind == MT_SIG_LINK && !sig->heap[1]) {
+        if ((out = mt_sig_new(mt_cache_of(self), MT_SIG_LINK_EXIT, MT_EXIT_WORDS))) mt_exit_fill(out, MT_SIG_LINK_EXIT, sig->root, reason);
+    } else if (sig->kind == MT_SIG_WATCH) {
+        out = mt_down_of_far(mt_cache_of(self), sig->root, 0, sig->heap[1], reason);
+    } else {
+        return NULL;
+    }
+    if (!out) *failed = true;
+    return out;
+}
+
+/* Links and monitors of it are told by signals to oneself, as if it had sent them last; what it had of this process goes. */
+static void apply_lost(struct mt_proc *self, struct mt_sig *lost) {
+    const struct mt_reason reason = {lost->heap[1], lost->flags & MT_SIG_SHARED ? (struct mt_frag *)(uintptr_t)lost->heap[0] : NULL};
+    struct mt_sig *kept = NULL, *next;
+    bool failed = false;
+    for (struct mt_sig *sig; (sig = pop(self));) {
+        uint64_t other = sig->kind == MT_SIG_LINK ? sig->root : sig->kind == MT_SIG_ALIAS ? 0 : sig->heap[1];
+        bool is_its = mt_is_far(mt_runtime(self), other) && mt_pid_worker(other) == lost->unused;
+        struct mt_sig *out = is_its ? lose(self, sig, &reason, &failed) : NULL;
+        if (out) mt_deliver(self->task.sched, mt_proc_pid(self), out);
+        if (is_its && (sig->kind == MT_SIG_MONITOR || (sig->kind == MT_SIG_LINK && sig->heap[1]))) {
+            mt_sig_free(mt_cache_of(self), sig);
+            continue;
+        }
+        sig->next = kept;
+        kept = sig;
+    }
+    for (struct mt_sig *sig = kept; sig; sig = next) {
+        next = sig->next;
+        insert(self, sig);
+    }
+    if (!failed) return;
+    self->flags |= MT_PF_EXITING;
+    self->arg = MT_WORD_OF(system_limit);
+}
+
 struct mt_sig *mt_relation_apply(struct mt_proc *self, struct mt_sig *sig) {
     struct mt_sig *link;
     switch ((enum mt_sig_kind)sig->kind) {
     case MT_SIG_LINK_EXIT: return apply_link_exit(self, sig);
     case MT_SIG_DOWN: return apply_down(self, sig);
-    case MT_SIG_MONITOR: insert(self, sig); return NULL;
+    case MT_SIG_MONITOR:
+        if (mt_unlikely(mt_is_far(mt_runtime(self), sig->heap[1])) && find(self, sig->root)) break; /* keys are unique, whatever a worker sends */
+        insert(self, sig);
+        return NULL;
+    case MT_SIG_LOST: apply_lost(self, sig); break;
     case MT_SIG_DEMONITOR: apply_demonitor(self, sig); return NULL;
     case MT_SIG_UNLINK: apply_unlink(self, sig); return NULL;
     case MT_SIG_LINK:

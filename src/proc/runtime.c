@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/segv.h"
-#include "proc/proc.h"
+#include "proc/far.h"
 
 #define PROCESSES_MAX ((size_t)1 << 25)
 #define STACK_DEFAULT ((size_t)64 << 10)
@@ -153,7 +153,7 @@ static mote_err set_options(mote_runtime *rt, const mote_options *options) {
     if (!o->stack_size) o->stack_size = STACK_DEFAULT;
     if (!o->processes_max) o->processes_max = PROCESSES_MAX;
     if (!o->blocking_max) o->blocking_max = BLOCKING_DEFAULT;
-    if (o->schedulers >= MT_SCHEDS_MAX || o->processes_max > PROCESSES_MAX || o->blocking_max > 4096) return MOTE_ELIMIT;
+    if (o->schedulers >= MT_SCHEDS_MAX || o->processes_max > PROCESSES_MAX || o->blocking_max > 4096 || o->worker > 255) return MOTE_ELIMIT;
     if (o->stack_size < MT_STACK_MIN || o->stack_size > MT_STACK_MAX) return MOTE_ELIMIT;
     if (o->stack_head % 16 || o->stack_head > o->stack_size - MT_STACK_MIN) return MOTE_ELIMIT;
     o->stack_size = (o->stack_size + page - 1) / page * page;
@@ -180,6 +180,7 @@ static void free_runtime(mote_runtime *rt) {
         mt_sched_free(last);
     }
     mt_os_free(c->scheds);
+    mt_far_free(rt);
     if (rt->stopper) mt_sched_free(rt->stopper);
     if (c->poll) mt_poll_free(c->poll);
     mt_injector_fini(&c->injector);
@@ -224,10 +225,11 @@ mote_err mt_runtime_start(const mote_options *options, mote_runtime **runtime) {
     mt_atom_table_hold();
     mt_lock_init(&rt->mu, MT_RANK_RUNTIME);
     mt_injector_init(&rt->cluster.injector);
-    atomic_store(&rt->refs, mt_os_random() & (((uint64_t)1 << 40) - 1));
+    rt->table.own = mt_pid_word(0, options ? options->worker & 255 : 0, 0) ^ MT_PID;
+    atomic_store(&rt->refs, (uint64_t)mt_own_worker(rt) << MT_REF_COUNTER_BITS | (mt_os_random() & (((uint64_t)1 << 40) - 1)));
     atomic_store(&rt->owners, 1);
-    atomic_store(&rt->leader, mt_pid_word(0, 0, 0));
-    atomic_store(&rt->deaths_to, mt_pid_word(0, 0, 0));
+    atomic_store(&rt->leader, mt_pid_of(rt, 0, 0));
+    atomic_store(&rt->deaths_to, mt_pid_of(rt, 0, 0));
     mote_err err = set_options(rt, options);
     if (err || (err = make_parts(rt)) || (err = mt_segv_start(mt_overflowed))) goto fail;
     if ((err = mt_cluster_start(&rt->cluster))) {

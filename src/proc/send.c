@@ -2,6 +2,7 @@
  * Delivery. A bounded mailbox's `count` goes up before a message is pushed and down when the push finds the receiver dead, when the
  * message is taken, or dropped at the end: it is conserved, never reset, so that late senders to a reused slot do no harm. (When a
  * chunk's memory is given back it is 0 anew, and a sender late by that much leaves it one too low: hence signed.) */
+#include "proc/far.h"
 #include "proc/send.h"
 
 void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend) {
@@ -10,6 +11,7 @@ void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend) {
 }
 
 void mt_bury_letter(struct mt_sched *s, uint64_t dead, struct mt_sig *sig) {
+    if (mt_unlikely(mt_is_far(mt_runtime_of_sched(s), dead)) && mt_far_send(s, dead, sig) != MT_FAR_ABSENT) return;
     if (mt_is_message(sig) && !(sig->flags & MT_SIG_UNSENT)) mt_count(&s->dead, 1);
     if (sig->kind == MT_SIG_INFO)
         mt_info_answer(s, NULL, sig);
@@ -53,16 +55,24 @@ bool mt_suspended(struct mt_proc *p) {
     return p->suspensions && !is_awaited(p);
 }
 
-/* The sender stands still: asks the receiver to say when there is room again, and waits for that. */
-static void suspend(struct mt_proc *self, uint64_t pid) {
-    if (mt_task_kind(&self->task) == MT_THREAD || (self->flags & MT_PF_ENDING) || is_awaited(self) || pid == mt_proc_pid(self)) return;
-    if (self->suspensions == UINT16_MAX) return; /* a handler that has filled so many mailboxes in one turn */
+/* Whether it may stand still. Not if it has filled more mailboxes than can be counted in one turn. */
+static bool may_stand(struct mt_proc *self) {
+    return mt_task_kind(&self->task) != MT_THREAD && !(self->flags & MT_PF_ENDING) && !is_awaited(self) && self->suspensions < UINT16_MAX;
+}
+
+/* Asks the receiver to say when there is room again. */
+static bool ask_to_resume(struct mt_proc *self, uint64_t pid) {
     struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_SUSPEND, 1);
-    if (!sig) return; /* no memory to wait with: the message is delivered all the same */
+    if (!sig) return false; /* no memory to wait with: the message is delivered all the same */
     sig->root = 0;
     sig->heap[0] = mt_proc_pid(self);
     self->suspensions++;
     mt_deliver(self->task.sched, pid, sig);
+    return true;
+}
+
+/* Waits for what has suspended it. */
+static void stand_still(struct mt_proc *self) {
     if (mt_task_kind(&self->task) == MT_HANDLER || (self->flags & MT_PF_HOSTED)) {
         self->task.budget = 0; /* it stops after this callback, see mt_turn(), or in its next wait */
         return;
@@ -73,6 +83,16 @@ static void suspend(struct mt_proc *self, uint64_t pid) {
         if (!mt_suspended(self)) return;
         if (mt_wait(self, MT_NEVER) == MOTE_ESTOPPED) return;
     }
+}
+
+/* The sender stands still until the receiver says that there is room again. */
+static void suspend(struct mt_proc *self, uint64_t pid) {
+    if (pid != mt_proc_pid(self) && may_stand(self) && ask_to_resume(self, pid)) stand_still(self);
+}
+
+void mt_stand_for(struct mt_proc *self, uint64_t pid) {
+    bool stops = mt_task_kind(&self->task) == MT_HANDLER || (self->flags & MT_PF_HOSTED); /* others cannot stop where they fetch */
+    if (stops && may_stand(self) && ask_to_resume(self, pid)) self->task.budget = 0;
 }
 
 /* The mailbox is full and its policy says that its owner ends for it. */
@@ -123,12 +143,20 @@ void mt_deliver_timer(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
         pid = mt_whereis(mt_runtime_of_sched(s), name);
         if (mt_atom_counted(name)) mt_atom_drop(name);
     }
+    if (mt_is_message(sig))
+        (void)mt_deliver_message(s, pid, sig);
+    else
+        mt_deliver(s, pid, sig);
+}
+
+bool mt_deliver_message(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
-    bool full;
-    if (p && mt_is_message(sig) && mt_is_bounded(p))
+    bool full = false;
+    if (p && mt_is_bounded(p))
         (void)to_bounded(s, p, pid, sig, &full);
     else
         mt_deliver(s, pid, sig);
+    return full;
 }
 
 mote_err mt_send_bounded(struct mt_proc *self, struct mt_proc *p, uint64_t pid, struct mt_sig *sig) {
@@ -137,6 +165,21 @@ mote_err mt_send_bounded(struct mt_proc *self, struct mt_proc *p, uint64_t pid, 
     if (full) suspend(self, pid);
     if ((self->task.budget -= MT_COST_QUEUED) <= 0) mt_turn_over(self);
     return err;
+}
+
+void mt_send_away(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
+    struct mt_sched *s = self->task.sched;
+    enum mt_far_sent sent = mt_is_far(mt_runtime_of_sched(s), pid) ? mt_far_send(s, pid, sig) : MT_FAR_ABSENT;
+    if (sent == MT_FAR_ABSENT) mt_bury_letter(s, pid, sig);
+    if (sent == MT_FAR_CROWDED && may_stand(self) && mt_far_stand(self, pid)) stand_still(self);
+    if ((self->task.budget -= MT_COST_AWAY) <= 0) mt_turn_over(self);
+}
+
+void mt_send_encoded(struct mt_proc *self, uint64_t pid, uint64_t alias, const void *term, size_t size) {
+    enum mt_far_sent sent = mt_far_send_encoded(self, pid, alias, term, size);
+    if (sent == MT_FAR_ABSENT) mt_count(&self->task.sched->dead, 1);
+    if (sent == MT_FAR_CROWDED && may_stand(self) && mt_far_stand(self, pid)) stand_still(self);
+    if ((self->task.budget -= MT_COST_AWAY) <= 0) mt_turn_over(self);
 }
 
 mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) { return mt_send_inline(self, pid, sig); }

@@ -15,6 +15,9 @@ static inline bool mt_is_bounded(struct mt_proc *p) {
 /* As mt_send(), to a mailbox that has a limit. */
 mote_err mt_send_bounded(struct mt_proc *self, struct mt_proc *p, uint64_t pid, struct mt_sig *sig);
 
+/* As mt_send(), to a pid that no slot here can be of: another worker's, or nobody's. */
+void mt_send_away(struct mt_proc *self, uint64_t pid, struct mt_sig *sig);
+
 /* As mt_send(). */
 static inline __attribute__((always_inline)) mote_err mt_send_inline(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     struct mt_sched *s = self->task.sched;
@@ -22,7 +25,7 @@ static inline __attribute__((always_inline)) mote_err mt_send_inline(struct mt_p
     int32_t cost = 1;
     mt_count(&s->sent, 1);
     if (mt_unlikely(!p)) {
-        mt_bury_letter(s, pid, sig);
+        mt_send_away(self, pid, sig);
         return MOTE_OK;
     }
     if (mt_unlikely(mt_is_bounded(p))) return mt_send_bounded(self, p, pid, sig);

@@ -19,7 +19,9 @@ static size_t directory_bytes(const struct mt_table *t) {
 }
 
 mote_err mt_table_init(struct mt_table *t, size_t processes_max) {
+    uint64_t own = t->own;
     memset(t, 0, sizeof *t);
+    t->own = own;
     size_t chunks = 2 * processes_max / MT_CHUNK_SLOTS + MT_SCHEDS_MAX + 1;
     size_t limit = ((size_t)1 << MT_PID_INDEX_BITS) / MT_CHUNK_SLOTS;
     t->chunk_max = (uint32_t)(chunks < limit ? chunks : limit);
@@ -203,7 +205,7 @@ mote_err mt_list(mote_runtime *rt, mote_pid *pids, size_t capacity, size_t *coun
             struct mt_proc *p = &c->slots[k];
             uint64_t serial = atomic_load_explicit(&p->inbox.high, memory_order_acquire);
             if (serial == 0 || (atomic_load_explicit(&p->inbox.low, memory_order_acquire) & MT_IN_CLOSED)) continue;
-            if (n < capacity) pids[n] = (mote_pid){mt_pid_word(c->first + k, 0, serial)};
+            if (n < capacity) pids[n] = (mote_pid){mt_pid_of(rt, c->first + k, serial)};
             n++;
         }
     }

@@ -92,6 +92,13 @@ static bool put_float(struct encode *e, const uint64_t *p) {
 }
 
 /* Another runtime's closure, or an object of a host's: as it came. */
+/* One term, which the host writes; else it is none. */
+static bool put_host(struct encode *e, const uint64_t *p) {
+    const mote_host_kind *kind = mt_host_kind(p);
+    if (!kind->encode || e->w->form != MOTE_FORM_MOTE) return mote_writer_fail(e->w, MOTE_ETERM);
+    return kind->encode((void *)(uintptr_t)p[1], e->w);
+}
+
 static bool put_opaque(struct encode *e, const uint64_t *p) {
     const uint8_t *bytes = (const uint8_t *)(p + 2);
     MT_ASSERT(p[1] > 0 && p[1] <= 8 * (mt_header_words(*p) - 1));
@@ -189,7 +196,7 @@ static bool put_boxed(struct encode *e, uint64_t word) {
     case MT_PORT_FAR: return mote_far_port_write(e->w, name_of(p[1]), p[2], (uint32_t)p[3]);
     case MT_REF_FAR: return put_far_ref(e, p);
     case MT_OPAQUE: return put_opaque(e, p);
-    case MT_HOST: break;
+    case MT_HOST: return put_host(e, p);
     }
     return mote_writer_fail(e->w, MOTE_ETERM);
 }

@@ -593,7 +593,7 @@ static void hosts(void) {
     check_hex(MOTE_FORM_MOTE, good_hex(MOTE_FORM_MOTE, "060901" CLOSURE("00000000", "00000001", "6107")), "060901" CLOSURE("00000039", "00000001", "6107"));
     bad_hex(MOTE_FORM_MOTE, "6801060901050161", MOTE_ETERM, 5);
     mote_host_box box;
-    static const mote_host_kind kind = {"Test", NULL, NULL};
+    static const mote_host_kind kind = {"Test", NULL, NULL, NULL};
     mote_writer_init(&w, MOTE_FORM_MOTE, NULL, 0, 100);
     CHECK_INT(mote_term_encode(mote_host_box_term(&box, &kind, &w), &options, &w), MOTE_ETERM);
     mote_writer_fini(&w);

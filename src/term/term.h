@@ -45,10 +45,14 @@ enum mt_kind {
 #define MT_BIG_BYTES_MAX 524288u  /* as Erlang */
 #define MT_NIL_WORD 6u
 
-/* Local pids: index of the slot in the process table, worker, serial of the slot's use. */
+/* Local pids: index of the slot in the process table, worker, serial of the slot's use. A worker of the node is a number below MT_WORKERS_MAX
+ * and, above it, its incarnation. Local references name their worker's number in the highest bits of what is counted. */
 #define MT_PID_INDEX_BITS 26
 #define MT_PID_WORKER_BITS 8
 #define MT_PID_SERIAL_BITS 27
+#define MT_WORKER_BITS 6
+#define MT_WORKERS_MAX (1u << MT_WORKER_BITS)
+#define MT_REF_COUNTER_BITS 53
 
 static inline unsigned mt_tag(uint64_t w) { return (unsigned)(w & 7); }
 static inline bool mt_is_pointer(uint64_t w) { return (w & 7) == MT_BOXED || (w & 7) == MT_CONS; }
@@ -64,6 +68,10 @@ static inline uint64_t mt_cons(const uint64_t *p) { return (uint64_t)(uintptr_t)
 static inline uint64_t mt_pid_word(uint64_t index, uint64_t worker, uint64_t serial) {
     return ((serial << MT_PID_WORKER_BITS | worker) << MT_PID_INDEX_BITS | index) << 3 | MT_PID;
 }
+/* Worker and incarnation, where they stand in a pid. */
+#define MT_PID_WORKER_MASK ((((uint64_t)1 << MT_PID_WORKER_BITS) - 1) << (3 + MT_PID_INDEX_BITS))
+static inline unsigned mt_pid_worker(uint64_t w) { return (unsigned)((w & MT_PID_WORKER_MASK) >> (3 + MT_PID_INDEX_BITS)); }
+static inline unsigned mt_ref_worker(uint64_t w) { return (unsigned)(w >> (3 + MT_REF_COUNTER_BITS)) & (MT_WORKERS_MAX - 1); }
 static inline uint64_t mt_pid_index(uint64_t w) { return w >> 3 & (((uint64_t)1 << MT_PID_INDEX_BITS) - 1); }
 static inline uint64_t mt_pid_serial(uint64_t w) { return w >> (3 + MT_PID_INDEX_BITS + MT_PID_WORKER_BITS); }
 

@@ -736,7 +736,7 @@ static void one_less(void *object) { CHECK(--*(int *)object >= 0); }
 
 /* One header and two raw words; a copy holds the object, a fragment that is dropped drops it. */
 static void host_objects(void) {
-    static const mote_host_kind kind = {"Kind", one_more, one_less}, same_name = {"Kind", one_more, one_less};
+    static const mote_host_kind kind = {"Kind", one_more, one_less, NULL}, same_name = {"Kind", one_more, one_less, NULL};
     mote_arena *arena = mote_arena_new(0);
     int object = 0;
     bool counted = false;

@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A record is a head and, behind it, terms in the external format's MOTE form. Notes are signals that wait in a table, as relations are (relation.c):
+ * one for each process and worker, which becomes its LOST signal; a question that has been sent waits there as well. A question that is answered
+ * in the moment its worker is lost is answered once, by who takes it out of the table. */
+#include "proc/far.h"
+
+#include <string.h>
+
+#include <mote/external.h>
+
+#include "base/hash.h"
+
+#define STANDING_FIRST 16u
+#define RECORD_BYTES_MAX ((size_t)1 << 31)
+
+struct head {
+    uint32_t kind; /* enum mt_sig_kind, or ANSWER */
+    uint32_t flags;
+    uint64_t to, a, b;
+};
+#define ANSWER 64u
+
+/* Behind the head of an ANSWER. */
+struct answer {
+    mote_process_info info; /* without its addresses and atoms */
+};
+
+struct peer { /* MT_SHARED */
+    _Atomic uint32_t up;       /* atomic: release: worker + 1, or 0: it is not there */
+    struct mt_carrier carrier; /* const while it is up */
+    struct mt_hash notes;      /* lock: mu: struct mt_sig; the key is a process's pid, or a question's id */
+    uint64_t *standing;        /* lock: mu: pids of those who stand still for it */
+    size_t standing_count;     /* lock: mu */
+    size_t standing_room;      /* lock: mu */
+};
+
+struct mt_far { /* MT_SHARED */
+    struct mt_lock mu;
+    uint64_t questions;        /* lock: mu: counts ids */
+    struct peer peers[MT_WORKERS_MAX]; /* see there */
+};
+
+static struct mt_far *far_of(const mote_runtime *rt) { return atomic_load_explicit(&rt->far, memory_order_acquire); }
+
+/* The peer of a worker; NULL: it is not there. `any`: whatever its incarnation. */
+static struct peer *peer_of(const mote_runtime *rt, unsigned worker, bool any) {
+    struct mt_far *far = far_of(rt);
+    if (!far) return NULL;
+    struct peer *peer = &far->peers[worker % MT_WORKERS_MAX];
+    uint32_t up = atomic_load_explicit(&peer->up, memory_order_acquire);
+    return up && (any || up - 1 == worker) ? peer : NULL;
+}
+
+static struct mt_far *make(mote_runtime *rt) {
+    struct mt_far *far = far_of(rt);
+    if (far || !(far = mt_os_alloc_zero(sizeof *far))) return far;
+    mt_lock_init(&far->mu, MT_RANK_FAR);
+    atomic_store_explicit(&rt->far, far, memory_order_release);
+    return far;
+}
+
+mote_err mt_far_open(mote_runtime *rt, unsigned worker, const struct mt_carrier *carrier) {
+    if (worker >> MT_PID_WORKER_BITS || worker % MT_WORKERS_MAX == mt_own_worker(rt)) return MOTE_EARG;
+    mt_lock_take(&rt->mu);
+    struct mt_far *far = make(rt);
+    struct peer *peer = far ? &far->peers[worker % MT_WORKERS_MAX] : NULL;
+    mote_err err = !far ? MOTE_ENOMEM : atomic_load(&peer->up) ? MOTE_EBUSY : peer->notes.buckets ? MOTE_OK : mt_hash_init(&peer->notes);
+    if (!err) {
+        peer->carrier = *carrier;
+        atomic_store_explicit(&peer->up, worker + 1, memory_order_release);
+    }
+    mt_lock_drop(&rt->mu);
+    return err;
+}
+
+static void forget(struct mt_cache *cache, struct mt_sig *sig) {
+    if (sig->kind == MT_SIG_INFO) mt_question_drop((struct mt_info_request *)(uintptr_t)sig->heap[0]);
+    mt_sig_free(cache, sig);
+}
+
+void mt_far_free(mote_runtime *rt) {
+    struct mt_far *far = far_of(rt);
+    if (!far) return;
+    for (struct peer *peer = far->peers; peer < far->peers + MT_WORKERS_MAX; peer++) {
+        if (!peer->notes.buckets) continue;
+        for (struct mt_node *node; (node = mt_hash_pop(&peer->notes));) forget(&rt->stopper->cache, (struct mt_sig *)(void *)node);
+        mt_hash_fini(&peer->notes);
+        mt_os_free(peer->standing);
+    }
+    mt_lock_fini(&far->mu);
+    mt_os_free(far);
+}
+
+/* --------------------------------------------------------------------------------------------------- notes */
+
+/* Marks a process as noted; false: it has ended, or is about to, and will not forget its notes. */
+static bool mark(mote_runtime *rt, uint64_t local) {
+    struct mt_proc *p = mt_table_find(rt, local);
+    return p && !(atomic_fetch_or(&p->naming, MT_IS_NOTED) & MT_DYING) && mt_serial(p) == mt_pid_serial(local);
+}
+
+/* A new note, in the table. */
+static bool note_locked(struct mt_sched *s, struct peer *peer, uint64_t local, unsigned worker) {
+    struct mt_sig *note = mt_sig_new(&s->cache, MT_SIG_LOST, 2);
+    if (!note) return false;
+    note->unused = (uint16_t)worker;
+    note->root = local;
+    note->heap[0] = note->heap[1] = 0;
+    if (mark(mt_runtime_of_sched(s), local))
+        mt_hash_insert(&peer->notes, (struct mt_node *)(void *)note);
+    else
+        mt_sig_free(&s->cache, note);
+    return true;
+}
+
+bool mt_far_note(struct mt_sched *s, uint64_t local, uint64_t far_pid) {
+    unsigned worker = mt_pid_worker(far_pid);
+    struct mt_far *far = far_of(mt_runtime_of_sched(s));
+    if (!far) return false;
+    struct peer *peer = &far->peers[worker % MT_WORKERS_MAX];
+    mt_lock_take(&far->mu);
+    bool ok = atomic_load_explicit(&peer->up, memory_order_relaxed) == worker + 1 &&
+              (*mt_hash_find(&peer->notes, local) || note_locked(s, peer, local, worker));
+    mt_lock_drop(&far->mu);
+    return ok;
+}
+
+/* Takes a note or a question out. NULL: there is none. */
+static struct mt_sig *take_out(struct mt_far *far, struct peer *peer, uint64_t key) {
+    mt_lock_take(&far->mu);
+    struct mt_node **at = mt_hash_find(&peer->notes, key);
+    struct mt_node *node = *at ? mt_hash_remove(&peer->notes, at) : NULL;
+    mt_lock_drop(&far->mu);
+    return (struct mt_sig *)(void *)node;
+}
+
+void mt_far_forget(struct mt_proc *p) {
+    struct mt_far *far = far_of(mt_runtime(p));
+    if (!far) return;
+    for (struct peer *peer = far->peers; peer < far->peers + MT_WORKERS_MAX; peer++) {
+        struct mt_sig *note = atomic_load_explicit(&peer->up, memory_order_acquire) ? take_out(far, peer, mt_proc_pid(p)) : NULL;
+        if (note) mt_sig_free(mt_cache_of(p), note);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------- sending */
+
+/* A record as it is written: first in memory of its own. */
+struct record {
+    mote_writer out;
+    uint64_t first[32];
+};
+
+static void begin(struct record *r, const struct head *head) {
+    mote_writer_init(&r->out, MOTE_FORM_MOTE, r->first, sizeof r->first, RECORD_BYTES_MAX);
+    mote_raw_write(&r->out, head, sizeof *head);
+}
+
+/* Gives the record to the carrier. */
+static void finish(mote_runtime *rt, struct peer *peer, struct record *r, bool *crowded) {
+    mote_err err = r->out.err;
+    mote_bytes bytes = mote_writer_bytes(&r->out);
+    if (err)
+        mt_log(rt, MOTE_LOG_ERROR, "a signal to worker %u is lost: %s", (unsigned)(peer - far_of(rt)->peers), mote_err_text(err));
+    else
+        *crowded = !peer->carrier.put(peer->carrier.context, bytes.data, bytes.size);
+    mote_writer_fini(&r->out);
+}
+
+static const mote_external_options form = {.form = MOTE_FORM_MOTE};
+
+/* What goes wrong the writer keeps. */
+static void put_term(struct record *r, uint64_t word) { (void)!mote_term_encode((mote_term){word}, &form, &r->out); }
+
+/* The name in a signal MONITOR or DOWN, or []: none. */
+static uint64_t name_in(const struct mt_sig *sig) {
+    const uint64_t *item = sig->kind == MT_SIG_DOWN && mt_tag(sig->heap[5]) == MT_BOXED ? mt_ptr(sig->heap[5]) : NULL;
+    uint64_t name = sig->kind == MT_SIG_MONITOR ? sig->heap[2] : item && item[0] == mt_header(MT_TUPLE, 2) ? item[1] : 0;
+    return name ? name : MT_NIL_WORD;
+}
+
+/* A question waits for its answer here, under the id that this gives. Takes. */
+static uint64_t keep_question(struct mt_far *far, struct peer *peer, struct mt_sig *sig) {
+    mt_lock_take(&far->mu);
+    uint64_t id = sig->root = ++far->questions << 3; /* no pid has this tag */
+    mt_hash_insert(&peer->notes, (struct mt_node *)(void *)sig);
+    mt_lock_drop(&far->mu);
+    return id;
+}
+
+/* What stands in the head besides kind and receiver. */
+static void fill_head(struct mt_sched *s, struct head *h, struct mt_sig *sig) {
+    struct mt_task *current = atomic_load_explicit(&s->current, memory_order_relaxed);
+    switch ((enum mt_sig_kind)sig->kind) {
+    case MT_SIG_ALIASED: h->a = sig->heap[sig->words - 1]; /* fall through */
+    case MT_SIG_MESSAGE: h->b = current ? mt_proc_pid(mt_task_proc(current)) : 0; break;
+    case MT_SIG_EXIT:
+    case MT_SIG_LINK_EXIT: h->a = mt_exit_from(sig); break;
+    case MT_SIG_UNLINK:
+    case MT_SIG_UNLINKED: h->b = sig->heap[0]; h->a = sig->root; break;
+    case MT_SIG_MONITOR: h->b = sig->heap[1]; h->a = sig->root; break;
+    case MT_SIG_DOWN: h->b = mt_tag(sig->heap[5]) == MT_PID ? sig->heap[5] : 0; h->a = sig->root; break;
+    case MT_SIG_SUSPEND: h->a = sig->heap[0]; break;
+    default: h->a = sig->root; /* LINK, DEMONITOR, GROUP_LEADER, STAND, RESUME: who, which */
+    }
+}
+
+static void put_terms(struct record *r, const struct mt_sig *sig) {
+    switch ((enum mt_sig_kind)sig->kind) {
+    case MT_SIG_MESSAGE:
+    case MT_SIG_ALIASED:
+    case MT_SIG_EXIT:
+    case MT_SIG_LINK_EXIT: put_term(r, sig->root); break;
+    case MT_SIG_MONITOR: put_term(r, name_in(sig)); break;
+    case MT_SIG_DOWN:
+        put_term(r, name_in(sig));
+        put_term(r, sig->heap[6]);
+        break;
+    default: break;
+    }
+}
+
+/* The receiver of an alias is named by the slot alone, in whatever incarnation. */
+static uint64_t in_incarnation(uint64_t pid, uint32_t up) {
+    return (pid & ~MT_PID_WORKER_MASK) | (uint64_t)(up - 1) << (3 + MT_PID_INDEX_BITS);
+}
+
+enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
+    mote_runtime *rt = mt_runtime_of_sched(s);
+    struct peer *peer = peer_of(rt, mt_pid_worker(pid), sig->kind == MT_SIG_ALIASED);
+    if (!peer || sig->kind == MT_SIG_FD || sig->kind == MT_SIG_DONE) return MT_FAR_ABSENT;
+    struct head head = {.kind = sig->kind, .flags = sig->flags & MT_SIG_PRIORITY, .to = pid};
+    struct record record;
+    bool crowded = false;
+    if (sig->kind == MT_SIG_INFO) {
+        head.b = mt_question_asker(sig);
+        head.a = keep_question(far_of(rt), peer, sig);
+        begin(&record, &head);
+        finish(rt, peer, &record, &crowded);
+        return MT_FAR_TAKEN;
+    }
+    if (sig->kind == MT_SIG_ALIASED) head.to = in_incarnation(pid, atomic_load_explicit(&peer->up, memory_order_relaxed));
+    fill_head(s, &head, sig);
+    begin(&record, &head);
+    put_terms(&record, sig);
+    finish(rt, peer, &record, &crowded);
+    mt_sig_free(&s->cache, sig);
+    return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
+}
+
+enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, uint64_t pid, uint64_t alias, const void *term, size_t size) {
+    mote_runtime *rt = mt_runtime(self);
+    struct peer *peer = peer_of(rt, mt_pid_worker(pid), alias != 0);
+    if (!peer) return MT_FAR_ABSENT;
+    struct head head = {.kind = alias ? MT_SIG_ALIASED : MT_SIG_MESSAGE, .to = pid, .a = alias, .b = mt_proc_pid(self)};
+    if (alias) head.to = in_incarnation(pid, atomic_load_explicit(&peer->up, memory_order_relaxed));
+    struct record record;
+    bool crowded = false;
+    mt_count(&self->task.sched->sent, 1);
+    begin(&record, &head);
+    mote_raw_write(&record.out, term, size);
+    finish(rt, peer, &record, &crowded);
+    return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
+}
+
+void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_process_info *info) {
+    mote_runtime *rt = mt_runtime_of_sched(s);
+    struct peer *peer = peer_of(rt, mt_pid_worker(asker), false);
+    struct answer answer = {0};
+    struct record record;
+    bool crowded;
+    if (!peer) return;
+    begin(&record, &(struct head){.kind = ANSWER, .to = asker, .a = id, .b = info != NULL});
+    if (info) {
+        answer.info = *info;
+        answer.info.function = NULL;
+        answer.info.registered.word = 0;
+    }
+    mote_raw_write(&record.out, &answer, sizeof answer);
+    put_term(&record, info && info->registered.word ? info->registered.word : MT_NIL_WORD);
+    finish(rt, peer, &record, &crowded);
+}
+
+/* ------------------------------------------------------------------------------------------------- standing still */
+
+bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
+    struct mt_far *far = far_of(mt_runtime(self));
+    struct peer *peer = peer_of(mt_runtime(self), mt_pid_worker(pid), true);
+    if (!peer) return false;
+    mt_lock_take(&far->mu);
+    bool stands = peer->carrier.crowded(peer->carrier.context); /* asked under the lock: mt_far_drained() comes later, or has been */
+    if (stands && peer->standing_count == peer->standing_room) {
+        size_t room = peer->standing_room ? 2 * peer->standing_room : STANDING_FIRST;
+        uint64_t *more = mt_os_realloc(peer->standing, room * sizeof *more);
+        stands = more != NULL;
+        if (stands) {
+            peer->standing = more;
+            peer->standing_room = room;
+        }
+    }
+    if (stands) {
+        peer->standing[peer->standing_count++] = mt_proc_pid(self);
+        self->suspensions++;
+    }
+    mt_lock_drop(&far->mu);
+    return stands;
+}
+
+/* Lets those go on who stand still; the caller's memory `pids`. */
+static void resume_all(struct mt_sched *s, uint64_t *pids, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        struct mt_sig *sig = mt_sig_new(&s->cache, MT_SIG_RESUME, 0);
+        if (!sig) mt_os_log("mote: no memory to let a process go on that stands still for another worker\n");
+        if (!sig) continue;
+        sig->root = 0;
+        mt_deliver(s, pids[i], sig);
+    }
+    mt_os_free(pids);
+}
+
+void mt_far_drained(struct mt_sched *s, unsigned worker) {
+    struct mt_far *far = far_of(mt_runtime_of_sched(s));
+    if (!far) return;
+    struct peer *peer = &far->peers[worker % MT_WORKERS_MAX];
+    mt_lock_take(&far->mu);
+    uint64_t *pids = peer->standing;
+    size_t count = peer->standing_count;
+    peer->standing = NULL;
+    peer->standing_count = peer->standing_room = 0;
+    mt_lock_drop(&far->mu);
+    resume_all(s, pids, count);
+}
+
+/* ----------------------------------------------------------------------------------------------------- taking */
+
+/* A record that is being read. */
+struct taking {
+    struct mt_sched *s;
+    mote_runtime *rt;
+    unsigned worker;
+    struct head head;
+    const uint8_t *next, *end;
+    uint64_t pid;      /* of the receiver: what an alias leads to */
+    mote_arena *arena; /* its terms */
+};
+
+static bool is_of(const struct taking *t, uint64_t pid) { return mt_tag(pid) == MT_PID && mt_pid_worker(pid) == t->worker; }
+static bool is_ref_of(const struct taking *t, uint64_t ref) { return mt_tag(ref) == MT_REF && mt_ref_worker(ref) == t->worker % MT_WORKERS_MAX; }
+static bool is_own_ref(const struct taking *t, uint64_t ref) { return mt_tag(ref) == MT_REF && mt_ref_worker(ref) == mt_own_worker(t->rt); }
+
+static mote_err get_term(struct taking *t, mote_term *term) {
+    if (!t->arena && !(t->arena = mote_arena_new(0))) return MOTE_ENOMEM;
+    size_t used;
+    mote_err err = mote_term_decode(t->arena, t->next, (size_t)(t->end - t->next), &form, term, &used);
+    t->next += used;
+    return err;
+}
+
+static mote_err get_reason(struct taking *t, struct mt_reason *reason) {
+    mote_term term;
+    mote_err err = get_term(t, &term);
+    return err ? err : mt_reason_of(term, NULL, reason);
+}
+
+/* A name, or 0 for []. */
+static mote_err get_name(struct taking *t, uint64_t *name) {
+    mote_term term;
+    mote_err err = get_term(t, &term);
+    if (err) return err;
+    if (term.word != MT_NIL_WORD && mt_tag(term.word) != MT_ATOM) return MOTE_ETERM;
+    *name = term.word == MT_NIL_WORD ? 0 : term.word;
+    return MOTE_OK;
+}
+
+/* Whether the receiver is a host's process, for which the host makes an object. */
+static bool is_hosted(const struct taking *t) {
+    const mote_host_loop *host = t->rt->options.host_loop;
+    struct mt_proc *p = host && host->decode ? mt_table_find(t->rt, t->pid) : NULL;
+    return p && (atomic_load_explicit(&p->naming, memory_order_acquire) & MT_IS_HOSTED);
+}
+
+static mote_err take_object(struct taking *t, size_t extra, struct mt_sig **out) {
+    const mote_host_loop *host = t->rt->options.host_loop;
+    size_t used;
+    void *object = host->decode(host->context, t->next, (size_t)(t->end - t->next), &used);
+    if (!object) return MOTE_ETERM;
+    t->next += used;
+    mote_host_box box;
+    mote_err err = mt_sig_of_term(&t->s->cache, mote_host_box_term(&box, host->decoded, object), extra, NULL, out);
+    host->decoded->drop(object);
+    return err;
+}
+
+static mote_err take_message(struct taking *t, struct mt_sig **out) {
+    mote_term term;
+    bool aliased = t->head.kind == MT_SIG_ALIASED;
+    mote_err err = is_hosted(t) ? take_object(t, aliased, out) : get_term(t, &term);
+    if (!err && !*out) err = mt_sig_of_term(&t->s->cache, term, aliased, NULL, out);
+    if (err) return err;
+    (*out)->flags |= (uint8_t)(t->head.flags & MT_SIG_PRIORITY);
+    if (!aliased) return MOTE_OK;
+    (*out)->kind = MT_SIG_ALIASED;
+    (*out)->heap[(*out)->words - 1] = t->head.a;
+    return MOTE_OK;
+}
+
+static mote_err take_exit(struct taking *t, struct mt_sig **out) {
+    struct mt_reason reason;
+    mote_err err = is_of(t, t->head.a) ? get_reason(t, &reason) : MOTE_ETERM;
+    if (err) return err;
+    err = mt_exit_new(&t->s->cache, t->head.a, &reason, out);
+    if (!err) (*out)->kind = (uint8_t)t->head.kind;
+    mt_reason_drop(&reason);
+    return err;
+}
+
+static mote_err take_down(struct taking *t, struct mt_sig **out) {
+    struct mt_reason reason;
+    uint64_t name;
+    mote_err err = is_own_ref(t, t->head.a) && (!t->head.b || is_of(t, t->head.b)) ? get_name(t, &name) : MOTE_ETERM;
+    if (!err && !name && !t->head.b) err = MOTE_ETERM;
+    if (err || (err = get_reason(t, &reason))) return err;
+    *out = mt_down_of_far(&t->s->cache, t->head.a, name, t->head.b, &reason);
+    mt_reason_drop(&reason);
+    return *out ? MOTE_OK : MOTE_ENOMEM;
+}
+
+static mote_err take_monitor(struct taking *t, struct mt_sig **out) {
+    uint64_t name;
+    mote_err err = is_ref_of(t, t->head.a) && is_of(t, t->head.b) ? get_name(t, &name) : MOTE_ETERM;
+    if (err) return err;
+    *out = mt_monitor_of_far(&t->s->cache, t->head.b, name, t->head.a);
+    return *out ? MOTE_OK : MOTE_ENOMEM;
+}
+
+/* A signal of a root and at most one word. */
+static mote_err take_plain(struct taking *t, uint64_t root, uint64_t word, struct mt_sig **out) {
+    *out = mt_sig_new(&t->s->cache, (enum mt_sig_kind)t->head.kind, 2);
+    if (!*out) return MOTE_ENOMEM;
+    (*out)->root = root;
+    (*out)->heap[0] = word;
+    (*out)->heap[1] = 0;
+    return MOTE_OK;
+}
+
+static mote_err take_answer(struct taking *t) {
+    struct answer answer;
+    uint64_t name = 0;
+    if ((size_t)(t->end - t->next) < sizeof answer) return MOTE_ETERM;
+    memcpy(&answer, t->next, sizeof answer);
+    t->next += sizeof answer;
+    mote_err err = get_name(t, &name);
+    if (err) return err;
+    struct mt_sig *question = (t->head.a & 7) == 0 ? take_out(far_of(t->rt), &far_of(t->rt)->peers[t->worker % MT_WORKERS_MAX], t->head.a) : NULL;
+    if (!question) return MOTE_ETERM;
+    answer.info.name[sizeof answer.info.name - 1] = 0;
+    answer.info.registered.word = name && !mt_atom_counted(name) ? name : 0; /* nobody would hold it */
+    mt_question_answered(t->s, question, t->head.b ? &answer.info : NULL);
+    return MOTE_OK;
+}
+
+static mote_err take_signal(struct taking *t, struct mt_sig **out) {
+    const struct head *h = &t->head;
+    switch (h->kind) {
+    case MT_SIG_MESSAGE:
+    case MT_SIG_ALIASED: return take_message(t, out);
+    case MT_SIG_EXIT:
+    case MT_SIG_LINK_EXIT: return take_exit(t, out);
+    case MT_SIG_DOWN: return take_down(t, out);
+    case MT_SIG_MONITOR: return take_monitor(t, out);
+    case MT_SIG_LINK:
+        if (!is_of(t, h->a)) return MOTE_ETERM;
+        *out = mt_link_of_far(&t->s->cache, h->a);
+        return *out ? MOTE_OK : MOTE_ENOMEM;
+    case MT_SIG_UNLINK:
+    case MT_SIG_UNLINKED: return is_of(t, h->b) ? take_plain(t, h->a, h->b, out) : MOTE_ETERM;
+    case MT_SIG_DEMONITOR: return is_ref_of(t, h->a) ? take_plain(t, h->a, 0, out) : MOTE_ETERM;
+    case MT_SIG_STAND: return is_of(t, h->a) ? take_plain(t, h->a, 0, out) : MOTE_ETERM;
+    case MT_SIG_GROUP_LEADER: return mt_tag(h->a) == MT_PID ? take_plain(t, h->a, 0, out) : MOTE_ETERM;
+    case MT_SIG_SUSPEND: return is_of(t, h->a) ? take_plain(t, 0, h->a, out) : MOTE_ETERM;
+    case MT_SIG_RESUME: return take_plain(t, 0, 0, out);
+    case MT_SIG_INFO:
+        if (!is_of(t, h->b)) return MOTE_ETERM;
+        *out = mt_question_of_far(&t->s->cache, h->b, h->a);
+        return *out ? MOTE_OK : MOTE_ENOMEM;
+    default: return MOTE_ETERM;
+    }
+}
+
+/* Who has sent a message to a full mailbox whose policy says so is told to stand still. */
+static void tell_to_stand(struct taking *t, uint64_t pid) {
+    struct mt_sig *sig;
+    if (!is_of(t, t->head.b) || !(sig = mt_sig_new(&t->s->cache, MT_SIG_STAND, 0))) return;
+    sig->root = pid;
+    mt_deliver(t->s, t->head.b, sig);
+}
+
+static void deliver(struct taking *t, uint64_t pid, struct mt_sig *sig) {
+    if ((t->head.kind == MT_SIG_LINK || t->head.kind == MT_SIG_MONITOR) && !mt_far_note(t->s, pid, t->head.kind == MT_SIG_LINK ? t->head.a : t->head.b)) {
+        mt_bury_letter(t->s, pid, sig); /* no memory for the note: answered as by one that has ended */
+        return;
+    }
+    if (mt_is_message(sig)) {
+        if (mt_deliver_message(t->s, pid, sig)) tell_to_stand(t, pid);
+        return;
+    }
+    mt_deliver(t->s, pid, sig);
+}
+
+mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, size_t size) {
+    struct taking t = {.s = s, .rt = mt_runtime_of_sched(s), .worker = worker};
+    struct mt_sig *sig = NULL;
+    uint64_t alias;
+    if (size < sizeof t.head || !far_of(t.rt)) return MOTE_ETERM;
+    memcpy(&t.head, record, sizeof t.head);
+    t.next = (const uint8_t *)record + sizeof t.head;
+    t.end = (const uint8_t *)record + size;
+    if (mt_tag(t.head.to) != MT_PID || mt_is_far(t.rt, t.head.to)) return MOTE_ETERM;
+    t.pid = t.head.to;
+    if (t.head.kind == MT_SIG_ALIASED && (!is_own_ref(&t, t.head.a) || mt_resolve(t.rt, t.head.a, &t.pid, &alias))) return MOTE_ETERM;
+    if (!t.pid) t.pid = mt_pid_of(t.rt, 0, 0);
+    mote_err err = t.head.kind == ANSWER ? take_answer(&t) : take_signal(&t, &sig);
+    if (!err && sig) deliver(&t, t.pid, sig);
+    mote_arena_free(t.arena);
+    return err;
+}
+
+/* ------------------------------------------------------------------------------------------------------- loss */
+
+/* A note becomes the LOST signal, a question is answered. Takes. */
+static void tell(struct mt_sched *s, struct mt_sig *sig, const struct mt_reason *reason) {
+    if (sig->kind == MT_SIG_INFO) {
+        mt_question_answered(s, sig, NULL);
+        return;
+    }
+    mt_reason_share(sig, reason);
+    sig->heap[1] = reason->word;
+    mt_deliver(s, sig->root, sig);
+}
+
+mote_err mt_far_lost(struct mt_sched *s, unsigned worker, mote_term term) {
+    struct mt_far *far = far_of(mt_runtime_of_sched(s));
+    struct peer *peer = peer_of(mt_runtime_of_sched(s), worker, false);
+    struct mt_hash notes, none;
+    struct mt_reason reason;
+    mote_err err = peer ? mt_reason_of(term, NULL, &reason) : MOTE_EARG;
+    if (err) return err;
+    if ((err = mt_hash_init(&none))) goto done;
+    mt_lock_take(&far->mu);
+    atomic_store_explicit(&peer->up, 0, memory_order_release);
+    notes = peer->notes;
+    peer->notes = none;
+    mt_lock_drop(&far->mu);
+    for (struct mt_node *node; (node = mt_hash_pop(&notes));) tell(s, (struct mt_sig *)(void *)node, &reason);
+    mt_hash_fini(&notes);
+    mt_far_drained(s, worker);
+done:
+    mt_reason_drop(&reason);
+    return err;
+}
