@@ -136,6 +136,11 @@ static inline bool mt_ring_read(struct mt_ring_in *in, void *into, size_t count)
     return true;
 }
 
+/* Whether something has come that has not been taken. Reads shared memory once; what it says is only a hint. */
+static inline bool mt_ring_waits(const struct mt_ring_in *in) {
+    return !in->cut && atomic_load_explicit(&in->shared->tail, memory_order_acquire) != in->head;
+}
+
 /* Bytes of the present record that have not been read. */
 static inline size_t mt_ring_left(const struct mt_ring_in *in) { return in->left; }
 

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * This program as one of several that make a node: its *workers*, OS processes on one machine that share memory. A process of one may be spoken to,
+ * linked and monitored from all. For an interpreter that can use one core only; a C program uses all cores with one runtime.
+ *
+ * The caller starts the programs, and gets descriptors from one to the other; see docs/design/workers.md. A worker is named by its *peer* number: its number
+ * (0 to 63; 0 is the hub, which starts the others and outlives them) plus 64 times its incarnation. Descriptors are closed on exec.
+ */
+#ifndef MOTE_WORKER_H
+#define MOTE_WORKER_H
+
+#include <mote/mote.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mote_worker mote_worker;
+
+/* Makes the runtime of a process, started with this `worker` in its options, a member of a node. `board`: the descriptor of the node's board, taken on success; -1: the hub
+ * makes it. Starts a process that delivers what comes. Gives `worker`, to be used by one thread at a time. MOTE_ESELF, MOTE_EARG (no board; a number that is not the
+ * runtime's), MOTE_EBUSY (it is one already), MOTE_EOS, MOTE_ENOMEM. */
+MOTE_API MOTE_MUST mote_err mote_worker_new(mote_self *self, unsigned peer, int board, mote_worker **worker);
+
+/* The descriptors that others need: the board's, and the event that wakes this worker. Borrowed until the worker is freed. */
+MOTE_API int mote_worker_board(const mote_worker *worker);
+MOTE_API int mote_worker_event(const mote_worker *worker);
+
+/* A new memory file for a pair of workers. Gives. MOTE_EOS. */
+MOTE_API MOTE_MUST mote_err mote_worker_channel(int *fd);
+
+/* Another worker is there: `channel` is the pair's memory file, `event` is that worker's. From now on processes reach each other. Takes the descriptors on success. MOTE_EARG (a wrong file or number), MOTE_EBUSY (the incarnation before has not been lost), MOTE_EOS, MOTE_ENOMEM. */
+MOTE_API MOTE_MUST mote_err mote_worker_open(mote_worker *worker, unsigned peer, int channel, int event);
+
+/* Another worker has ended; `reason` is what links and monitors tell of its processes. What it has sent before is delivered first; that happens soon, in a process. The hub,
+ * which knows, says so in each worker. MOTE_EARG (it is not there), MOTE_ETERM, MOTE_ENOMEM. */
+MOTE_API MOTE_MUST mote_err mote_worker_lost(mote_worker *worker, mote_self *self, unsigned peer, mote_term reason);
+
+/* A worker that has sent what no worker would: nothing more is taken from it, it should be ended. 0: there is none. */
+MOTE_API unsigned mote_worker_cut(mote_worker *worker);
+
+/* Ends the membership; the runtime has been stopped. Takes `worker`; NULL is allowed. */
+MOTE_API void mote_worker_free(mote_worker *worker);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

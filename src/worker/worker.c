@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/postman.h"
+
+static mote_err make_parts(struct mote_worker *w, int board) {
+    mote_err err = board < 0 ? mt_board_new(&w->board) : mt_board_open(board, &w->board);
+    if (!err) err = mt_os_event_new(&w->event);
+    return err;
+}
+
+/* ------------------------------------------------------------------------------------------------ names */
+
+static mote_err name_take(void *context, const char *name, size_t size, uint64_t pid) { return mt_board_register(((struct mote_worker *)context)->board, name, size, pid); }
+static void name_give(void *context, const char *name, size_t size, uint64_t pid) { (void)mt_board_unregister(((struct mote_worker *)context)->board, name, size, pid); }
+static uint64_t name_whereis(void *context, const char *name, size_t size) { return mt_board_whereis(((struct mote_worker *)context)->board, name, size); }
+static bool name_next(void *context, size_t *cursor, char *name, size_t *size) {
+    uint64_t pid;
+    return mt_board_next(((struct mote_worker *)context)->board, cursor, name, size, &pid);
+}
+
+_Static_assert(MT_NAME_BYTES == MT_BOARD_NAME_MAX, "the board takes every name");
+
+/* ------------------------------------------------------------------------------------------------ beginning */
+
+static mote_err start_postman(mote_self *self, struct mote_worker *w) {
+    const mote_spawn_options options = {.body = mt_postman, .name = "postman"};
+    mote_arena *arena = mote_arena_new(0);
+    mote_pid pid;
+    if (!arena) return MOTE_ENOMEM;
+    mote_err err = mote_spawn_opt(self, &options, mote_uint_make(arena, (uint64_t)(uintptr_t)w), &pid);
+    if (!err) atomic_store(&w->postman, pid.word);
+    mote_arena_free(arena);
+    return err;
+}
+
+mote_err mote_worker_new(mote_self *self, unsigned peer, int board, mote_worker **worker) {
+    if (!self) return MOTE_ESELF;
+    mote_runtime *rt = mt_runtime(mt_self(self));
+    if (!worker || (peer & 255) != mt_pid_worker(rt->table.own)) return MOTE_EARG;
+    struct mote_worker *w = mt_os_alloc_zero(sizeof *w);
+    if (!w) return MOTE_ENOMEM;
+    w->runtime = rt;
+    w->self = peer;
+    w->event = -1;
+    mt_lock_init(&w->mu, MT_RANK_LINES);
+    w->names = (struct mt_name_board){name_take, name_give, name_whereis, name_next, w};
+    mote_err err = make_parts(w, board);
+    if (!err) err = start_postman(self, w);
+    if (!err) err = mt_names_publish(rt, &w->names);
+    if (!err) *worker = w;
+    else if (!atomic_load(&w->postman)) mote_worker_free(w); /* else the postman has it: it stays until the program ends */
+    return err;
+}
+
+int mote_worker_board(const mote_worker *w) { return mt_board_fd(w->board); }
+int mote_worker_event(const mote_worker *w) { return w->event; }
+unsigned mote_worker_cut(mote_worker *w) { return atomic_load_explicit(&w->cut, memory_order_relaxed); }
+
+mote_err mote_worker_channel(int *fd) { return fd ? mt_os_memory_new("mote-channel", mt_channel_bytes(), fd) : MOTE_EARG; }
+
+/* --------------------------------------------------------------------------------------------------- lines */
+
+static bool put(void *context, const void *record, size_t size) { return mt_channel_put(((struct mt_line *)context)->channel, record, size); }
+static bool crowded(void *context) { return mt_channel_crowded(((struct mt_line *)context)->channel); }
+
+mote_err mote_worker_open(mote_worker *w, unsigned peer, int channel, int event) {
+    unsigned number = peer % MT_WORKERS_MAX;
+    if (!w || number == w->self % MT_WORKERS_MAX) return MOTE_EARG;
+    struct mt_line *line = mt_os_alloc_zero(sizeof *line);
+    if (!line) return MOTE_ENOMEM;
+    line->peer = peer;
+    line->event = event;
+    mote_err err = mt_channel_new(channel, w->self % MT_WORKERS_MAX < number, mt_board_doorbell(w->board, number), event, &line->channel);
+    if (!err) err = mt_far_open(w->runtime, peer & 255, &(struct mt_carrier){put, crowded, line});
+    if (err) {
+        mt_channel_free(line->channel);
+        mt_os_free(line);
+        return err;
+    }
+    mt_os_close(channel);
+    mt_lock_take(&w->mu);
+    line->before = w->lines[number];
+    w->lines[number] = line;
+    mt_lock_drop(&w->mu);
+    mt_doorbell_ring(mt_board_doorbell(w->board, w->self % MT_WORKERS_MAX), w->event); /* the postman may sleep, and not know this line */
+    return MOTE_OK;
+}
+
+mote_err mote_worker_lost(mote_worker *w, mote_self *self, unsigned peer, mote_term reason) {
+    if (!w || !self) return w ? MOTE_ESELF : MOTE_EARG;
+    mt_lock_take(&w->mu);
+    const struct mt_line *line = w->lines[peer % MT_WORKERS_MAX];
+    bool there = line && line->peer == peer;
+    mt_lock_drop(&w->mu);
+    if (!there) return MOTE_EARG;
+    return mote_send(self, (mote_pid){atomic_load(&w->postman)}, "{lost, ?, ?}", (uint64_t)peer, reason);
+}
+
+void mote_worker_free(mote_worker *w) {
+    if (!w) return;
+    for (unsigned i = 0; i < MT_WORKERS_MAX; i++) {
+        for (struct mt_line *line = w->lines[i], *before; line; line = before) {
+            before = line->before;
+            mt_os_close(line->event);
+            mt_channel_free(line->channel);
+            mt_os_free(line);
+        }
+    }
+    if (w->board) mt_board_free(w->board);
+    if (w->event >= 0) mt_os_close(w->event);
+    mt_lock_fini(&w->mu);
+    mt_os_free(w);
+}
