@@ -35,6 +35,9 @@ MOTE_API MOTE_MUST mote_err mote_worker_open(mote_worker *worker, unsigned peer,
  * which knows, says so in each worker. MOTE_EARG (it is not there), MOTE_ETERM, MOTE_ENOMEM. */
 MOTE_API MOTE_MUST mote_err mote_worker_lost(mote_worker *worker, mote_self *self, unsigned peer, mote_term reason);
 
+/* The number of the worker that a local pid is of, without the incarnation. */
+MOTE_API unsigned mote_worker_number(mote_pid pid);
+
 /* A worker that has sent what no worker would: nothing more is taken from it, it should be ended. 0: there is none. */
 MOTE_API unsigned mote_worker_cut(mote_worker *worker);
 

@@ -51,6 +51,8 @@ struct mp_state {
     PyObject *receive_asyncio; /* as receive_any, made outside a process */
     bool lost;                /* a node was left behind with a process that could not be ended */
     _Atomic bool exiting;     /* the interpreter ends, and the node with it; read without the GIL */
+    PyObject *place;          /* mote._workers.place, which may start a process in another worker, or NULL */
+    PyObject *loading;        /* the Pid of a process that imports the program's main module for this worker, or None, or NULL */
     PyObject *told;           /* class Told: ProcessExit in a process that does not wait, see watch.c */
     struct mp_node *node;     /* the running node, or NULL */
 };

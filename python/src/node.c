@@ -81,6 +81,7 @@ struct how {
     Py_ssize_t processes_max, stack;
     double hog; /* seconds; below 0: never */
     unsigned long long chaos_seed; /* not 0: turns end at random, for tests */
+    unsigned worker; /* of a node of several: see mote_options */
 };
 static struct mp_node *node_start(struct mp_state *st, const struct how *how);
 static const struct how by_itself = {.hog = 0.1};
@@ -170,7 +171,7 @@ static mote_err run(struct mp_node *node, const struct how *how) {
     node->loop = (mote_host_loop){.context = node, .enter = loop_enter, .idle = loop_idle, .busy = loop_busy, .leave = loop_leave, .waits = mp_aio_waits, .wait = mp_aio_wait,
                                   .look = mp_aio_look, .held_ms = held_ms ? held_ms : 1, .held = mp_watch_held, .unheard = mp_watch_unheard};
     mote_options options = {.schedulers = 1, .stack_size = how->stack ? mp_stack_size(how->stack) : MP_STACK_DEFAULT, .stack_head = MP_STACK_HEAD,
-                            .processes_max = (size_t)how->processes_max, .host_loop = &node->loop, .log = mp_node_log, .log_context = node, .chaos_seed = how->chaos_seed};
+                            .processes_max = (size_t)how->processes_max, .host_loop = &node->loop, .log = mp_node_log, .log_context = node, .chaos_seed = how->chaos_seed, .worker = how->worker};
     Py_BEGIN_ALLOW_THREADS
     err = mote_runtime_start(&options, &node->rt);
     Py_END_ALLOW_THREADS
@@ -219,11 +220,11 @@ static struct mp_node *node_start(struct mp_state *st, const struct how *how) {
     return node;
 }
 
-/* start(processes_max, hog, stack, chaos_seed=0) -> its number. Not if one runs. */
+/* start(processes_max, hog, stack, chaos_seed=0, worker=0) -> its number. Not if one runs. */
 static PyObject *py_start(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     struct how how = {0};
-    if (!PyArg_ParseTuple(args, "ndn|K", &how.processes_max, &how.hog, &how.stack, &how.chaos_seed)) return NULL;
+    if (!PyArg_ParseTuple(args, "ndn|KI", &how.processes_max, &how.hog, &how.stack, &how.chaos_seed, &how.worker)) return NULL;
     if (how.stack && how.stack < MP_STACK_LEAST) return PyErr_Format(PyExc_ValueError, "stack is at least %d bytes", MP_STACK_LEAST), NULL;
     if (st->node) return PyErr_SetString(st->error, "mote: a node runs already: it starts with mote's first use, and ends with stop() or its block"), NULL;
     if (!mp_may_start(st)) return NULL;

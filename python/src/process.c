@@ -880,7 +880,19 @@ static PyObject *start_object(const struct start *s, bool coroutine) {
     return start;
 }
 
+/* The main module of a program whose worker this is shall not run as a program. */
+static bool is_loading(struct mp_state *st, struct mp_proc *p) {
+    PyObject *me = st->loading && st->loading != Py_None ? mp_pid_of(p) : NULL;
+    bool loading = me && PyObject_RichCompareBool(me, st->loading, Py_EQ) > 0;
+    Py_XDECREF(me);
+    if (loading)
+        PyErr_SetString(PyExc_RuntimeError, "mote: the program's main module starts processes while a worker imports it: put that below "
+                                            "if __name__ == \"__main__\":");
+    return loading;
+}
+
 static PyObject *spawn(struct mp_state *st, struct mp_proc *p, struct start *s) {
+    if (is_loading(st, p)) return NULL;
     if (s->how.stack_size && mp_flavour_of(s->function) > 0)
         return PyErr_SetString(PyExc_ValueError, "mote.spawn: a coroutine has no stack: stack= is for functions"), NULL;
     PyObject *function = s->function = mp_flavoured(st, s->function);
@@ -929,6 +941,11 @@ PyObject *mp_pid_and_ref(struct mp_state *st, PyObject *pid, mote_ref ref) {
 }
 
 enum related { ALONE, LINKED, MONITORED };
+/* What mote._workers.place() gives: a Pid, (Pid, Ref), or None: it stays here. */
+static PyObject *elsewhere(struct mp_state *st, const struct start *s, enum related related) {
+    return PyObject_CallFunction(st->place, "OOOii", s->function, s->args, s->kwargs ? s->kwargs : Py_None, related == LINKED, related == MONITORED);
+}
+
 static PyObject *spawn_related(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names, enum related related) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
@@ -937,7 +954,13 @@ static PyObject *spawn_related(PyObject *module, PyObject *const *args, Py_ssize
     if (!p || start_from(st, args, n, names, &s) < 0) return NULL;
     s.how.link = related == LINKED;
     if (related == MONITORED) s.how.monitor = &ref;
-    PyObject *pid = spawn(st, p, &s);
+    PyObject *pid = st->place && st->place != Py_None ? elsewhere(st, &s, related) : Py_NewRef(Py_None);
+    if (pid == Py_None) {
+        Py_DECREF(pid);
+        pid = spawn(st, p, &s);
+    } else {
+        related = ALONE; /* what it gave is all */
+    }
     Py_DECREF(s.args);
     Py_XDECREF(s.kwargs);
     return pid && related == MONITORED ? mp_pid_and_ref(st, pid, ref) : pid;

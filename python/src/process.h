@@ -216,7 +216,7 @@ void mp_tell_left(struct mp_node *node);
 struct mp_proc *mp_thread_known(struct mp_node *node);
 /* Stops a thread for ever that would go on into an interpreter that ends. Without the GIL. */
 MOTE_NORETURN void mp_freeze(void);
-extern PyMethodDef mp_control_methods[], mp_look_methods[], mp_node_methods[], mp_watch_methods[];
+extern PyMethodDef mp_control_methods[], mp_look_methods[], mp_node_methods[], mp_watch_methods[], mp_worker_methods[];
 
 int mp_server_init(struct mp_state *st);
 

@@ -54,7 +54,6 @@ static void lose(mote_self *self, struct mote_worker *w, unsigned peer, mote_ter
     if (!r.line || r.line->peer != peer) return;
     while (mt_channel_take(r.line->channel, &sink) > 0) continue;
     atomic_store_explicit(&r.line->lost, true, memory_order_release);
-    if (w->self % MT_WORKERS_MAX == 0) mt_board_clear(w->board, MT_PID_WORKER_MASK, mt_pid_word(0, peer & 255, 0) & MT_PID_WORKER_MASK);
     while (mt_far_lost(r.sched, peer & 255, reason) == MOTE_ENOMEM) mote_must(self, mote_sleep(self, 10));
 }
 

@@ -55,6 +55,8 @@ int mote_worker_board(const mote_worker *w) { return mt_board_fd(w->board); }
 int mote_worker_event(const mote_worker *w) { return w->event; }
 unsigned mote_worker_cut(mote_worker *w) { return atomic_load_explicit(&w->cut, memory_order_relaxed); }
 
+unsigned mote_worker_number(mote_pid pid) { return mt_pid_worker(pid.word) % MT_WORKERS_MAX; }
+
 mote_err mote_worker_channel(int *fd) { return fd ? mt_os_memory_new("mote-channel", mt_channel_bytes(), fd) : MOTE_EARG; }
 
 /* --------------------------------------------------------------------------------------------------- lines */
@@ -92,6 +94,8 @@ mote_err mote_worker_lost(mote_worker *w, mote_self *self, unsigned peer, mote_t
     bool there = line && line->peer == peer;
     mt_lock_drop(&w->mu);
     if (!there) return MOTE_EARG;
+    if (w->self % MT_WORKERS_MAX == 0) /* N2 of board.h: before anybody is told */
+        mt_board_clear(w->board, MT_PID_WORKER_MASK, mt_pid_word(0, peer & 255, 0) & MT_PID_WORKER_MASK);
     return mote_send(self, (mote_pid){atomic_load(&w->postman)}, "{lost, ?, ?}", (uint64_t)peer, reason);
 }
 

@@ -128,6 +128,7 @@ static void talks(void) {
     mote_term m;
     int n = scaled(20000), got;
     begin(&p);
+    CHECK_INT(mote_worker_number(p.echo), OTHER);
     uint64_t since = now_ns();
     for (int i = 0; i < n; i++) {
         CHECK_OK(mote_send(p.hub.self, p.echo, "{?, {n, ?}}", mote_self_pid(p.hub.self), i));
@@ -268,6 +269,7 @@ static void errors(void) {
     CHECK_INT(mote_worker_open(s.worker, 65, fd, event), MOTE_EBUSY);
     mt_os_close(fd);
     CHECK_INT(mote_worker_cut(s.worker), 0);
+    CHECK_INT(mote_worker_number(mote_self_pid(s.self)), 0);
     CHECK_INT(mote_worker_lost(NULL, s.self, 1, MOTE_TERM_NIL), MOTE_EARG);
     CHECK_INT(mote_worker_lost(s.worker, NULL, 1, MOTE_TERM_NIL), MOTE_ESELF);
     CHECK_INT(mote_worker_lost(s.worker, s.self, 2, MOTE_TERM_NIL), MOTE_EARG);

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main program of a worker: joins the node, and does what the hub says until that ends, or says stop. See _workers.py."""
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+from mote import _mote, _workers
+from mote._mote import Atom
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def main() -> None:
+    """Started with the control channel as descriptor 3."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal all get it; the hub says what it means
+    sock = socket.socket(fileno=3)
+    os.set_inheritable(3, False)
+    hello, fds, _, _ = socket.recv_fds(sock, 65536, 3)
+    _, peer, _, kind, where = _workers.unpack(hello)
+    _workers.program = (kind, where)
+    _mote.start(0, 0.1, 0, 0, int(peer) & 255)
+    membership, _, event = _mote.worker_join(int(peer), fds[0])
+    _mote.worker_open(membership, 0, fds[2], fds[1])
+    _workers.start_keeper()
+    _workers.send(sock, _workers.pack("ready"), [event])
+    while obey(sock, membership):
+        pass
+    _mote.stop()
+    os._exit(0)
+
+
+def obey(sock: socket.socket, membership: object) -> bool:
+    """What the hub says next; False: that it is over, or nothing any more."""
+    try:
+        message, fds, _, _ = socket.recv_fds(sock, 65536, 4)
+    except OSError:
+        return False
+    what, *fields = _workers.unpack(message) if message else ["stop"]
+    if what == "open":
+        _mote.worker_open(membership, int(fields[0]), fds[0], fds[1])
+    elif what == "lost":
+        peer, how, value = int(fields[0]), fields[1], fields[2]
+        cause = (Atom(how), int(value) if value.lstrip("-").isdigit() else Atom(value))
+        _workers.stock_of(peer % _workers.WORKERS_MAX).clear()
+        _mote.worker_lost(membership, peer, (Atom("worker_died"), peer % _workers.WORKERS_MAX, cause))
+    return what != "stop"

@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workers: more interpreters of the node, each an OS process, so that Python uses all cores. Imported when the first is wanted.
+
+The hub (the program the user has started) starts them, gives descriptors around, and tells everybody when one has died; a thread of its own does that.
+Between workers nothing goes through the hub. docs/design/workers.md says how it works.
+"""
+from __future__ import annotations
+
+import atexit
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+
+from mote import _mote
+from mote._mote import Atom, NotSendable, Pid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
+WORKERS_MAX = 64
+START_SECONDS = 30.0  # until a worker must be there
+QUICK_SECONDS = 5.0  # who dies sooner after its start is started again more slowly each time
+_PROGRAM = "import sys; sys.path[:] = sys.argv.pop().split(%r); from mote._worker import main; main()"
+_SEPARATOR = "\0"
+_PATHS = "\n"
+_ORDER = Atom("$mote_spawn")
+
+
+def cores() -> int:
+    """The cores that this program may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def pack(*fields: object) -> bytes:
+    return _SEPARATOR.join(map(str, fields)).encode("utf-8", "surrogateescape")
+
+
+def unpack(message: bytes) -> list[str]:
+    return message.decode("utf-8", "surrogateescape").split(_SEPARATOR)
+
+
+def send(sock: socket.socket, message: bytes, fds: list[int]) -> None:
+    """Sends a message of the control channel with copies of descriptors; who has died is told of by its pidfd."""
+    try:
+        socket.send_fds(sock, [message], fds)
+    except OSError:
+        pass
+
+
+class Worker:
+    """One worker, as the hub knows it."""
+
+    def __init__(self, number: int):
+        self.number = number
+        self.lives = 0  # how many incarnations came before this one
+        self.pid = 0
+        self.process = -1  # its pidfd
+        self.event = -1
+        self.channel = -1  # ours with it, until it is there
+        self.sock: Optional[socket.socket] = None
+        self.up = False
+        self.started = 0.0
+        self.delay = 0.0
+        self.due = 0.0  # when to start it (again); 0: not
+
+    @property
+    def peer(self) -> int:
+        return self.number + WORKERS_MAX * self.lives
+
+
+class Hub:
+    """The node's workers, from the hub. `count` includes the hub itself, which is worker 0."""
+
+    def __init__(self, count: int):
+        self.membership, self.board, self.event = _mote.worker_join(0, -1)
+        self.count = count
+        self.workers = [Worker(number) for number in range(1, count)]
+        self.lock = threading.Condition()
+        self.selector = selectors.DefaultSelector()
+        self.wake_in, self.wake_out = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.selector.register(self.wake_in, selectors.EVENT_READ, None)
+        self.stopping = False
+        self.main = main_of_program()
+        start_keeper()
+        for worker in self.workers:
+            worker.due = time.monotonic()
+        self.thread = threading.Thread(target=self.run, name="mote-workers", daemon=True)
+        self.thread.start()
+
+    # ------------------------------------------------------------------------------------- the hub's thread
+
+    def run(self) -> None:
+        while not self.stopping:
+            self.start_due()
+            for key, _ in self.selector.select(self.next_due()):
+                if key.fileobj == self.wake_in:
+                    os.read(self.wake_in, 4096)
+                else:
+                    worker, is_process = key.data
+                    self.ended(worker) if is_process else self.heard(worker)
+
+    def next_due(self) -> Optional[float]:
+        dues = [worker.due for worker in self.workers if worker.due]
+        return max(0.0, min(dues) - time.monotonic()) if dues else None
+
+    def start_due(self) -> None:
+        for worker in self.workers:
+            if worker.due and worker.due <= time.monotonic():
+                worker.due = 0.0
+                self.start(worker)
+
+    def start(self, worker: Worker) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        argv = [sys.executable, *flags, "-c", _PROGRAM % _PATHS, _PATHS.join(sys.path)]
+        actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3), (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+        worker.started = time.monotonic()
+        worker.pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=actions)
+        theirs.close()
+        worker.process = os.pidfd_open(worker.pid)
+        worker.sock = ours
+        self.selector.register(worker.process, selectors.EVENT_READ, (worker, True))
+        self.selector.register(ours, selectors.EVENT_READ, (worker, False))
+        worker.channel = _mote.worker_channel()
+        send(ours, pack("hello", worker.peer, self.count, *self.main), [self.board, self.event, worker.channel])
+
+    def heard(self, worker: Worker) -> None:
+        assert worker.sock
+        try:
+            message, fds, _, _ = socket.recv_fds(worker.sock, 65536, 4)
+        except OSError:
+            message, fds = b"", []
+        if not message:
+            self.selector.unregister(worker.sock)
+        elif unpack(message)[0] == "ready":
+            self.ready(worker, fds[0])
+
+    def ready(self, worker: Worker, event: int) -> None:
+        """It runs: it and all others learn of each other."""
+        assert worker.sock
+        worker.event = event
+        _mote.worker_open(self.membership, worker.peer, worker.channel, os.dup(event))
+        worker.channel = -1
+        for other in self.workers:
+            if other.up and other.sock:
+                channel = _mote.worker_channel()
+                send(other.sock, pack("open", worker.peer), [channel, worker.event])
+                send(worker.sock, pack("open", other.peer), [channel, other.event])
+                os.close(channel)
+        with self.lock:
+            worker.up = True
+            self.lock.notify_all()
+
+    def ended(self, worker: Worker) -> None:
+        """It has died: everybody is told why, and the next incarnation is started."""
+        cause = cause_of(worker.process)
+        self.forget(worker)
+        stock_of(worker.number).clear()
+        if worker.up:
+            reason = (Atom("worker_died"), worker.number, cause)
+            _mote.worker_lost(self.membership, worker.peer, reason)
+            for other in self.workers:
+                if other.up and other.sock and other is not worker:
+                    send(other.sock, pack("lost", worker.peer, *cause), [])
+        lived = time.monotonic() - worker.started
+        with self.lock:
+            worker.up = False
+            worker.delay = 0.0 if lived > QUICK_SECONDS else min(2 * worker.delay + 0.05, 5.0)
+            worker.lives += 1
+            worker.due = time.monotonic() + worker.delay
+            self.lock.notify_all()
+
+    def forget(self, worker: Worker) -> None:
+        self.selector.unregister(worker.process)
+        os.close(worker.process)
+        if worker.sock:
+            if worker.sock.fileno() in self.selector.get_map():
+                self.selector.unregister(worker.sock)
+            worker.sock.close()
+        for fd in (worker.event, worker.channel):
+            if fd >= 0:
+                os.close(fd)
+        worker.process = worker.event = worker.channel = -1
+        worker.sock = None
+
+    # ----------------------------------------------------------------------------------------- from outside
+
+    def wait(self, seconds: float) -> bool:
+        """Whether all workers are there, after so many seconds at most."""
+        with self.lock:
+            return self.lock.wait_for(lambda: all(worker.up for worker in self.workers), seconds)
+
+    def stop(self, seconds: float) -> None:
+        """Ends all workers: in order, and who does not end within so many seconds at once."""
+        if self.stopping:
+            return
+        self.stopping = True
+        os.write(self.wake_out, b"x")
+        self.thread.join(seconds)
+        for worker in self.workers:
+            if worker.sock:
+                send(worker.sock, pack("stop"), [])
+        deadline = time.monotonic() + seconds
+        for worker in self.workers:
+            if worker.process >= 0:
+                self.end(worker, deadline)
+        self.selector.close()
+        os.close(self.wake_in)
+        os.close(self.wake_out)
+
+    def end(self, worker: Worker, deadline: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(worker.process, selectors.EVENT_READ)
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                signal.pidfd_send_signal(worker.process, signal.SIGKILL)
+            selector.select()
+        cause_of(worker.process)
+        self.forget(worker)
+
+
+def cause_of(process: int) -> tuple[Atom, Any]:
+    """How a child has ended; frees its pid."""
+    try:
+        end = os.waitid(os.P_PIDFD, process, os.WEXITED)
+    except ChildProcessError:  # somebody else has waited for it
+        return (Atom("exit"), None)
+    assert end
+    if end.si_code == os.CLD_EXITED:
+        return (Atom("exit"), end.si_status)
+    return (Atom("signal"), Atom(signal.Signals(end.si_status).name))
+
+
+def main_of_program() -> tuple[str, str]:
+    """How a worker finds the program's main module: ("name", module), ("path", file) or ("", ""): there is none."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name != "__main__":
+        return ("name", spec.name)
+    path = getattr(main, "__file__", None)
+    if path is None or getattr(sys, "ps1", None) or not os.path.exists(path):
+        return ("", "")
+    return ("path", os.path.abspath(path))
+
+
+# ------------------------------------------------------------------------------------------- starting processes there
+
+LOW, BATCH = 64, 128
+WAIT_SECONDS = 10.0
+_MORE, _PIDS = Atom("more"), Atom("pids")
+
+
+class Stock:
+    """Processes of another worker that wait for us to say what they are: functions, and coroutines."""
+
+    def __init__(self, number: int):
+        self.number = number
+        self.kinds: tuple[deque[Pid[Any]], deque[Pid[Any]]] = (deque(), deque())
+        self.asked = [0.0, 0.0]
+        self.came = threading.Event()
+
+    def ask(self, coroutine: bool) -> None:
+        now = time.monotonic()
+        if now - self.asked[coroutine] < 1.0:
+            return
+        try:
+            _mote.send(_keeper_name(self.number), (_MORE, _mote.whereis(_keeper_name(number())), coroutine))
+            self.asked[coroutine] = now
+        except _mote.NoProc:  # it is being started
+            pass
+
+    def take(self, coroutine: bool) -> Optional[Pid[Any]]:
+        pids = self.kinds[coroutine]
+        if len(pids) < LOW:
+            self.ask(coroutine)
+        try:
+            return pids.popleft()
+        except IndexError:
+            return None
+
+    def add(self, coroutine: bool, pids: tuple[Pid[Any], ...]) -> None:
+        self.kinds[coroutine].extend(pids)
+        self.asked[coroutine] = 0.0
+        self.came.set()
+
+    def clear(self) -> None:
+        self.asked = [0.0, 0.0]
+        for pids in self.kinds:
+            pids.clear()
+
+
+_stocks: dict[int, Stock] = {}
+
+
+def number() -> int:
+    """This interpreter's number among the workers; 0: the hub."""
+    return _mote.worker_of(_mote.self())
+
+
+def stock_of(worker: int) -> Stock:
+    stock = _stocks.get(worker)
+    if stock is None:
+        stock = _stocks[worker] = Stock(worker)
+    return stock
+
+
+def _keeper_name(worker: int) -> str:
+    return f"mote keeper {worker}"
+
+
+async def keeper() -> None:
+    """Gives processes to the keepers of other workers, and takes theirs."""
+    from mote import aio
+
+    me = number()
+    while True:
+        message = await aio.receive()
+        if message[0] == _MORE:
+            _, asker, coroutine = message
+            body = _becomes_coroutine if coroutine else _becomes_function
+            _mote.send(asker, (_PIDS, me, coroutine, tuple(_mote.spawn(body, asker) for _ in range(BATCH))))
+        elif message[0] == _PIDS:
+            _, worker, coroutine, pids = message
+            stock_of(worker).add(coroutine, pids)
+
+
+def start_keeper() -> None:
+    _mote.register(_keeper_name(number()), _mote.spawn(keeper))
+
+
+_ordered = _mote.any_of((_ORDER, _mote.ANY, _mote.ANY, _mote.ANY, _mote.ANY), (Atom("DOWN"), _mote.ANY, Atom("process"), _mote.ANY, _mote.ANY))
+
+
+def _becomes_function(asker: Pid[Any]) -> None:
+    """A process that waits to be told what it is; without the one who has the right to say so it ends."""
+    watch = _mote.monitor(asker)
+    order = _mote.receive(_ordered)
+    if order[0] == _ORDER:
+        _mote.demonitor(watch, True)
+        _, module, name, args, kwargs = order
+        function_of(module, name)(*args, **kwargs)
+
+
+async def _becomes_coroutine(asker: Pid[Any]) -> None:
+    from mote import aio
+
+    watch = _mote.monitor(asker)
+    order = await aio.receive(_ordered)
+    if order[0] == _ORDER:
+        _mote.demonitor(watch, True)
+        _, module, name, args, kwargs = order
+        await function_of(module, name)(*args, **kwargs)
+
+
+def function_of(module: str, name: str) -> Callable[..., Any]:
+    """The function of that name, its module imported."""
+    import importlib
+
+    if module in (_MAIN, "__main__"):
+        load_main()
+        module = "__main__"
+    found: Any = sys.modules.get(module) or importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found  # type: ignore[no-any-return]
+
+
+# The program's main module, of which a worker has its own under another name.
+_MAIN = "__mote_main__"
+program = ("", "")  # in a worker: main_of_program() of the hub
+
+
+def load_main() -> None:
+    """Imports the program's main module in a worker, once; what stands below its guard does not run."""
+    global program
+    kind, where = program
+    if not kind:
+        return
+    _mote._set("loading", _mote.self())
+    try:
+        import importlib.util
+
+        if kind == "name":
+            module: Any = importlib.import_module(where)
+        else:
+            spec = importlib.util.spec_from_file_location(_MAIN, where)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"mote: {where} cannot be imported by a worker")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[_MAIN] = module
+            spec.loader.exec_module(module)
+    finally:
+        _mote._set("loading", None)
+    sys.modules[_MAIN] = sys.modules["__main__"] = module
+    program = ("", "")
+
+
+def path_of(function: Callable[..., Any]) -> Optional[tuple[str, str]]:
+    """Module and name by which another interpreter finds this very function; None: it cannot."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
+        return None
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return (module, name) if found is function or found == function else None
+
+
+def spawn(
+    worker: int,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    link: bool,
+    monitor: bool,
+) -> Any:
+    """Starts a process in another worker. None: there is none to be had now."""
+    path = path_of(function)
+    if path is None:
+        raise NotSendable(f"mote: {function!r} cannot start in another worker: a function travels by its module and name, so it must stand at a module's top level")
+    pid = stock_of(worker).take(_mote.is_coroutine(function))
+    if pid is None:
+        return None
+    ref = _mote.monitor(pid) if monitor else None
+    if link:
+        _mote.link(pid)
+    _mote.send(pid, (_ORDER, *path, args, kwargs))
+    return (pid, ref) if monitor else pid

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The interpreter as one of a node's workers: what mote/_workers.py needs of mote/worker.h. That module starts the programs and gives descriptors around; it
+ * knows its membership by a capsule, which the node's end leaves alone: it is freed with the program. */
+#include "process.h"
+
+#include <mote/worker.h>
+
+static const char capsule_name[] = "mote worker";
+
+static mote_worker *worker_of(PyObject *capsule) { return PyCapsule_GetPointer(capsule, capsule_name); }
+
+/* worker_join(peer, board) -> (membership, board, event): descriptors, which stay the node's */
+static PyObject *py_join(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    unsigned peer;
+    int board;
+    mote_worker *worker;
+    if (!p || !PyArg_ParseTuple(args, "Ii", &peer, &board)) return NULL;
+    mote_err err = mote_worker_new(p->self, peer, board, &worker);
+    if (err) return mp_fail(st, err, "mote: joining the node");
+    PyObject *capsule = PyCapsule_New(worker, capsule_name, NULL);
+    return capsule ? Py_BuildValue("(Nii)", capsule, mote_worker_board(worker), mote_worker_event(worker)) : NULL;
+}
+
+/* worker_channel() -> a descriptor, the caller's */
+static PyObject *py_channel(PyObject *module, PyObject *none) {
+    int fd;
+    (void)none;
+    mote_err err = mote_worker_channel(&fd);
+    return err ? mp_fail(mp_state_of(module), err, "mote: a channel between workers") : PyLong_FromLong(fd);
+}
+
+/* worker_open(membership, peer, channel, event): takes the descriptors, unless it raises */
+static PyObject *py_open(PyObject *module, PyObject *args) {
+    PyObject *capsule;
+    unsigned peer;
+    int channel, event;
+    if (!PyArg_ParseTuple(args, "OIii", &capsule, &peer, &channel, &event)) return NULL;
+    mote_worker *worker = worker_of(capsule);
+    mote_err err = worker ? mote_worker_open(worker, peer, channel, event) : MOTE_OK;
+    if (!worker) return NULL;
+    if (err) return mp_fail(mp_state_of(module), err, "mote: a channel to a worker");
+    Py_RETURN_NONE;
+}
+
+/* worker_lost(membership, peer, reason) */
+static PyObject *py_lost(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *capsule, *reason;
+    unsigned peer;
+    struct mp_outgoing why;
+    if (!p || !PyArg_ParseTuple(args, "OIO", &capsule, &peer, &reason)) return NULL;
+    mote_worker *worker = worker_of(capsule);
+    if (!worker || mp_encoded(st, reason, &why) < 0) return NULL;
+    mote_err err = mote_worker_lost(worker, p->self, peer, why.term);
+    mp_outgoing_drop(&why);
+    if (err) return mp_fail(st, err, "mote: a worker that has ended");
+    Py_RETURN_NONE;
+}
+
+/* worker_cut(membership) -> the peer number of a worker that sends nonsense, or 0 */
+static PyObject *py_cut(PyObject *module, PyObject *capsule) {
+    mote_worker *worker = worker_of(capsule);
+    (void)module;
+    return worker ? PyLong_FromUnsignedLong(mote_worker_cut(worker)) : NULL;
+}
+
+/* worker_of(pid) -> the number of the worker that it is a process of */
+static PyObject *py_worker_of(PyObject *module, PyObject *o) {
+    struct mp_state *st = mp_state_of(module);
+    mote_pid pid;
+    if (mp_pid_from(st, o, &pid) < 0) return NULL;
+    return PyLong_FromUnsignedLong(mote_worker_number(pid));
+}
+
+/* is_coroutine(function) -> whether it starts a coroutine */
+static PyObject *py_is_coroutine(PyObject *module, PyObject *function) {
+    int coroutine = mp_flavour_of(function);
+    (void)module;
+    return coroutine < 0 ? NULL : PyBool_FromLong(coroutine);
+}
+
+PyMethodDef mp_worker_methods[] = {
+    {"is_coroutine", py_is_coroutine, METH_O, NULL},
+    {"worker_join", py_join, METH_VARARGS, NULL},
+    {"worker_channel", py_channel, METH_NOARGS, NULL},
+    {"worker_open", py_open, METH_VARARGS, NULL},
+    {"worker_lost", py_lost, METH_VARARGS, NULL},
+    {"worker_cut", py_cut, METH_O, NULL},
+    {"worker_of", py_worker_of, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
