@@ -539,6 +539,25 @@ static void aborts(void) {
     CHECK(strstr(text, "stack overflow") && strstr(text, "the_diver"));
 }
 
+/* A signal of a fault that somebody sends ends the program as well, though nothing faults again. */
+static int sends_itself(mote_self *self, void *context) {
+    (void)self, (void)context;
+    kill(getpid(), SIGSEGV);
+    while (pause()) continue;
+    return 0;
+}
+static void sent_fault(void) {
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        mote_run(&(mote_options){.schedulers = 2}, sends_itself, NULL);
+        _exit(0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(SANITIZED || (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV)); /* sanitizers report it, and exit */
+    CHECK(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
+}
+
 static atomic_int cleaned;
 static void counts(void *context) {
     (void)context;
@@ -601,6 +620,6 @@ int main(int argc, char **argv) {
     return check_main(argc, argv,
                       (struct check_test[]){TEST(several), TEST(nested), TEST(without_a_trace), TEST(holds_nothing), TEST(stopped_while_used), TEST(drained),
                                             TEST(not_drained), TEST(stopped_threads), TEST(many_threads), TEST(thread_is_process),
-                                            TEST(exit_codes), TEST(environment), TEST(watchdog), TEST(watchdog_1), TEST(aborts),
+                                            TEST(exit_codes), TEST(environment), TEST(watchdog), TEST(watchdog_1), TEST(aborts), TEST(sent_fault),
                                             OVERFLOW_TESTS, TEST(own_stack), {0}});
 }

@@ -35,6 +35,9 @@ MOTE_API MOTE_MUST mote_err mote_worker_open(mote_worker *worker, unsigned peer,
  * which knows, says so in each worker. MOTE_EARG (it is not there), MOTE_ETERM, MOTE_ENOMEM. */
 MOTE_API MOTE_MUST mote_err mote_worker_lost(mote_worker *worker, mote_self *self, unsigned peer, mote_term reason);
 
+/* Whether a worker (by its number, this one or another) sleeps for want of something to do. A hint. */
+MOTE_API bool mote_worker_idle(const mote_worker *worker, unsigned number);
+
 /* The number of the worker that a local pid is of, without the incarnation. */
 MOTE_API unsigned mote_worker_number(mote_pid pid);
 

@@ -239,11 +239,13 @@ class options:
 
     `link`, `monitor`: by the caller, from its first moment. `name`: what reports call it. `mailbox`: messages that it may have unread (0: no limit);
     then, by `policy`, a sender stands still (`suspend`), is told MailboxFull (`drop`), or the process ends (`end`). `priority`: normal, high or low.
+    `place`: in which interpreter it runs: "here"; "any": in an idle worker, if there is one; or a worker's number. The first use of another than "here" starts
+    the workers, one for each core, and waits for them. A function travels there as its module and name: NotSendable, but with "any", which lets it stay here.
     `stack`: bytes for a function's C frames (0: 4 MiB of address space, of which it takes what it touches). ValueError for what is none of these.
     As Erlang's spawn_opt/2.
     """
 
-    __slots__ = ("_how",)
+    __slots__ = ("_how", "_place")
 
     def __init__(
         self,
@@ -255,12 +257,26 @@ class options:
         policy: str = "suspend",
         priority: str = "normal",
         stack: int = 0,
+        place: Union[str, int, None] = None,
     ):
         if policy not in _POLICIES or priority not in _PRIORITIES:
             wrong, known = (policy, _POLICIES) if policy not in _POLICIES else (priority, _PRIORITIES)
             raise ValueError(f"{wrong!r} is none of {', '.join(known)}")
+        self._place = place
         self._how = (link, monitor, name, mailbox, _POLICIES[policy], _PRIORITIES[priority], stack)
 
     def spawn(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As mote.spawn(): its Pid, or with `monitor` (Pid, Ref)."""
+        if self._place is not None:
+            started = self._spawn_at(function, args, kwargs)
+            if started is not None:
+                return started
         return _mote.spawn_opt(function, args, kwargs, *self._how)
+
+    def _spawn_at(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        from mote import _workers
+
+        link, monitor, *rest = self._how
+        if self._place != "here" and tuple(rest) != (None, 0, 0, 0, 0):
+            raise ValueError("place= goes with link= and monitor= alone: the process itself sets the rest where it runs")
+        return _workers.spawn_at(self._place, function, args, kwargs, link, monitor)

@@ -8,7 +8,7 @@ from mote import _mote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple, Optional
+    from typing import Callable, NamedTuple, Optional
 
     class NodeInfo(NamedTuple):
         processes: int
@@ -27,6 +27,14 @@ NodeInfo.__doc__ = """Figures of a node, since it started: `processes` live now 
 mailboxes, `messages_dead` were for processes that had ended, `uptime` is in seconds, `hogs` is how often a process held the interpreter for long."""
 
 
+def _end_workers(seconds: float) -> Optional[Callable[[], None]]:
+    """Ends the workers, if there are any; gives what is to be done when the node has stopped."""
+    import sys
+
+    module = sys.modules.get("mote._workers")
+    return module.end(seconds) if module is not None else None
+
+
 class Node:
     """Starts a node with options, instead of the one that starts with mote's first use; an interpreter has one at a time.
 
@@ -34,17 +42,26 @@ class Node:
             ...
             print(node.info().processes)
 
-    `processes_max` is how many processes may live at once (None: 2**25; more are MoteError). `hog` is after how many seconds a process that holds
+    `workers` is how many interpreters it has, each an OS process: with more than one, mote.spawn() of a function at a module's top level goes to one that is
+    idle, if there is one. The program's own is worker 0; the others are started now, and again when they die. `processes_max` is how many processes may live at once (None: 2**25; more are MoteError). `hog` is after how many seconds a process that holds
     the interpreter, and lets no other run, is told of with its stack (None: never). `stack` is how many bytes of stack a plain function's process
     has (None: 4 MiB; of address space: memory is what it uses). MoteError when a node runs already, or when the runtime cannot start.
     """
 
-    def __init__(self, *, processes_max: Optional[int] = None, hog: Optional[float] = 0.1, stack: Optional[int] = None):
+    def __init__(
+        self, *, workers: int = 1, processes_max: Optional[int] = None, hog: Optional[float] = 0.1, stack: Optional[int] = None
+    ):
         if processes_max is not None and processes_max < 1 or stack is not None and stack < 1:
             raise ValueError("processes_max and stack are numbers from 1 on, or None")
         if hog is not None and not hog > 0:
             raise ValueError("hog is a number of seconds above 0, or None")
+        if not 1 <= workers <= 64:
+            raise ValueError("workers is a number from 1 to 64")
         self._number = _mote.start(processes_max or 0, -1.0 if hog is None else hog, stack or 0)
+        if workers > 1:
+            from mote import _workers
+
+            _workers.begin(workers, spreads=True)
 
     def __enter__(self) -> Node:
         return self
@@ -61,7 +78,10 @@ class Node:
         """
         if timeout is not None and not timeout >= 0 or not drain >= 0:
             raise ValueError("timeout and drain are seconds from 0 on")
+        leave = _end_workers(5.0 if timeout is None else timeout)
         _mote.stop(self._number, -1.0 if timeout is None else timeout, drain)
+        if leave:
+            leave()
 
     def info(self) -> NodeInfo:
         """Its figures. MoteError when it has stopped."""

@@ -20,12 +20,16 @@ def main() -> None:
     sock = socket.socket(fileno=3)
     os.set_inheritable(3, False)
     hello, fds, _, _ = socket.recv_fds(sock, 65536, 3)
-    _, peer, _, kind, where = _workers.unpack(hello)
+    _, peer, spreads, kind, where = _workers.unpack(hello)
     _workers.program = (kind, where)
     _mote.start(0, 0.1, 0, 0, int(peer) & 255)
     membership, _, event = _mote.worker_join(int(peer), fds[0])
     _mote.worker_open(membership, 0, fds[2], fds[1])
+    _workers.membership = membership
+    _workers.others.add(0)
     _workers.start_keeper()
+    if spreads == "1":
+        _mote._set("place", _workers.place)
     _workers.send(sock, _workers.pack("ready"), [event])
     while obey(sock, membership):
         pass
@@ -42,9 +46,10 @@ def obey(sock: socket.socket, membership: object) -> bool:
     what, *fields = _workers.unpack(message) if message else ["stop"]
     if what == "open":
         _mote.worker_open(membership, int(fields[0]), fds[0], fds[1])
+        _workers.others.add(int(fields[0]) % _workers.WORKERS_MAX)
     elif what == "lost":
         peer, how, value = int(fields[0]), fields[1], fields[2]
         cause = (Atom(how), int(value) if value.lstrip("-").isdigit() else Atom(value))
-        _workers.stock_of(peer % _workers.WORKERS_MAX).clear()
+        _workers.gone(peer % _workers.WORKERS_MAX)
         _mote.worker_lost(membership, peer, (Atom("worker_died"), peer % _workers.WORKERS_MAX, cause))
     return what != "stop"

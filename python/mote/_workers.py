@@ -79,11 +79,12 @@ class Worker:
 
 
 class Hub:
-    """The node's workers, from the hub. `count` includes the hub itself, which is worker 0."""
+    """The node's workers, from the hub. `count` includes the hub itself, which is worker 0. `spreads`: plain spawns may go to others."""
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, spreads: bool):
         self.membership, self.board, self.event = _mote.worker_join(0, -1)
         self.count = count
+        self.spreads = spreads
         self.workers = [Worker(number) for number in range(1, count)]
         self.lock = threading.Condition()
         self.selector = selectors.DefaultSelector()
@@ -132,7 +133,7 @@ class Hub:
         self.selector.register(worker.process, selectors.EVENT_READ, (worker, True))
         self.selector.register(ours, selectors.EVENT_READ, (worker, False))
         worker.channel = _mote.worker_channel()
-        send(ours, pack("hello", worker.peer, self.count, *self.main), [self.board, self.event, worker.channel])
+        send(ours, pack("hello", worker.peer, int(self.spreads), *self.main), [self.board, self.event, worker.channel])
 
     def heard(self, worker: Worker) -> None:
         assert worker.sock
@@ -151,6 +152,7 @@ class Hub:
         worker.event = event
         _mote.worker_open(self.membership, worker.peer, worker.channel, os.dup(event))
         worker.channel = -1
+        others.add(worker.number)
         for other in self.workers:
             if other.up and other.sock:
                 channel = _mote.worker_channel()
@@ -165,7 +167,7 @@ class Hub:
         """It has died: everybody is told why, and the next incarnation is started."""
         cause = cause_of(worker.process)
         self.forget(worker)
-        stock_of(worker.number).clear()
+        gone(worker.number)
         if worker.up:
             reason = (Atom("worker_died"), worker.number, cause)
             _mote.worker_lost(self.membership, worker.peer, reason)
@@ -254,7 +256,7 @@ def main_of_program() -> tuple[str, str]:
 
 # ------------------------------------------------------------------------------------------- starting processes there
 
-LOW, BATCH = 64, 128
+BATCH, BATCH_MAX = 128, 4096
 WAIT_SECONDS = 10.0
 _MORE, _PIDS = Atom("more"), Atom("pids")
 
@@ -265,32 +267,32 @@ class Stock:
     def __init__(self, number: int):
         self.number = number
         self.kinds: tuple[deque[Pid[Any]], deque[Pid[Any]]] = (deque(), deque())
-        self.asked = [0.0, 0.0]
-        self.came = threading.Event()
+        self.asked = [0.0, 0.0]  # when, last, for what has not come yet
+        self.batch = [BATCH, BATCH]
 
     def ask(self, coroutine: bool) -> None:
         now = time.monotonic()
         if now - self.asked[coroutine] < 1.0:
             return
         try:
-            _mote.send(_keeper_name(self.number), (_MORE, _mote.whereis(_keeper_name(number())), coroutine))
+            _mote.send(_keeper_name(self.number), (_MORE, _mote.whereis(_keeper_name(number())), coroutine, self.batch[coroutine]))
             self.asked[coroutine] = now
         except _mote.NoProc:  # it is being started
             pass
 
     def take(self, coroutine: bool) -> Optional[Pid[Any]]:
         pids = self.kinds[coroutine]
-        if len(pids) < LOW:
+        if len(pids) < self.batch[coroutine] // 2:
             self.ask(coroutine)
         try:
             return pids.popleft()
         except IndexError:
+            self.batch[coroutine] = min(2 * self.batch[coroutine], BATCH_MAX)
             return None
 
     def add(self, coroutine: bool, pids: tuple[Pid[Any], ...]) -> None:
         self.kinds[coroutine].extend(pids)
         self.asked[coroutine] = 0.0
-        self.came.set()
 
     def clear(self) -> None:
         self.asked = [0.0, 0.0]
@@ -325,17 +327,19 @@ async def keeper() -> None:
     while True:
         message = await aio.receive()
         if message[0] == _MORE:
-            _, asker, coroutine = message
+            _, asker, coroutine, count = message
             body = _becomes_coroutine if coroutine else _becomes_function
-            _mote.send(asker, (_PIDS, me, coroutine, tuple(_mote.spawn(body, asker) for _ in range(BATCH))))
+            _mote.send(asker, (_PIDS, me, coroutine, tuple(_mote.spawn_opt(body, (asker,), {}, *_HERE) for _ in range(min(count, BATCH_MAX)))))
         elif message[0] == _PIDS:
             _, worker, coroutine, pids = message
             stock_of(worker).add(coroutine, pids)
 
 
 def start_keeper() -> None:
-    _mote.register(_keeper_name(number()), _mote.spawn(keeper))
+    _mote.register(_keeper_name(number()), _mote.spawn_opt(keeper, (), {}, *_HERE))
 
+
+_HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
 
 _ordered = _mote.any_of((_ORDER, _mote.ANY, _mote.ANY, _mote.ANY, _mote.ANY), (Atom("DOWN"), _mote.ANY, Atom("process"), _mote.ANY, _mote.ANY))
 
@@ -415,18 +419,13 @@ def path_of(function: Callable[..., Any]) -> Optional[tuple[str, str]]:
     return (module, name) if found is function or found == function else None
 
 
-def spawn(
-    worker: int,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    link: bool,
-    monitor: bool,
-) -> Any:
-    """Starts a process in another worker. None: there is none to be had now."""
+def spawn(worker: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
+    """Starts a process in another worker: its Pid, or (Pid, Ref). None: none is to be had now."""
     path = path_of(function)
     if path is None:
-        raise NotSendable(f"mote: {function!r} cannot start in another worker: a function travels by its module and name, so it must stand at a module's top level")
+        raise NotSendable(
+            f"mote: {function!r} cannot start in another worker: it travels as module and name, so it has to be a function at the top level of a module"
+        )
     pid = stock_of(worker).take(_mote.is_coroutine(function))
     if pid is None:
         return None
@@ -435,3 +434,85 @@ def spawn(
         _mote.link(pid)
     _mote.send(pid, (_ORDER, *path, args, kwargs))
     return (pid, ref) if monitor else pid
+
+
+# ---------------------------------------------------------------------------------------------------- where to
+
+membership: Any = None
+others: set[int] = set()  # numbers of the other workers that are there
+hub: Optional[Hub] = None
+
+
+def gone(worker: int) -> None:
+    others.discard(worker)
+    stock_of(worker).clear()
+
+
+def idle() -> Optional[int]:
+    """Another worker that has nothing to do, if there is one."""
+    for worker in others:
+        if _mote.worker_idle(membership, worker):
+            return worker
+    return None
+
+
+def place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Optional[dict[str, Any]], link: bool, monitor: bool) -> Any:
+    """A plain spawn, where they may go to other workers: to one that is idle. None: it stays."""
+    worker = idle() if path_of(function) else None
+    return None if worker is None else spawn(worker, function, args, kwargs or {}, link, monitor)
+
+
+def begin(count: Optional[int] = None, spreads: bool = False) -> Hub:
+    """The hub of the running node, whose workers are started if they have not been. Waits for them."""
+    global hub, membership
+    if number() != 0:
+        raise _mote.MoteError("mote: only the program itself can start workers, not a worker")
+    if hub is None:
+        count = cores() if count is None else count
+        if not 1 < count <= WORKERS_MAX:
+            raise ValueError(f"workers is a number from 2 to {WORKERS_MAX}")
+        hub = Hub(count, spreads)
+        membership = hub.membership
+        atexit.register(end)
+        if spreads:
+            _mote._set("place", place)
+    if not hub.wait(START_SECONDS):
+        raise TimeoutError(f"mote: the workers have not started within {START_SECONDS:.0f} s; what they have written says why")
+    return hub
+
+
+def end(seconds: float = 5.0) -> Optional[Callable[[], None]]:
+    """Ends the workers, if there are any. Gives what has to be called when the node has stopped."""
+    global hub, membership
+    if hub is None:
+        return None
+    _mote._set("place", None)
+    hub.stop(seconds)
+    left, hub, membership = membership, None, None
+    others.clear()
+    _stocks.clear()
+    atexit.unregister(end)
+    return lambda: _mote.worker_leave(left)
+
+
+def spawn_at(where: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
+    """For options(place=). None: it stays here."""
+    me = number()
+    if where == "here" or where == me:
+        return None
+    if me == 0:
+        begin()
+    if where == "any":
+        return place(function, args, kwargs, link, monitor)
+    if where not in others:
+        raise ValueError(f"there is no worker {where!r}: place is 'here', 'any' or the number of a worker, of which there are {sorted({me, *others})}")
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        started = spawn(where, function, args, kwargs, link, monitor)
+        if started is not None:
+            return started
+        if _mote.is_awaiting():
+            raise _mote.MoteError(f"mote: worker {where} is not ready for so many processes at once; await something, mote.aio.sleep(0.01), and try again")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"mote: worker {where} has not taken a process within {WAIT_SECONDS:.0f} s")
+        _mote.sleep(0.001)

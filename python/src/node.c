@@ -226,6 +226,8 @@ static PyObject *py_start(PyObject *module, PyObject *args) {
     struct how how = {0};
     if (!PyArg_ParseTuple(args, "ndn|KI", &how.processes_max, &how.hog, &how.stack, &how.chaos_seed, &how.worker)) return NULL;
     if (how.stack && how.stack < MP_STACK_LEAST) return PyErr_Format(PyExc_ValueError, "stack is at least %d bytes", MP_STACK_LEAST), NULL;
+    struct mp_proc *p = st->node && st->loading ? mp_caller(st) : NULL;
+    if (p && mp_is_loading(st, p)) return NULL;
     if (st->node) return PyErr_SetString(st->error, "mote: a node runs already: it starts with mote's first use, and ends with stop() or its block"), NULL;
     if (!mp_may_start(st)) return NULL;
     struct mp_node *node = node_start(st, &how);

@@ -880,8 +880,7 @@ static PyObject *start_object(const struct start *s, bool coroutine) {
     return start;
 }
 
-/* The main module of a program whose worker this is shall not run as a program. */
-static bool is_loading(struct mp_state *st, struct mp_proc *p) {
+bool mp_is_loading(struct mp_state *st, struct mp_proc *p) {
     PyObject *me = st->loading && st->loading != Py_None ? mp_pid_of(p) : NULL;
     bool loading = me && PyObject_RichCompareBool(me, st->loading, Py_EQ) > 0;
     Py_XDECREF(me);
@@ -892,7 +891,7 @@ static bool is_loading(struct mp_state *st, struct mp_proc *p) {
 }
 
 static PyObject *spawn(struct mp_state *st, struct mp_proc *p, struct start *s) {
-    if (is_loading(st, p)) return NULL;
+    if (mp_is_loading(st, p)) return NULL;
     if (s->how.stack_size && mp_flavour_of(s->function) > 0)
         return PyErr_SetString(PyExc_ValueError, "mote.spawn: a coroutine has no stack: stack= is for functions"), NULL;
     PyObject *function = s->function = mp_flavoured(st, s->function);

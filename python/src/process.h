@@ -170,6 +170,8 @@ PyObject *mp_awaitable(struct mp_state *st, const struct wanted *want);
 PyObject *mp_await_green(PyObject *awaitable);
 /* What the answer to a question about a process means; gives. NULL: error set. See look.c. */
 PyObject *mp_answer_value(struct mp_state *st, bool lives, mote_err err, const mote_process_info *info);
+/* Whether it imports the program's main module for a worker, which must not run as the program; then RuntimeError is set. */
+bool mp_is_loading(struct mp_state *st, struct mp_proc *p);
 /* Starts a process of f, args, kwargs (may be NULL) as `how` says; gives its Pid. */
 PyObject *mp_spawn(struct mp_state *st, struct mp_proc *p, PyObject *function, PyObject *args, PyObject *kwargs, mote_spawn_options *how);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The interpreter as one of a node's workers: what mote/_workers.py needs of mote/worker.h. That module starts the programs and gives descriptors around; it
- * knows its membership by a capsule, which the node's end leaves alone: it is freed with the program. */
+ * knows its membership by a capsule. */
 #include "process.h"
 
 #include <mote/worker.h>
@@ -67,6 +67,25 @@ static PyObject *py_cut(PyObject *module, PyObject *capsule) {
     return worker ? PyLong_FromUnsignedLong(mote_worker_cut(worker)) : NULL;
 }
 
+/* worker_idle(membership, number) -> whether it has nothing to do */
+static PyObject *py_idle(PyObject *module, PyObject *args) {
+    PyObject *capsule;
+    unsigned number;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OI", &capsule, &number)) return NULL;
+    mote_worker *worker = worker_of(capsule);
+    return worker ? PyBool_FromLong(mote_worker_idle(worker, number)) : NULL;
+}
+
+/* worker_leave(membership): the node has stopped */
+static PyObject *py_leave(PyObject *module, PyObject *capsule) {
+    mote_worker *worker = worker_of(capsule);
+    (void)module;
+    if (!worker || PyCapsule_SetName(capsule, "mote worker that has left") < 0) return NULL;
+    mote_worker_free(worker);
+    Py_RETURN_NONE;
+}
+
 /* worker_of(pid) -> the number of the worker that it is a process of */
 static PyObject *py_worker_of(PyObject *module, PyObject *o) {
     struct mp_state *st = mp_state_of(module);
@@ -82,13 +101,23 @@ static PyObject *py_is_coroutine(PyObject *module, PyObject *function) {
     return coroutine < 0 ? NULL : PyBool_FromLong(coroutine);
 }
 
+/* is_awaiting() -> whether the caller waits by await */
+static PyObject *py_is_awaiting(PyObject *module, PyObject *none) {
+    struct mp_proc *p = mp_caller(mp_state_of(module));
+    (void)none;
+    return p ? PyBool_FromLong(mp_awaits(p)) : NULL;
+}
+
 PyMethodDef mp_worker_methods[] = {
+    {"is_awaiting", py_is_awaiting, METH_NOARGS, NULL},
     {"is_coroutine", py_is_coroutine, METH_O, NULL},
     {"worker_join", py_join, METH_VARARGS, NULL},
     {"worker_channel", py_channel, METH_NOARGS, NULL},
     {"worker_open", py_open, METH_VARARGS, NULL},
     {"worker_lost", py_lost, METH_VARARGS, NULL},
     {"worker_cut", py_cut, METH_O, NULL},
+    {"worker_idle", py_idle, METH_VARARGS, NULL},
+    {"worker_leave", py_leave, METH_O, NULL},
     {"worker_of", py_worker_of, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -20,7 +20,8 @@ static void pass_on(int number, siginfo_t *info, void *context, const struct sig
     } else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
         before->sa_handler(number);
     } else {
-        signal(number, SIG_DFL); /* the fault happens again when we return, and ends the program as it would have */
+        signal(number, SIG_DFL); /* the fault happens again when we return, and ends the program as it would have; */
+        if (info->si_code <= 0) raise(number); /* but not one that somebody has sent */
     }
 }
 

@@ -55,6 +55,10 @@ int mote_worker_board(const mote_worker *w) { return mt_board_fd(w->board); }
 int mote_worker_event(const mote_worker *w) { return w->event; }
 unsigned mote_worker_cut(mote_worker *w) { return atomic_load_explicit(&w->cut, memory_order_relaxed); }
 
+bool mote_worker_idle(const mote_worker *w, unsigned number) {
+    return number < MT_WORKERS_MAX && atomic_load_explicit(&mt_board_doorbell(w->board, number)->sleeps, memory_order_relaxed) != 0;
+}
+
 unsigned mote_worker_number(mote_pid pid) { return mt_pid_worker(pid.word) % MT_WORKERS_MAX; }
 
 mote_err mote_worker_channel(int *fd) { return fd ? mt_os_memory_new("mote-channel", mt_channel_bytes(), fd) : MOTE_EARG; }

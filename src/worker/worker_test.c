@@ -270,6 +270,8 @@ static void errors(void) {
     mt_os_close(fd);
     CHECK_INT(mote_worker_cut(s.worker), 0);
     CHECK_INT(mote_worker_number(mote_self_pid(s.self)), 0);
+    while (!mote_worker_idle(s.worker, 0)) CHECK_OK(mote_yield(s.self)); /* its postman has nothing to do, soon */
+    CHECK(!mote_worker_idle(s.worker, 5) && !mote_worker_idle(s.worker, 1000));
     CHECK_INT(mote_worker_lost(NULL, s.self, 1, MOTE_TERM_NIL), MOTE_EARG);
     CHECK_INT(mote_worker_lost(s.worker, NULL, 1, MOTE_TERM_NIL), MOTE_ESELF);
     CHECK_INT(mote_worker_lost(s.worker, s.self, 2, MOTE_TERM_NIL), MOTE_EARG);

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workers: processes in other interpreters of the node, behind the same spawn, send, link, monitor and names."""
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import unittest
+
+import mote
+from mote import ANY, Atom, Down, ExitSignal
+
+PATIENCE = 30
+PROGRAM_SECONDS = 60
+
+
+# ------------------------------------------------------------------------------- what runs in the workers
+
+
+def echo(to):
+    """Answers whatever comes; says first where it is."""
+    mote.send(to, ("here", os.getpid(), mote.self()))
+    while True:
+        message = mote.receive()
+        if message == "stop":
+            return
+        if isinstance(message, tuple) and message[:1] == ("die",):
+            getattr(sys.modules[__name__], message[1])()
+        mote.send(to, ("echo", message))
+
+
+async def echo_aio(to):
+    mote.send(to, ("here", os.getpid(), mote.self()))
+    while True:
+        message = await mote.aio.receive()
+        if message == "stop":
+            return
+        mote.send(to, ("echo", message))
+
+
+def exits():
+    os._exit(3)
+
+
+def crashes():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def raises():
+    raise ValueError("on purpose")
+
+
+def trapper(to):
+    mote.trap_exit()
+    mote.send(to, ("here", os.getpid(), mote.self()))
+    while True:
+        mote.send(to, mote.receive())
+
+
+def linker(to, other):
+    mote.link(other)
+    mote.send(to, "linked")
+    mote.receive("stop")
+    mote.exit(("because", 7))
+
+
+def named(to, name):
+    mote.register(name)
+    mote.send(to, "registered")
+    while True:
+        caller = mote.receive()
+        mote.send(caller, ("by name", os.getpid()))
+
+
+def counts(to):
+    n = 0
+    while True:
+        message = mote.receive()
+        if message == "done":
+            mote.send(to, ("counted", n))
+            return
+        assert message == n, (message, n)
+        n += 1
+
+
+def streams(to, n):
+    for i in range(n):
+        mote.send(to, i)
+    mote.send(to, "done")
+
+
+async def streams_aio(to, n):
+    streams(to, n)
+
+
+class Adder(mote.Server):
+    def init(self, total):
+        self.total = total
+
+    @mote.call
+    def add(self, n):
+        self.total += n
+        return self.total, os.getpid()
+
+    @mote.call
+    def slow(self):
+        mote.sleep(60)
+
+
+def serves(to):
+    adder = Adder.start(100)
+    mote.send(to, adder.pid)
+    mote.receive()
+
+
+def started(function, *args, place=1, **how):
+    return mote.options(place=place, **how).spawn(function, *args)
+
+
+class InWorkers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        mote._mote.stop()
+        cls.node = mote.Node(workers=2)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.stop()
+
+    def setUp(self):
+        while mote.receive(timeout=0, default=None) is not None:
+            pass
+        mote._workers.begin()  # all of them are there
+
+    def there(self, function=echo, *args, **how):
+        """(pid, ref) of a process that is in the other worker."""
+        pid, ref = started(function, mote.self(), *args, monitor=True, **how)
+        tag, os_pid, self_pid = mote.receive(("here", ANY, ANY), timeout=PATIENCE)
+        self.assertEqual(pid, self_pid)
+        self.assertNotEqual(os_pid, os.getpid())
+        return pid, ref
+
+    def down(self, ref):
+        """The Down of this monitor; those of other tests' processes may come as well."""
+        return mote.receive((Atom("DOWN"), ref, ANY, ANY, ANY), timeout=PATIENCE)
+
+    def test_both_flavours(self):
+        for function in (echo, echo_aio):
+            with self.subTest(function.__name__):
+                pid, ref = self.there(function)
+                mote.send(pid, 1)
+                self.assertEqual(mote.receive(timeout=PATIENCE), ("echo", 1))
+                mote.send(pid, "stop")
+                down = self.down(ref)
+                self.assertIsInstance(down, Down)
+                self.assertEqual((down.process, down.reason), (pid, Atom("normal")))
+
+    def test_values(self):
+        pid, _ = self.there()
+        values = [0, -1, 2**70, -(2**70), 1.5, True, False, None, "text", "täxt", b"bytes", b"", Atom("atom"), (), (1, ("a", b"b")), [1, 2, 300], [], {"a": 1, 2: [3]}, {}]
+        values += [mote.self(), pid, mote.make_ref(), "x" * 100_000, b"y" * 1_000_000, list(range(10_000)), ("deep", [[[[["er"]]]]])]
+        for value in values:
+            with self.subTest(repr(value)[:40]):
+                mote.send(pid, value)
+                tag, back = mote.receive(("echo", ANY), timeout=PATIENCE)
+                self.assertEqual((back, type(back)), (value, type(value)))
+
+    def test_order(self):
+        for function in (streams, streams_aio):
+            counter = mote.spawn(counts, mote.self())
+            started(function, counter, 20_000)
+            self.assertEqual(mote.receive(timeout=PATIENCE), ("counted", 20_000))
+        counter = started(counts, mote.self())
+        streams(counter, 20_000)
+        self.assertEqual(mote.receive(timeout=PATIENCE), ("counted", 20_000))
+
+    def test_exits(self):
+        pid, ref = self.there(trapper)
+        mote.exit(pid, "please")
+        self.assertEqual(mote.receive(ExitSignal, timeout=PATIENCE), ExitSignal(Atom("EXIT"), mote.self(), Atom("please")))
+        mote.kill(pid)
+        self.assertEqual(self.down(ref).reason, Atom("killed"))
+        self.assertFalse(mote.is_alive(pid))
+        pid, ref = self.there(echo)
+        mote.send(pid, ("die", "raises"))
+        reason = self.down(ref).reason
+        self.assertEqual(reason[0], Atom("error"))
+        self.assertIn("on purpose", str(reason))
+
+    def test_links(self):
+        trap, _ = self.there(trapper)
+        here = mote.spawn(linker, mote.self(), trap)
+        self.assertEqual(mote.receive("linked", timeout=PATIENCE), "linked")
+        mote.send(here, "stop")
+
+        signal_ = mote.receive(ExitSignal, timeout=PATIENCE)
+        self.assertEqual((signal_.sender, signal_.reason), (here, ("because", 7)))
+
+    def test_names(self):
+        pid, ref = started(named, mote.self(), "far_name", monitor=True)
+        self.assertEqual(mote.receive(timeout=PATIENCE), "registered")
+        self.assertEqual(mote.whereis("far_name"), pid)
+        self.assertIn("far_name", mote.registered())
+        mote.send("far_name", mote.self())
+        self.assertEqual(mote.receive(timeout=PATIENCE)[0], "by name")
+        with self.assertRaises(ValueError):
+            mote.register("far_name")
+        mote.kill(pid)
+        self.assertEqual(self.down(ref).reason, Atom("killed"))
+        self.assertIsNone(mote.whereis("far_name"))
+
+    def test_calls(self):
+        pid, _ = started(serves, mote.self(), monitor=True)
+        server = mote.receive(mote.Pid, timeout=PATIENCE)
+        proxy = Adder.at(server)
+        total, where = proxy.add(5)
+        self.assertEqual(total, 105)
+        self.assertNotEqual(where, os.getpid())
+        with self.assertRaises(TimeoutError):
+            mote.call(mote.spawn(mote.receive, "never"), "anything", timeout=0.05)
+        with self.assertRaises(mote.NoProc) as caught:
+            mote.call(server, "nothing it knows")
+        self.assertEqual(caught.exception.reason, ("bad_call", "nothing it knows"))
+
+    def test_info(self):
+        pid, _ = self.there()
+        info = mote.info(pid)
+        self.assertEqual((info.pid, info.messages), (pid, 0))
+        self.assertIn(info.state, ("waiting", "runnable"))
+        self.assertTrue(mote.is_alive(pid))
+
+    def test_what_cannot_go(self):
+        here = []
+        with self.assertRaises(mote.NotSendable) as caught:
+            started(lambda: None)
+        self.assertIn("top level", str(caught.exception))
+        mote.options(place="any").spawn(lambda to: mote.send(to, os.getpid()), mote.self())
+        self.assertEqual(mote.receive(timeout=PATIENCE), os.getpid())
+        with self.assertRaises(ValueError):
+            started(echo, mote.self(), place=7)
+        with self.assertRaises(ValueError):
+            started(echo, mote.self(), place=1, name="label")
+        self.assertEqual(here, [])
+
+    def test_death(self):
+        for how, cause in (("exits", ("exit", 3)), ("crashes", ("signal", "SIGSEGV"))):
+            with self.subTest(how):
+                pid, ref = self.there()
+                begin = time.monotonic()
+                mote.send(pid, ("die", how))
+                self.assertEqual(self.down(ref).reason, ("worker_died", 1, cause))
+                self.assertLess(time.monotonic() - begin, 5)
+                self.assertFalse(mote.is_alive(pid))
+                mote._workers.begin()
+                again, _ = self.there()
+                self.assertNotEqual(pid, again)
+
+    def test_kill_of_the_os(self):
+        pid, ref = self.there(trapper)
+        _, other = started(named, mote.self(), "goes_with_it", monitor=True)
+        mote.receive("registered", timeout=PATIENCE)
+        os.kill(mote._workers.hub.workers[0].pid, signal.SIGKILL)
+        for each in (ref, other):
+            self.assertEqual(self.down(each).reason, ("worker_died", 1, ("signal", "SIGKILL")))
+        self.assertIsNone(mote.whereis("goes_with_it"))
+
+    def test_plain_spawns_go_to_idle_ones(self):
+        places = set()
+        for _ in range(200):
+            mote.spawn(echo, mote.self())
+            places.add(mote.receive(("here", ANY, ANY), timeout=PATIENCE)[1])
+            mote.sleep(0.002)
+            if len(places) == 2:
+                break
+        self.assertIn(mote._workers.hub.workers[0].pid, places)
+
+    def test_many(self):
+        """More at once than a stock has."""
+        pids = [started(echo_aio if i % 2 else echo, mote.self()) for i in range(1000)]
+        self.assertEqual(len(set(pids)), 1000)
+        seen = {mote.receive(("here", ANY, ANY), timeout=PATIENCE)[2] for _ in pids}
+        self.assertEqual(seen, set(pids))
+        for pid in pids:
+            mote.send(pid, "stop")
+
+
+class Programs(unittest.TestCase):
+    """What has to be a program of its own."""
+
+    def run_program(self, text, *args):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "program.py")
+            path.write_text(textwrap.dedent(text))
+            env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+            return subprocess.run([sys.executable, str(path), *args], env=env, capture_output=True, text=True, timeout=PROGRAM_SECONDS)
+
+    def test_functions_of_the_main_module(self):
+        done = self.run_program(
+            """
+            import os, mote
+            def work(to, n):
+                mote.send(to, (n * 2, os.getpid() != parent() ))
+            def parent():
+                return os.getppid() if __name__ != "__main__" else os.getpid()
+            if __name__ == "__main__":
+                with mote.Node(workers=2):
+                    mote.options(place=1).spawn(work, mote.self(), 21)
+                    print(mote.receive(timeout=30))
+            """
+        )
+        self.assertEqual((done.stdout, done.returncode), ("(42, True)\n", 0), done.stderr)
+
+    def test_without_a_guard(self):
+        done = self.run_program(
+            """
+            import mote
+            def work(to):
+                mote.send(to, 1)
+            node = mote.Node(workers=2)
+            pid, ref = mote.options(place=1, monitor=True).spawn(work, mote.self())
+            print(mote.receive(timeout=30).reason[0])
+            node.stop()
+            """
+        )
+        self.assertEqual(done.stdout, "error\n", done.stderr)
+        self.assertIn('if __name__ == "__main__":', done.stderr)
+
+    def test_nothing_is_left(self):
+        done = self.run_program(
+            """
+            import os, mote
+            def work(to):
+                mote.send(to, os.getpid())
+            def fds():
+                return sorted(os.listdir("/proc/self/fd"), key=int)
+            if __name__ == "__main__":
+                pids = []
+                for i in range(6):
+                    with mote.Node(workers=2):
+                        mote.options(place=1).spawn(work, mote.self())
+                        pids.append(mote.receive(timeout=30))
+                    if i == 0:
+                        before = fds()
+                assert len(fds()) <= len(before) + 1, (before, fds())
+                for pid in pids:
+                    try:
+                        os.kill(pid, 0)
+                        raise SystemExit(f"{pid} is there")
+                    except ProcessLookupError:
+                        pass
+                print("nothing")
+            """
+        )
+        self.assertEqual((done.stdout, done.returncode), ("nothing\n", 0), done.stderr)
+
+    def test_the_hub_is_killed(self):
+        done = self.run_program(
+            """
+            import os, signal, sys, mote
+            def work(to):
+                mote.send(to, os.getpid())
+                mote.receive()
+            if __name__ == "__main__":
+                mote.Node(workers=2)
+                mote.options(place=1).spawn(work, mote.self())
+                print(mote.receive(timeout=30), flush=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+            """
+        )
+        pid = int(done.stdout)
+        deadline = time.monotonic() + PATIENCE
+        while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+            os.sched_yield()
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+
+
+if __name__ == "__main__":
+    unittest.main()
