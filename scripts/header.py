@@ -21,7 +21,7 @@ NAME_OF = [
     ("callback", re.compile(r"typedef .*\(\*(\w+)\)\(")),
     ("enum", re.compile(r"enum (\{)")),
     ("function", re.compile(r"MOTE_API\b[^(]*?\b(?P<name>\w+)\(")),
-    ("inline", re.compile(r"static inline [^(]*?\b(?P<name>\w+)\(")),
+    ("inline", re.compile(r"(?:static inline|MOTE_INLINE_) [^(]*?\b(?P<name>\w+)\(")),
 ]
 
 
@@ -35,7 +35,7 @@ class Item:
     @property
     def prototype(self):
         """(return type, [parameters]) of a function, an inline function or a macro with arguments."""
-        text = re.sub(r"\b(MOTE_API|MOTE_MUST|MOTE_NORETURN|static inline)\s+", "", self.text)
+        text = re.sub(r"\b(MOTE_API|MOTE_MUST|MOTE_NORETURN|MOTE_INLINE_|static inline)\s+", "", self.text)
         if self.kind == "macro":
             inner = re.match(r"#define \w+\(([^)]*)\)", text)
             return "", [p.strip() for p in inner[1].split(",")] if inner else None

@@ -20,7 +20,7 @@ GETTER = re.compile(r'\{"(\w+)", \w+, \w+,\s*' + STRINGS)
 SLOTS = re.compile(r"\b(\w+_slots)\[\] = \{(.*?)\n?\};", re.S)
 SPEC = re.compile(r'PyType_Spec \w+ = \{"mote\.(\w+)",[^;]*?\b(\w+_slots)\}')
 SHORT = {"_Destination": "Pid | Ref | str | tuple[str, str]", "Destination": "Pid | Ref | str | tuple[str, str]", "_Process": "Pid | str | tuple[str, str]",
-         "Process": "Pid | str | tuple[str, str]", "_AliasMode": "str | None", "Pid[Any]": "Pid", "Pid[_T]": "Pid", "Pid[_M]": "Pid", "_M": "object",
+         "Process": "Pid | str | tuple[str, str]", "_AliasMode": "str | None", "_Form": "str", "Union[bytes, bytearray, memoryview]": "bytes-like", "Pid[Any]": "Pid", "Pid[_T]": "Pid", "Pid[_M]": "Pid", "_M": "object",
          "Where": "Pid | str | Server | Machine", "Place": "Pid | str"}
 
 

@@ -108,6 +108,7 @@ enum mote_tag_ {
 };
 
 #define MOTE_LIKELY_(x) __builtin_expect(!!(x), 1)
+#define MOTE_INLINE_ static inline __attribute__((always_inline))
 
 /* Numbers, most significant byte first. */
 static inline void mote_put16_(uint8_t *p, uint64_t v) { p[0] = (uint8_t)(v >> 8), p[1] = (uint8_t)v; }
@@ -451,7 +452,7 @@ static inline bool mote_ascii_(const uint8_t *p, size_t size) {
 }
 
 /* Notes a token of `size` bytes that `more` terms follow, if they can (X2). */
-static inline bool mote_reader_took_(mote_reader *reader, size_t size, uint64_t more) {
+MOTE_INLINE_ bool mote_reader_took_(mote_reader *reader, size_t size, uint64_t more) {
     uint64_t owed = reader->owed - 1 + more;
     if (!MOTE_LIKELY_(owed <= (uint64_t)(reader->end - reader->next) - size)) return false;
     reader->owed = owed;
@@ -460,7 +461,7 @@ static inline bool mote_reader_took_(mote_reader *reader, size_t size, uint64_t 
 }
 
 /* Bytes behind a head of `head` bytes. */
-static inline bool mote_reader_bytes_(mote_reader *reader, mote_token *token, mote_token_kind kind, size_t head, size_t size) {
+MOTE_INLINE_ bool mote_reader_bytes_(mote_reader *reader, mote_token *token, mote_token_kind kind, size_t head, size_t size) {
     if (!MOTE_LIKELY_(size <= (size_t)(reader->end - reader->next) - head)) return false;
     token->kind = kind;
     token->bytes.data = reader->next + head;
@@ -471,7 +472,7 @@ static inline bool mote_reader_bytes_(mote_reader *reader, mote_token *token, mo
 }
 
 /* A head of `head` bytes, with a count, that `more` terms follow. */
-static inline bool mote_reader_head_(mote_reader *reader, mote_token *token, mote_token_kind kind, size_t head, uint64_t count, uint64_t more) {
+MOTE_INLINE_ bool mote_reader_head_(mote_reader *reader, mote_token *token, mote_token_kind kind, size_t head, uint64_t count, uint64_t more) {
     token->kind = kind;
     token->count = count;
     return mote_reader_took_(reader, head, more);
@@ -481,7 +482,7 @@ static inline bool mote_reader_head_(mote_reader *reader, mote_token *token, mot
 MOTE_API bool mote_token_read_(mote_reader *reader, mote_token *token);
 
 /* Reads the next token, which must be there. False: the reader has failed. MOTE_ESYNTAX, MOTE_ELIMIT (a name or number that is too large). */
-static inline bool mote_token_read(mote_reader *reader, mote_token *token) {
+MOTE_INLINE_ bool mote_token_read(mote_reader *reader, mote_token *token) {
     const uint8_t *p = reader->next;
     size_t left = (size_t)(reader->end - p);
     uint64_t bits;

@@ -51,7 +51,7 @@ static int init(PyObject *module) {
     if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0 || mp_aio_init(st) < 0 || mp_server_init(st) < 0) return -1;
     if (no_proc_reason(st) < 0 || PyModule_AddFunctions(module, mp_process_methods) < 0 || PyModule_AddFunctions(module, mp_look_methods) < 0) return -1;
     if (PyModule_AddIntConstant(module, "OWN_STACKS", MP_OWN_STACKS) < 0 || PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;
-    if (PyModule_AddFunctions(module, mp_tree_methods) < 0) return -1;
+    if (PyModule_AddFunctions(module, mp_tree_methods) < 0 || PyModule_AddFunctions(module, mp_codec_methods) < 0 || mp_codec_init(st) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_control_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_node_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_worker_methods) < 0) return -1;
@@ -62,16 +62,24 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     struct mp_state *st = mp_state_of(module);
     if (!st) return 0;
     PyObject *all[] = {(PyObject *)st->atom, (PyObject *)st->pid, (PyObject *)st->ref, (PyObject *)st->pattern, st->error, st->not_sendable, st->process_exit, st->exit,
-                       st->no_proc, st->mailbox_full, st->atoms, st->message_types, st->message_tags, st->any, st->skip, st->down,
+                       st->no_proc, st->mailbox_full, st->atoms, st->message_types, st->message_tags, st->message_names, st->any, st->skip, st->down,
                        st->exit_signal, st->info, st->stop, st->told, st->place, st->loading, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task, st->green,
                        (PyObject *)st->method, st->gen_call, st->gen_cast, st->system};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_VISIT(all[i]);
+    for (size_t i = 0; i < MP_MET; i++) {
+        Py_VISIT(st->met_atoms[i]);
+        Py_VISIT(st->met_keys[i]);
+    }
     return 0;
 }
 
 static int clear(PyObject *module) {
     struct mp_state *st = mp_state_of(module);
     if (!st) return 0;
+    for (size_t i = 0; i < MP_MET; i++) {
+        Py_CLEAR(st->met_atoms[i]);
+        Py_CLEAR(st->met_keys[i]);
+    }
     Py_CLEAR(st->receive_any);
     Py_CLEAR(st->receive_asyncio);
     Py_CLEAR(st->process_task);
@@ -82,7 +90,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->ref);
     Py_CLEAR(st->pattern);
     PyObject **all[] = {&st->error, &st->not_sendable, &st->process_exit, &st->exit, &st->no_proc, &st->mailbox_full, &st->atoms,
-                        &st->message_types, &st->message_tags, &st->any, &st->skip, &st->down, &st->exit_signal, &st->info, &st->stop, &st->told, &st->place, &st->loading, &st->green, &st->gen_call, &st->gen_cast, &st->system};
+                        &st->message_types, &st->message_tags, &st->message_names, &st->any, &st->skip, &st->down, &st->exit_signal, &st->info, &st->stop, &st->told, &st->place, &st->loading, &st->green, &st->gen_call, &st->gen_cast, &st->system};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_CLEAR(*all[i]);
     return 0;
 }

@@ -15,11 +15,14 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <mote/external.h>
 #include <mote/host.h>
 #include <mote/mote.h>
 #include <stdatomic.h>
 
 struct mp_node;
+
+#define MP_MET 256 /* a power of two */
 
 /* The module's state. */
 struct mp_state {
@@ -32,8 +35,9 @@ struct mp_state {
     PyObject *no_proc;        /* NoProc(LookupError) */
     PyObject *mailbox_full;   /* MailboxFull(Exception) */
     PyObject *atoms;          /* dict: name -> address of its Atom, which the dict does not keep alive; see mp_atom_new() */
-    PyObject *message_types;  /* dict: class -> (tag Atom, names of its fields); see message() */
+    PyObject *message_types;  /* dict: class -> (tag Atom, names of its fields, its name); see message() */
     PyObject *message_tags;   /* dict: (tag, arity) -> class */
+    PyObject *message_names;  /* dict: "module:Class" -> class */
     PyObject *any;            /* ANY */
     PyObject *skip;           /* SKIP */
     PyObject *down, *exit_signal; /* classes Down and ExitSignal (NamedTuples of the Python layer), or NULL until it has set them */
@@ -53,6 +57,7 @@ struct mp_state {
     _Atomic bool exiting;     /* the interpreter ends, and the node with it; read without the GIL */
     PyObject *place;          /* mote._workers.place, which may start a process in another worker, or NULL */
     PyObject *loading;        /* the Pid of a process that imports the program's main module for this worker, or None, or NULL */
+    PyObject *met_atoms[MP_MET], *met_keys[MP_MET]; /* Atoms and short str that were read from bytes, by their letters; see decode.c */
     PyObject *told;           /* class Told: ProcessExit in a process that does not wait, see watch.c */
     struct mp_node *node;     /* the running node, or NULL */
 };
@@ -94,6 +99,26 @@ mote_term mp_to_term(struct mp_state *st, mote_arena *arena, PyObject *value);
 PyObject *mp_from_term(struct mp_state *st, mote_term term);
 /* The host kind of Python objects (one for all modules of the program: it needs no state). */
 extern const mote_host_kind mp_object_kind;
+
+/* --------------------------------------------------------------------------------- encode.c, decode.c */
+
+/* How Python's objects become bytes (mote/external.h) and back, without terms between. */
+struct mp_codec {
+    mote_form form;
+    size_t blob_min; /* with `blob`, in MOTE_FORM_MOTE: bytes, bytearrays and buffers of so many bytes or more are offered to it */
+    /* May be NULL: puts a handle for the bytes into `handle` (255 bytes) and gives its size; 0: they shall be written; -1: error set. */
+    Py_ssize_t (*blob)(void *context, const void *data, size_t size, uint8_t *handle);
+    /* May be NULL (then handles are refused): the bytes object that a handle stands for. Gives; NULL: error set. */
+    PyObject *(*unblob)(void *context, const void *handle, size_t size);
+    void *context;
+};
+/* Writes a value. 0; -1: error set (NotSendable, RecursionError as mp_share(), in Erlang's form as mp_to_term()); 1: the writer has failed, and says why. */
+int mp_encode(struct mp_state *st, const struct mp_codec *codec, PyObject *value, mote_writer *writer);
+/* The value that the reader gives. Gives; NULL: error set, ValueError for bytes that are no term. The bytes must not change meanwhile. */
+PyObject *mp_decode(struct mp_state *st, const struct mp_codec *codec, mote_reader *reader);
+extern PyMethodDef mp_codec_methods[];
+/* Functions for tests. -1: error set. */
+int mp_codec_init(struct mp_state *st);
 
 /* ---------------------------------------------------------------------------------------------- pattern.c */
 

@@ -10,49 +10,27 @@
  *   NumPy's too, and views of them): copied once into bytes, and arrives as a read-only memoryview with its format and shape. A read-only view
  *   proves nothing: who made it may hold a writable one. So sending big data again and again costs nothing once it is bytes.
  * - everything else: NotSendable.
- * V2: values nest to DEPTH_MAX levels, in both directions; a cycle is too deep. What a peer sends deeper arrives as a Term from there on.
+ * V2: values nest to MP_DEPTH_MAX levels, in both directions; a cycle is too deep. What a peer sends deeper arrives as a Term from there on.
  * V3: nothing here runs a program's code while it holds a borrowed reference into a mutable container. */
-#include "mp.h"
+#include "values.h"
 
 #include <string.h>
 
-#define DEPTH_MAX 200
-#define COPIES_MAX ((size_t)1 << 24)   /* containers in one message: one that holds itself many times over would never end */
 #define REMEMBER_FROM 1000             /* containers seen, from when on unchanged ones are remembered: shared parts are walked once */
 #define PATH_SHOWN 10
 #define SHARED_FROM 65                 /* bytes: binaries from here on refer to Python's memory */
 #define ATOM_CHARS_MAX 255
-#define NO_MEMORY "its memory is not to be had (a view that was released, or an array of objects)"
 
 #ifndef Py_TPFLAGS_IMMUTABLETYPE
 #define Py_TPFLAGS_IMMUTABLETYPE 0
 #endif
 #define TYPE_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE)
 
-/* Interned while somebody holds it: `table` (of the state) has its address under `name`, and loses it in atom_dealloc(). */
-struct atom {
-    PyUnicodeObject str;
-    PyObject *name; /* the same letters, exact str */
-    PyObject *table;
-};
-
 /* A term that no value of Python stands for, in an arena of its own. */
 struct term {
     PyObject_HEAD
     mote_arena *arena;
     mote_term term;
-};
-
-/* A way through a value. What cannot be sent is noted here, and its path while we go back; then raise() tells. */
-struct walk {
-    struct mp_state *st;
-    mote_arena *arena;  /* of mp_to_term() */
-    size_t depth;
-    size_t containers;
-    PyObject *known;    /* dict, address -> container that is shared as it is; NULL: none yet */
-    PyObject *offender; /* what cannot be sent */
-    PyObject *path;     /* list of str, innermost first */
-    const char *why;
 };
 
 static PyObject *held(PyObject *o) {
@@ -265,25 +243,32 @@ static PyTypeObject *term_type(struct mp_state *st) {
     return NULL;
 }
 
-static PyObject *term_new(struct mp_state *st, mote_term term) {
-    PyTypeObject *type = term_type(st);
-    if (!type) return NULL;
+PyObject *mp_term_new(struct mp_state *st, mote_term term) {
     mote_arena *arena = mote_arena_new(0);
     mote_term copy = arena ? mote_term_copy(arena, term) : MOTE_TERM_NONE;
-    struct term *self = copy.word ? PyObject_New(struct term, type) : NULL;
+    if (copy.word) return mp_term_take(st, arena, copy);
+    mote_arena_free(arena);
+    return PyErr_NoMemory();
+}
+
+PyObject *mp_term_take(struct mp_state *st, mote_arena *arena, mote_term term) {
+    PyTypeObject *type = term_type(st);
+    struct term *self = type ? PyObject_New(struct term, type) : NULL;
     if (!self) {
         mote_arena_free(arena);
-        return copy.word ? NULL : PyErr_NoMemory();
+        return NULL;
     }
     self->arena = arena;
-    self->term = copy;
+    self->term = term;
     return (PyObject *)self;
 }
+
+mote_term mp_term_of(PyObject *term) { return term_term(term); }
 
 /* ---------------------------------------------------------------------------------------------- Atom */
 
 static void atom_dealloc(PyObject *self) {
-    struct atom *atom = (struct atom *)self;
+    struct mp_atom *atom = (struct mp_atom *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject *error_type, *value, *trace;
     PyErr_Fetch(&error_type, &value, &trace);
@@ -295,14 +280,14 @@ static void atom_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-static PyObject *atom_repr(PyObject *self) { return PyUnicode_FromFormat("Atom(%R)", ((struct atom *)self)->name); }
+static PyObject *atom_repr(PyObject *self) { return PyUnicode_FromFormat("Atom(%R)", ((struct mp_atom *)self)->name); }
 static PyObject *atom_reduce(PyObject *self, PyObject *none) {
     (void)none;
-    return Py_BuildValue("O(O)", Py_TYPE(self), ((struct atom *)self)->name);
+    return Py_BuildValue("O(O)", Py_TYPE(self), ((struct mp_atom *)self)->name);
 }
 static PyObject *atom_name(PyObject *self, void *closure) {
     (void)closure;
-    return held(((struct atom *)self)->name);
+    return held(((struct mp_atom *)self)->name);
 }
 
 /* An Atom that is not in the table yet. Borrows `name`, an exact str. */
@@ -317,7 +302,7 @@ static PyObject *atom_make(struct mp_state *st, PyObject *name) {
     Py_XDECREF(args);
     if (!self) return NULL;
     PyObject *address = PyLong_FromVoidPtr(self);
-    struct atom *atom = (struct atom *)self;
+    struct mp_atom *atom = (struct mp_atom *)self;
     atom->name = held(name);
     if (address && PyDict_SetItem(st->atoms, name, address) == 0) atom->table = held(st->atoms);
     Py_XDECREF(address);
@@ -325,7 +310,7 @@ static PyObject *atom_make(struct mp_state *st, PyObject *name) {
     return self;
 }
 
-static PyObject *atom_of(struct mp_state *st, PyObject *name) {
+PyObject *mp_atom_of(struct mp_state *st, PyObject *name) {
     PyObject *address = PyDict_GetItemWithError(st->atoms, name);
     if (address) return held(PyLong_AsVoidPtr(address));
     return PyErr_Occurred() ? NULL : atom_make(st, name);
@@ -338,14 +323,14 @@ static PyObject *atom_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     if (Py_IS_TYPE(name, type)) return held(name);
     name = PyUnicode_FromObject(name); /* exact */
     PyObject *module = name ? PyType_GetModule(type) : NULL;
-    PyObject *atom = module ? atom_of(mp_state_of(module), name) : NULL;
+    PyObject *atom = module ? mp_atom_of(mp_state_of(module), name) : NULL;
     Py_XDECREF(name);
     return atom;
 }
 
 PyObject *mp_atom_new(struct mp_state *st, const char *name, Py_ssize_t size) {
     PyObject *str = PyUnicode_DecodeUTF8(name, size, "strict");
-    PyObject *atom = str ? atom_of(st, str) : NULL;
+    PyObject *atom = str ? mp_atom_of(st, str) : NULL;
     Py_XDECREF(str);
     return atom;
 }
@@ -362,11 +347,11 @@ static PyType_Slot atom_slots[] = {
     {Py_tp_new, atom_new},         {Py_tp_dealloc, atom_dealloc}, {Py_tp_repr, atom_repr},
     {Py_tp_methods, atom_methods}, {Py_tp_getset, atom_getset},   {0, NULL},
 };
-static PyType_Spec atom_spec = {"mote.Atom", sizeof(struct atom), 0, TYPE_FLAGS, atom_slots};
+static PyType_Spec atom_spec = {"mote.Atom", sizeof(struct mp_atom), 0, TYPE_FLAGS, atom_slots};
 
 /* --------------------------------------------------------------------------- what cannot be sent, and where */
 
-static void *refuse(struct walk *w, PyObject *v, const char *why) {
+void *mp_refuse(struct mp_walk *w, PyObject *v, const char *why) {
     w->offender = held(v);
     w->why = why;
     return NULL;
@@ -379,7 +364,7 @@ static bool has(PyObject *o, const char *name) {
     return value != NULL;
 }
 
-static const char *advice(PyObject *v) {
+const char *mp_advice(PyObject *v) {
     PyObject *type = (PyObject *)Py_TYPE(v);
     if (PyType_Check(v)) return "a class is not sent; send its name";
     if (has(type, "__members__")) return "of a member of an enum send .value or .name";
@@ -394,35 +379,35 @@ static const char *advice(PyObject *v) {
 }
 
 /* Adds a step of the path, or drops the reference; without memory the path is shorter. Takes `step`. */
-static void note(struct walk *w, PyObject *step) {
+static void note(struct mp_walk *w, PyObject *step) {
     if (!w->path) w->path = PyList_New(0);
     if (!step || !w->path || PyList_Append(w->path, step) < 0) PyErr_Clear();
     Py_XDECREF(step);
 }
 
-static void at_index(struct walk *w, Py_ssize_t i) {
+void mp_at_index(struct mp_walk *w, Py_ssize_t i) {
     if (w->offender) note(w, PyUnicode_FromFormat("[%zd]", i));
 }
 
-static void at_field(struct walk *w, PyObject *names, Py_ssize_t i) {
+void mp_at_field(struct mp_walk *w, PyObject *names, Py_ssize_t i) {
     if (!w->offender) return;
     if (names && i < PyTuple_GET_SIZE(names)) note(w, PyUnicode_FromFormat(".%U", PyTuple_GET_ITEM(names, i)));
-    else at_index(w, i);
+    else mp_at_index(w, i);
 }
 
-static void at_text(struct walk *w, const char *text) {
+void mp_at_text(struct mp_walk *w, const char *text) {
     if (w->offender) note(w, PyUnicode_FromString(text));
 }
 
-static void at_key(struct walk *w, PyObject *key) {
+void mp_at_key(struct mp_walk *w, PyObject *key) {
     if (!w->offender) return;
     if (is_plain(w->st, key)) note(w, PyUnicode_FromFormat("[%.60R]", key));
     else note(w, PyUnicode_FromFormat("[<%s>]", Py_TYPE(key)->tp_name));
 }
 
-static void *too_deep(struct walk *w, PyObject *v) { return refuse(w, v, NULL); }
+static void *too_deep(struct mp_walk *w, PyObject *v) { return mp_refuse(w, v, NULL); }
 
-static PyObject *path_text(struct walk *w) {
+static PyObject *path_text(struct mp_walk *w) {
     PyObject *steps = w->path ? held(w->path) : PyList_New(0);
     if (!steps) return NULL;
     int ok = PyList_Reverse(steps) == 0;
@@ -438,11 +423,11 @@ static PyObject *path_text(struct walk *w) {
 }
 
 /* Turns what was noted into the error, unless one is set; frees what the walk has. */
-static void end(struct walk *w) {
+void mp_walk_end(struct mp_walk *w) {
     if (w->offender && !PyErr_Occurred()) {
         PyObject *path = path_text(w), *type = (PyObject *)Py_TYPE(w->offender);
         if (path && w->why) PyErr_Format(w->st->not_sendable, "%U: cannot send %R: %s", path, type, w->why);
-        else if (path) PyErr_Format(PyExc_RecursionError, "%U: nested deeper than %d levels, or it contains itself", path, DEPTH_MAX);
+        else if (path) PyErr_Format(PyExc_RecursionError, "%U: nested deeper than %d levels, or it contains itself", path, MP_DEPTH_MAX);
         Py_XDECREF(path);
     }
     Py_CLEAR(w->offender);
@@ -453,24 +438,24 @@ static void end(struct walk *w) {
 /* -------------------------------------------------------------------------------------- registered messages */
 
 /* What message() wrote down of a class: (tag, names), borrowed. NULL: not registered, or an error is set. */
-static PyObject *message_info(struct mp_state *st, PyTypeObject *type) {
+PyObject *mp_message_info(struct mp_state *st, PyTypeObject *type) {
     return PyDict_GET_SIZE(st->message_types) ? PyDict_GetItemWithError(st->message_types, (PyObject *)type) : NULL;
 }
 
 static bool is_registered(struct mp_state *st, PyObject *v, PyObject **names) {
-    PyObject *info = message_info(st, Py_TYPE(v));
+    PyObject *info = mp_message_info(st, Py_TYPE(v));
     if (info) *names = PyTuple_GET_ITEM(info, 1);
     return info != NULL;
 }
 
 /* The NamedTuples of the Python layer have their tag as a field, so they are the tuples that everybody else sees. */
-static bool is_system_message(const struct mp_state *st, PyObject *v) {
+bool mp_is_system_message(const struct mp_state *st, PyObject *v) {
     PyObject *type = (PyObject *)Py_TYPE(v);
     return (type == st->down || type == st->exit_signal) && PyTuple_Check(v);
 }
 
 /* The fields of a message as a tuple. Gives. */
-static PyObject *message_fields(PyObject *v, PyObject *names) {
+PyObject *mp_message_fields(PyObject *v, PyObject *names) {
     Py_ssize_t n = PyTuple_GET_SIZE(names);
     PyObject *fields = PyTuple_New(n);
     for (Py_ssize_t i = 0; fields && i < n; i++) {
@@ -488,7 +473,7 @@ static int fields_set(PyObject *object, PyObject *names, PyObject *fields) {
 }
 
 /* An object of a registered class with these fields (an exact tuple); none of its code runs. */
-static PyObject *message_make(PyTypeObject *type, PyObject *names, PyObject *fields) {
+PyObject *mp_message_make(PyTypeObject *type, PyObject *names, PyObject *fields) {
     bool tuple = PyType_IsSubtype(type, &PyTuple_Type);
     PyObject *args = tuple ? PyTuple_Pack(1, fields) : PyTuple_New(0);
     PyObject *object = args ? (tuple ? &PyTuple_Type : &PyBaseObject_Type)->tp_new(type, args, NULL) : NULL;
@@ -499,10 +484,10 @@ static PyObject *message_make(PyTypeObject *type, PyObject *names, PyObject *fie
 
 /* ------------------------------------------------------------------------------------------------- sharing */
 
-static PyObject *share(struct walk *w, PyObject *v);
+static PyObject *share(struct mp_walk *w, PyObject *v);
 
 /* The rest of a tuple's copy: elements before `first` are shared as they are, `copy` (taken) is that of `first`. */
-static PyObject *tuple_copy(struct walk *w, PyObject *v, PyObject *names, Py_ssize_t first, PyObject *copy) {
+static PyObject *tuple_copy(struct mp_walk *w, PyObject *v, PyObject *names, Py_ssize_t first, PyObject *copy) {
     Py_ssize_t n = PyTuple_GET_SIZE(v);
     PyObject *to = PyTuple_New(n);
     if (!to) {
@@ -514,7 +499,7 @@ static PyObject *tuple_copy(struct walk *w, PyObject *v, PyObject *names, Py_ssi
     for (Py_ssize_t i = first + 1; i < n; i++) {
         PyObject *one = share(w, PyTuple_GET_ITEM(v, i));
         if (!one) {
-            at_field(w, names, i);
+            mp_at_field(w, names, i);
             Py_DECREF(to);
             return NULL;
         }
@@ -524,14 +509,14 @@ static PyObject *tuple_copy(struct walk *w, PyObject *v, PyObject *names, Py_ssi
 }
 
 /* Of a tuple, or of a NamedTuple whose fields are `names` (then an exact tuple when anything was copied). */
-static PyObject *share_tuple(struct walk *w, PyObject *v, PyObject *names) {
+static PyObject *share_tuple(struct mp_walk *w, PyObject *v, PyObject *names) {
     Py_ssize_t n = PyTuple_GET_SIZE(v);
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject *one = PyTuple_GET_ITEM(v, i);
         if (is_plain(w->st, one)) continue;
         PyObject *copy = share(w, one);
         if (!copy) {
-            at_field(w, names, i);
+            mp_at_field(w, names, i);
             return NULL;
         }
         if (copy != one) return tuple_copy(w, v, names, i, copy);
@@ -540,20 +525,20 @@ static PyObject *share_tuple(struct walk *w, PyObject *v, PyObject *names) {
     return held(v);
 }
 
-static PyObject *share_message(struct walk *w, PyObject *v, PyObject *names) {
+static PyObject *share_message(struct mp_walk *w, PyObject *v, PyObject *names) {
     PyTypeObject *type = Py_TYPE(v);
     bool tuple = PyTuple_Check(v);
-    PyObject *fields = tuple ? held(v) : message_fields(v, names);
+    PyObject *fields = tuple ? held(v) : mp_message_fields(v, names);
     PyObject *shared = fields ? share_tuple(w, fields, names) : NULL;
     PyObject *result = NULL;
     if (shared && shared == fields && (tuple || type->tp_dictoffset == 0)) result = held(v);
-    else if (shared) result = message_make(type, names, shared);
+    else if (shared) result = mp_message_make(type, names, shared);
     Py_XDECREF(shared);
     Py_XDECREF(fields);
     return result;
 }
 
-static PyObject *share_item(struct walk *w, PyObject *list, Py_ssize_t i) {
+static PyObject *share_item(struct mp_walk *w, PyObject *list, Py_ssize_t i) {
     if (i >= PyList_GET_SIZE(list)) return PyErr_Format(PyExc_RuntimeError, "a list changed while it was being sent");
     PyObject *one = held(PyList_GET_ITEM(list, i));
     if (is_plain(w->st, one)) return one;
@@ -562,7 +547,7 @@ static PyObject *share_item(struct walk *w, PyObject *list, Py_ssize_t i) {
     return copy;
 }
 
-static PyObject *share_list(struct walk *w, PyObject *v) {
+static PyObject *share_list(struct mp_walk *w, PyObject *v) {
     Py_ssize_t n = PyList_GET_SIZE(v);
     PyObject *to = PyList_New(n);
     for (Py_ssize_t i = 0; to && i < n; i++) {
@@ -571,20 +556,20 @@ static PyObject *share_list(struct walk *w, PyObject *v) {
             PyList_SET_ITEM(to, i, copy);
             continue;
         }
-        at_index(w, i);
+        mp_at_index(w, i);
         Py_CLEAR(to);
     }
     return to;
 }
 
 /* A dict of our own, made anew because keys have to be copied. */
-static PyObject *dict_anew(struct walk *w, PyObject *v) {
+static PyObject *dict_anew(struct mp_walk *w, PyObject *v) {
     PyObject *to = PyDict_New(), *key, *value;
     Py_ssize_t at = 0;
     while (to && PyDict_Next(v, &at, &key, &value)) {
         PyObject *k = share(w, key), *c = k ? share(w, value) : NULL;
-        if (!k) at_text(w, ".keys()");
-        else if (!c) at_key(w, key);
+        if (!k) mp_at_text(w, ".keys()");
+        else if (!c) mp_at_key(w, key);
         if (!c || PyDict_SetItem(to, k, c) < 0) Py_CLEAR(to);
         Py_XDECREF(k);
         Py_XDECREF(c);
@@ -593,11 +578,11 @@ static PyObject *dict_anew(struct walk *w, PyObject *v) {
 }
 
 /* 1: the key is shared as it is; 0: it must be copied; -1. */
-static int key_shared(struct walk *w, PyObject *key) {
+static int key_shared(struct mp_walk *w, PyObject *key) {
     if (is_plain(w->st, key)) return 1;
     PyObject *copy = share(w, key);
     if (!copy) {
-        at_text(w, ".keys()");
+        mp_at_text(w, ".keys()");
         return -1;
     }
     Py_DECREF(copy);
@@ -605,7 +590,7 @@ static int key_shared(struct walk *w, PyObject *key) {
 }
 
 /* The copy is ours alone, so nobody changes it while we walk it (V3). */
-static PyObject *share_dict(struct walk *w, PyObject *v) {
+static PyObject *share_dict(struct mp_walk *w, PyObject *v) {
     PyObject *to = PyDict_Copy(v), *key, *value;
     Py_ssize_t at = 0;
     while (to && PyDict_Next(to, &at, &key, &value)) {
@@ -617,20 +602,20 @@ static PyObject *share_dict(struct walk *w, PyObject *v) {
         }
         if (is_plain(w->st, value)) continue;
         PyObject *copy = share(w, value);
-        if (!copy) at_key(w, key);
+        if (!copy) mp_at_key(w, key);
         if (!copy || (copy != value && PyDict_SetItem(to, key, copy) < 0)) Py_CLEAR(to);
         Py_XDECREF(copy);
     }
     return to;
 }
 
-static PyObject *share_set(struct walk *w, PyObject *v) {
+static PyObject *share_set(struct mp_walk *w, PyObject *v) {
     bool frozen = Py_IS_TYPE(v, &PyFrozenSet_Type), changed = false;
     PyObject *items = PySequence_List(v);
     for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items); i++) {
         PyObject *one = PyList_GET_ITEM(items, i), *copy = share(w, one);
         if (!copy) {
-            at_text(w, "{...}");
+            mp_at_text(w, "{...}");
             Py_CLEAR(items);
             break;
         }
@@ -644,7 +629,7 @@ static PyObject *share_set(struct walk *w, PyObject *v) {
 }
 
 /* A view of the bytes with a format and shape. NULL without an error: memoryview knows no such format. Takes `bytes`. */
-static PyObject *view_cast(PyObject *bytes, const Py_buffer *b) {
+PyObject *mp_view_cast(PyObject *bytes, const Py_buffer *b) {
     PyObject *view = bytes ? PyMemoryView_FromObject(bytes) : NULL;
     Py_XDECREF(bytes);
     const char *format = b->format ? b->format : "B";
@@ -664,51 +649,51 @@ static PyObject *view_cast(PyObject *bytes, const Py_buffer *b) {
     return cast;
 }
 
-static PyObject *share_buffer(struct walk *w, PyObject *v) {
+static PyObject *share_buffer(struct mp_walk *w, PyObject *v) {
     Py_buffer b;
     if (PyObject_GetBuffer(v, &b, PyBUF_FULL_RO) < 0) {
         if (PyErr_ExceptionMatches(PyExc_MemoryError)) return NULL;
         PyErr_Clear();
-        return refuse(w, v, NO_MEMORY);
+        return mp_refuse(w, v, MP_NO_MEMORY);
     }
     PyObject *view = NULL;
-    if (b.ndim == 0) refuse(w, v, "it is a single number of an array; send x.item()");
+    if (b.ndim == 0) mp_refuse(w, v, MP_ONE_NUMBER);
     else {
         PyObject *bytes = PyBytes_FromStringAndSize(NULL, b.len);
         if (bytes && PyBuffer_ToContiguous(PyBytes_AS_STRING(bytes), &b, b.len, 'C') < 0) Py_CLEAR(bytes);
-        view = view_cast(bytes, &b);
-        if (!view && !PyErr_Occurred()) refuse(w, v, "memoryview does not know the format of its elements; send its bytes, and say what they are");
+        view = mp_view_cast(bytes, &b);
+        if (!view && !PyErr_Occurred()) mp_refuse(w, v, MP_NO_FORMAT);
     }
     PyBuffer_Release(&b);
     return view;
 }
 
 /* A view of what a view shows, whose base may be asked for: a view that was released has none. NULL: refused, or an error is set. */
-static PyObject *view_of_view(struct walk *w, PyObject *v) {
+PyObject *mp_view_of_view(struct mp_walk *w, PyObject *v) {
     PyObject *view = PyMemoryView_FromObject(v);
     if (view || PyErr_ExceptionMatches(PyExc_MemoryError)) return view;
     PyErr_Clear();
-    return refuse(w, v, NO_MEMORY);
+    return mp_refuse(w, v, MP_NO_MEMORY);
 }
 
-static PyObject *share_view(struct walk *w, PyObject *v) {
-    PyObject *view = view_of_view(w, v), *base = view ? PyMemoryView_GET_BASE(view) : NULL;
+static PyObject *share_view(struct mp_walk *w, PyObject *v) {
+    PyObject *view = mp_view_of_view(w, v), *base = view ? PyMemoryView_GET_BASE(view) : NULL;
     if (!view || (base && PyBytes_CheckExact(base))) return view;
     Py_DECREF(view);
     return share_buffer(w, v);
 }
 
-static PyObject *share_other(struct walk *w, PyObject *v) {
+static PyObject *share_other(struct mp_walk *w, PyObject *v) {
     PyObject *names;
     if (is_registered(w->st, v, &names)) return share_message(w, v, names);
     if (PyErr_Occurred()) return NULL;
-    if (is_system_message(w->st, v)) return share_message(w, v, NULL);
+    if (mp_is_system_message(w->st, v)) return share_message(w, v, NULL);
     if (mp_is_term(v)) return held(v);
     if (PyObject_CheckBuffer(v) && !PyBytes_Check(v) && !PyByteArray_Check(v)) return share_buffer(w, v);
-    return refuse(w, v, advice(v));
+    return mp_refuse(w, v, mp_advice(v));
 }
 
-static PyObject *share_container(struct walk *w, PyObject *v) {
+static PyObject *share_container(struct mp_walk *w, PyObject *v) {
     PyTypeObject *t = Py_TYPE(v);
     if (t == &PyTuple_Type) return share_tuple(w, v, NULL);
     if (t == &PyList_Type) return share_list(w, v);
@@ -720,8 +705,8 @@ static PyObject *share_container(struct walk *w, PyObject *v) {
 }
 
 /* The same in large messages: what was shared as it is before is so again, without a walk through it. `known` keeps it, so addresses stay its own. */
-static PyObject *share_large(struct walk *w, PyObject *v) {
-    if (w->containers > COPIES_MAX) return refuse(w, v, "the message holds too many containers, or holds the same ones too often");
+static PyObject *share_large(struct mp_walk *w, PyObject *v) {
+    if (w->containers > MP_COPIES_MAX) return mp_refuse(w, v, "the message holds too many containers, or holds the same ones too often");
     if (!w->known) w->known = PyDict_New();
     PyObject *address = w->known ? PyLong_FromVoidPtr(v) : NULL;
     if (!address) return NULL;
@@ -733,9 +718,9 @@ static PyObject *share_large(struct walk *w, PyObject *v) {
     return to;
 }
 
-static PyObject *share(struct walk *w, PyObject *v) {
+static PyObject *share(struct mp_walk *w, PyObject *v) {
     if (is_plain(w->st, v)) return held(v);
-    if (w->depth == DEPTH_MAX) return too_deep(w, v);
+    if (w->depth == MP_DEPTH_MAX) return too_deep(w, v);
     w->depth++;
     PyObject *to = ++w->containers > REMEMBER_FROM ? share_large(w, v) : share_container(w, v);
     w->depth--;
@@ -744,18 +729,18 @@ static PyObject *share(struct walk *w, PyObject *v) {
 
 PyObject *mp_share(struct mp_state *st, PyObject *value) {
     if (is_plain(st, value)) return held(value);
-    struct walk w = {.st = st};
+    struct mp_walk w = {.st = st};
     PyObject *to = share(&w, value);
-    if (!to || w.known) end(&w);
+    if (!to || w.known) mp_walk_end(&w);
     return to;
 }
 
 /* --------------------------------------------------------------------------------------- values as terms */
 
-static mote_term term_of(struct walk *w, PyObject *v);
+static mote_term term_of(struct mp_walk *w, PyObject *v);
 
-static mote_term term_refuse(struct walk *w, PyObject *v, const char *why) {
-    refuse(w, v, why);
+static mote_term term_refuse(struct mp_walk *w, PyObject *v, const char *why) {
+    mp_refuse(w, v, why);
     return MOTE_TERM_NONE;
 }
 
@@ -765,58 +750,65 @@ static mote_term made(mote_term term) {
     return term;
 }
 
-static mote_term term_named(struct walk *w, const char *name) { return made(mote_atom_make_counted(w->arena, name, strlen(name))); }
+static mote_term term_named(struct mp_walk *w, const char *name) { return made(mote_atom_make_counted(w->arena, name, strlen(name))); }
 
-/* An int of more than 64 bits, by its own methods: CPython's inner ones differ between versions. */
-static mote_term term_of_big(struct walk *w, PyObject *v, bool negative) {
+/* By its own methods: CPython's inner ones differ between versions. */
+PyObject *mp_int_magnitude(PyObject *v) {
     PyObject *magnitude = PyNumber_Absolute(v), *bits = magnitude ? PyObject_CallMethod(magnitude, "bit_length", NULL) : NULL;
     size_t size = bits ? (PyLong_AsSize_t(bits) + 7) / 8 : 0;
     PyObject *bytes = bits && size <= (size_t)PY_SSIZE_T_MAX ? PyObject_CallMethod(magnitude, "to_bytes", "ns", (Py_ssize_t)size, "little") : NULL;
-    mote_term term = bytes ? mote_big_make(w->arena, negative, PyBytes_AS_STRING(bytes), size) : MOTE_TERM_NONE;
-    if (bytes && !term.word && size > 512 * 1024) refuse(w, v, "Erlang's integers have at most 512 KiB");
-    else made(term);
-    Py_XDECREF(bytes);
     Py_XDECREF(bits);
     Py_XDECREF(magnitude);
+    return bytes;
+}
+
+/* An int of more than 64 bits. */
+static mote_term term_of_big(struct mp_walk *w, PyObject *v, bool negative) {
+    PyObject *bytes = mp_int_magnitude(v);
+    size_t size = bytes ? (size_t)PyBytes_GET_SIZE(bytes) : 0;
+    mote_term term = bytes ? mote_big_make(w->arena, negative, PyBytes_AS_STRING(bytes), size) : MOTE_TERM_NONE;
+    if (bytes && !term.word && size > 512 * 1024) mp_refuse(w, v, "Erlang's integers have at most 512 KiB");
+    else made(term);
+    Py_XDECREF(bytes);
     return term;
 }
 
-static mote_term term_of_int(struct walk *w, PyObject *v) {
+static mote_term term_of_int(struct mp_walk *w, PyObject *v) {
     int overflow;
     long long value = PyLong_AsLongLongAndOverflow(v, &overflow);
     return overflow ? term_of_big(w, v, overflow < 0) : made(mote_int_make(w->arena, value));
 }
 
-static mote_term term_of_float(struct walk *w, PyObject *v) {
+static mote_term term_of_float(struct mp_walk *w, PyObject *v) {
     double value = PyFloat_AS_DOUBLE(v);
-    if (!Py_IS_FINITE(value)) return term_refuse(w, v, "Erlang has no NaN and no infinities; send an atom or None for it");
+    if (!Py_IS_FINITE(value)) return term_refuse(w, v, MP_NO_SUCH_FLOAT);
     return made(mote_float_make(w->arena, value));
 }
 
-static mote_term term_of_text(struct walk *w, PyObject *v) {
+static mote_term term_of_text(struct mp_walk *w, PyObject *v) {
     Py_ssize_t size;
     bool atom = Py_IS_TYPE(v, w->st->atom);
-    const char *text = PyUnicode_AsUTF8AndSize(atom ? ((struct atom *)v)->name : v, &size);
+    const char *text = PyUnicode_AsUTF8AndSize(atom ? ((struct mp_atom *)v)->name : v, &size);
     if (text) return made((atom ? mote_atom_make_counted : mote_text_make)(w->arena, text, (size_t)size));
     if (!PyErr_ExceptionMatches(PyExc_UnicodeError)) return MOTE_TERM_NONE;
     PyErr_Clear();
-    return term_refuse(w, v, "it holds lone surrogates, which UTF-8 has not; send x.encode(errors=\"surrogateescape\")");
+    return term_refuse(w, v, MP_SURROGATES);
 }
 
 /* Memory within `bytes`, from `data` on. */
-static mote_term term_of_memory(struct walk *w, PyObject *bytes, const void *data, size_t size) {
+static mote_term term_of_memory(struct mp_walk *w, PyObject *bytes, const void *data, size_t size) {
     if (size < SHARED_FROM) return made(mote_binary_make(w->arena, data, size));
     mote_term term = mote_binary_share(w->arena, data, size, bytes_release, bytes);
     if (term.word) Py_INCREF(bytes);
     return made(term);
 }
 
-static mote_term term_of_bytes(struct walk *w, PyObject *bytes) {
+static mote_term term_of_bytes(struct mp_walk *w, PyObject *bytes) {
     return term_of_memory(w, bytes, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
 }
 
 /* A view of bytes that lies in one piece is not copied; every other buffer is, once. Borrows `view`. */
-static mote_term term_of_view(struct walk *w, PyObject *view) {
+static mote_term term_of_view(struct mp_walk *w, PyObject *view) {
     PyObject *base = PyMemoryView_GET_BASE(view);
     Py_buffer *b = PyMemoryView_GET_BUFFER(view);
     if (base && PyBytes_CheckExact(base) && PyBuffer_IsContiguous(b, 'C')) return term_of_memory(w, base, b->buf, (size_t)b->len);
@@ -826,8 +818,8 @@ static mote_term term_of_view(struct walk *w, PyObject *view) {
     return term;
 }
 
-static mote_term term_of_buffer(struct walk *w, PyObject *v) {
-    PyObject *view = view_of_view(w, v);
+static mote_term term_of_buffer(struct mp_walk *w, PyObject *v) {
+    PyObject *view = mp_view_of_view(w, v);
     mote_term term = view ? term_of_view(w, view) : MOTE_TERM_NONE;
     Py_XDECREF(view);
     return term;
@@ -850,18 +842,18 @@ static void room_drop(struct room *room) {
 }
 
 /* The terms of a tuple's elements. False: an error. */
-static bool terms_of(struct walk *w, PyObject *tuple, PyObject *names, mote_term *to) {
+static bool terms_of(struct mp_walk *w, PyObject *tuple, PyObject *names, mote_term *to) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
         to[i] = term_of(w, PyTuple_GET_ITEM(tuple, i));
         if (to[i].word) continue;
-        at_field(w, names, i);
+        mp_at_field(w, names, i);
         return false;
     }
     return true;
 }
 
 /* Of a tuple, with `tag` before its elements when there is one. */
-static mote_term term_of_tuple(struct walk *w, PyObject *v, PyObject *tag, PyObject *names) {
+static mote_term term_of_tuple(struct mp_walk *w, PyObject *v, PyObject *tag, PyObject *names) {
     struct room room;
     size_t before = tag ? 1 : 0, count = (size_t)PyTuple_GET_SIZE(v);
     mote_term term = MOTE_TERM_NONE;
@@ -872,7 +864,7 @@ static mote_term term_of_tuple(struct walk *w, PyObject *v, PyObject *tag, PyObj
     return term;
 }
 
-static mote_term term_of_list(struct walk *w, PyObject *v) {
+static mote_term term_of_list(struct mp_walk *w, PyObject *v) {
     struct room room;
     PyObject *items = PyList_AsTuple(v); /* V3 */
     mote_term term = MOTE_TERM_NONE;
@@ -884,20 +876,20 @@ static mote_term term_of_list(struct walk *w, PyObject *v) {
     return term;
 }
 
-static bool pairs_of(struct walk *w, PyObject *dict, mote_term *keys, mote_term *values) {
+static bool pairs_of(struct mp_walk *w, PyObject *dict, mote_term *keys, mote_term *values) {
     PyObject *key, *value;
     Py_ssize_t at = 0;
     for (size_t i = 0; PyDict_Next(dict, &at, &key, &value); i++) {
         keys[i] = term_of(w, key);
-        if (!keys[i].word) at_text(w, ".keys()");
-        else if (!(values[i] = term_of(w, value)).word) at_key(w, key);
+        if (!keys[i].word) mp_at_text(w, ".keys()");
+        else if (!(values[i] = term_of(w, value)).word) mp_at_key(w, key);
         else continue;
         return false;
     }
     return true;
 }
 
-static mote_term term_of_dict(struct walk *w, PyObject *v) {
+static mote_term term_of_dict(struct mp_walk *w, PyObject *v) {
     struct room keys, values;
     PyObject *own = PyDict_Copy(v); /* V3 */
     size_t n = own ? (size_t)PyDict_GET_SIZE(own) : 0;
@@ -913,26 +905,26 @@ static mote_term term_of_dict(struct walk *w, PyObject *v) {
     return term;
 }
 
-static mote_term term_of_message(struct walk *w, PyObject *v, PyObject *info) {
-    PyObject *names = PyTuple_GET_ITEM(info, 1), *fields = message_fields(v, names);
+static mote_term term_of_message(struct mp_walk *w, PyObject *v, PyObject *info) {
+    PyObject *names = PyTuple_GET_ITEM(info, 1), *fields = mp_message_fields(v, names);
     mote_term term = fields ? term_of_tuple(w, fields, PyTuple_GET_ITEM(info, 0), names) : MOTE_TERM_NONE;
     Py_XDECREF(fields);
     return term;
 }
 
-static mote_term term_of_other(struct walk *w, PyObject *v) {
-    PyObject *info = message_info(w->st, Py_TYPE(v));
+static mote_term term_of_other(struct mp_walk *w, PyObject *v) {
+    PyObject *info = mp_message_info(w->st, Py_TYPE(v));
     if (info) return term_of_message(w, v, info);
     if (PyErr_Occurred()) return MOTE_TERM_NONE;
-    if (is_system_message(w->st, v)) return term_of_tuple(w, v, NULL, NULL);
+    if (mp_is_system_message(w->st, v)) return term_of_tuple(w, v, NULL, NULL);
     if (mp_is_term(v)) return made(mote_term_copy(w->arena, term_term(v)));
-    if (Py_IS_TYPE(v, &PyComplex_Type)) return term_refuse(w, v, "Erlang has no complex numbers; send (x.real, x.imag)");
-    if (PyAnySet_CheckExact(v)) return term_refuse(w, v, "outside Python a set is no kind of value (Erlang has several); send sorted(x) or a dict");
+    if (Py_IS_TYPE(v, &PyComplex_Type)) return term_refuse(w, v, MP_NO_COMPLEX);
+    if (PyAnySet_CheckExact(v)) return term_refuse(w, v, MP_NO_SET);
     if (PyByteArray_CheckExact(v) || (PyObject_CheckBuffer(v) && !PyBytes_Check(v) && !PyByteArray_Check(v))) return term_of_buffer(w, v);
-    return term_refuse(w, v, advice(v));
+    return term_refuse(w, v, mp_advice(v));
 }
 
-static mote_term term_of_container(struct walk *w, PyObject *v) {
+static mote_term term_of_container(struct mp_walk *w, PyObject *v) {
     PyTypeObject *t = Py_TYPE(v);
     if (t == &PyTuple_Type) return term_of_tuple(w, v, NULL, NULL);
     if (t == &PyList_Type) return term_of_list(w, v);
@@ -940,7 +932,7 @@ static mote_term term_of_container(struct walk *w, PyObject *v) {
     return term_of_other(w, v);
 }
 
-static mote_term term_of(struct walk *w, PyObject *v) {
+static mote_term term_of(struct mp_walk *w, PyObject *v) {
     PyTypeObject *t = Py_TYPE(v);
     if (t == &PyLong_Type) return term_of_int(w, v);
     if (t == &PyUnicode_Type || t == w->st->atom) return term_of_text(w, v);
@@ -950,7 +942,7 @@ static mote_term term_of(struct walk *w, PyObject *v) {
     if (t == w->st->ref) return ref_term(v);
     if (v == Py_None) return term_named(w, "nil");
     if (t == &PyBool_Type) return term_named(w, v == Py_True ? "true" : "false");
-    if (w->depth == DEPTH_MAX || ++w->containers > COPIES_MAX) return term_refuse(w, v, w->depth == DEPTH_MAX ? NULL : "it holds too much");
+    if (w->depth == MP_DEPTH_MAX || ++w->containers > MP_COPIES_MAX) return term_refuse(w, v, w->depth == MP_DEPTH_MAX ? NULL : MP_TOO_MUCH);
     w->depth++;
     mote_term term = term_of_container(w, v);
     w->depth--;
@@ -958,15 +950,21 @@ static mote_term term_of(struct walk *w, PyObject *v) {
 }
 
 mote_term mp_to_term(struct mp_state *st, mote_arena *arena, PyObject *value) {
-    struct walk w = {.st = st, .arena = arena};
+    struct mp_walk w = {.st = st, .arena = arena};
     mote_term term = term_of(&w, value);
-    if (!term.word) end(&w);
+    if (!term.word) mp_walk_end(&w);
     return term;
 }
 
 /* --------------------------------------------------------------------------------------- terms as values */
 
 static PyObject *value_of(struct mp_state *st, mote_term term, size_t depth);
+
+PyObject *mp_int_of(const void *magnitude, size_t size, bool negative) {
+    PyObject *value = PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "y#s", magnitude, (Py_ssize_t)size, "little");
+    if (value && negative) Py_SETREF(value, PyNumber_Negative(value));
+    return value;
+}
 
 static PyObject *value_of_int(mote_term term) {
     int64_t small;
@@ -976,9 +974,8 @@ static PyObject *value_of_int(mote_term term) {
     if (mote_big_get(term, &negative, NULL, 0, &size) != MOTE_ERANGE) return PyErr_Format(PyExc_SystemError, "no integer");
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size), *value = NULL;
     if (bytes && mote_big_get(term, &negative, PyBytes_AS_STRING(bytes), size, &size) == MOTE_OK)
-        value = PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "Os", bytes, "little");
+        value = mp_int_of(PyBytes_AS_STRING(bytes), size, negative);
     Py_XDECREF(bytes);
-    if (value && negative) Py_SETREF(value, PyNumber_Negative(value));
     return value;
 }
 
@@ -994,19 +991,19 @@ static PyObject *value_of_atom(struct mp_state *st, mote_term term) {
 
 static PyObject *value_of_bytes(struct mp_state *st, mote_term term, bool text) {
     mote_bytes bytes;
-    if (mote_bytes_get(term, &bytes) != MOTE_OK) return term_new(st, term);
+    if (mote_bytes_get(term, &bytes) != MOTE_OK) return mp_term_new(st, term);
     return text ? PyUnicode_DecodeUTF8(bytes.data, (Py_ssize_t)bytes.size, "strict") : PyBytes_FromStringAndSize(bytes.data, (Py_ssize_t)bytes.size);
 }
 
 /* The object of a registered class for a tuple that begins with its tag, else the tuple. Takes and gives. */
-static PyObject *tuple_as_message(struct mp_state *st, PyObject *tuple) {
+PyObject *mp_tuple_as_message(struct mp_state *st, PyObject *tuple) {
     PyObject *key = Py_BuildValue("(On)", PyTuple_GET_ITEM(tuple, 0), PyTuple_GET_SIZE(tuple)), *result = NULL;
     PyObject *type = key ? PyDict_GetItemWithError(st->message_tags, key) : NULL;
     Py_XDECREF(key);
     PyObject *info = type ? PyDict_GetItemWithError(st->message_types, type) : NULL;
     if (!info) return PyErr_Occurred() ? (Py_DECREF(tuple), NULL) : tuple;
     PyObject *fields = PyTuple_GetSlice(tuple, 1, PyTuple_GET_SIZE(tuple));
-    if (fields) result = message_make((PyTypeObject *)type, PyTuple_GET_ITEM(info, 1), fields);
+    if (fields) result = mp_message_make((PyTypeObject *)type, PyTuple_GET_ITEM(info, 1), fields);
     Py_XDECREF(fields);
     Py_DECREF(tuple);
     return result;
@@ -1023,13 +1020,13 @@ static PyObject *value_of_tuple(struct mp_state *st, mote_term term, size_t dept
         else Py_CLEAR(tuple);
     }
     bool tagged = tuple && n > 0 && Py_IS_TYPE(PyTuple_GET_ITEM(tuple, 0), st->atom) && PyDict_GET_SIZE(st->message_tags) > 0;
-    return tagged ? tuple_as_message(st, tuple) : tuple;
+    return tagged ? mp_tuple_as_message(st, tuple) : tuple;
 }
 
 static PyObject *value_of_list(struct mp_state *st, mote_term term, size_t depth) {
     size_t n;
     mote_term one = MOTE_TERM_NONE, rest = term;
-    if (mote_list_length(term, &n) != MOTE_OK) return term_new(st, term); /* improper */
+    if (mote_list_length(term, &n) != MOTE_OK) return mp_term_new(st, term); /* improper */
     PyObject *list = PyList_New((Py_ssize_t)n);
     for (size_t i = 0; list && i < n; i++) {
         PyObject *value = mote_list_get(rest, &one, &rest) == MOTE_OK ? value_of(st, one, depth) : NULL;
@@ -1062,7 +1059,7 @@ static PyObject *value_of_map(struct mp_state *st, mote_term term, size_t depth)
     for (size_t i = 0; put > 0 && i < n; i++) put = mote_map_at(term, i, &key, &value) == MOTE_OK ? pair_put(st, dict, key, value, depth) : 0;
     if (put > 0 && (size_t)PyDict_GET_SIZE(dict) == n) return dict;
     Py_XDECREF(dict);
-    return put < 0 ? NULL : term_new(st, term);
+    return put < 0 ? NULL : mp_term_new(st, term);
 }
 
 /* Whether a pid or reference is one word: then it is this runtime's. */
@@ -1072,19 +1069,19 @@ static PyObject *value_of_other(struct mp_state *st, mote_term term) {
     PyObject *object = mote_host_object(term, &mp_object_kind);
     if (object) return held(object);
     if (!term.word) return PyErr_Format(PyExc_SystemError, "no term");
-    return term_new(st, term);
+    return mp_term_new(st, term);
 }
 
 static PyObject *value_of(struct mp_state *st, mote_term term, size_t depth) {
     double number = 0;
     mote_type type = mote_term_type(term);
-    if (depth == DEPTH_MAX && (type == MOTE_TUPLE || type == MOTE_LIST || type == MOTE_MAP)) return term_new(st, term);
+    if (depth == MP_DEPTH_MAX && (type == MOTE_TUPLE || type == MOTE_LIST || type == MOTE_MAP)) return mp_term_new(st, term);
     switch (type) {
     case MOTE_INTEGER: return value_of_int(term);
     case MOTE_FLOAT: return mote_float_get(term, &number) == MOTE_OK ? PyFloat_FromDouble(number) : PyErr_NoMemory();
     case MOTE_ATOM: return value_of_atom(st, term);
-    case MOTE_REFERENCE: return is_local(term) ? mp_ref_new(st, (mote_ref){term.word}) : term_new(st, term);
-    case MOTE_PID: return is_local(term) ? mp_pid_new(st, (mote_pid){term.word}) : term_new(st, term);
+    case MOTE_REFERENCE: return is_local(term) ? mp_ref_new(st, (mote_ref){term.word}) : mp_term_new(st, term);
+    case MOTE_PID: return is_local(term) ? mp_pid_new(st, (mote_pid){term.word}) : mp_term_new(st, term);
     case MOTE_TUPLE: return value_of_tuple(st, term, depth + 1);
     case MOTE_MAP: return value_of_map(st, term, depth + 1);
     case MOTE_NIL: return PyList_New(0);
@@ -1124,7 +1121,7 @@ static PyObject *tag_of(struct mp_state *st, PyObject *class, PyObject *tag) {
     PyObject *class_name = tag == Py_None ? PyObject_GetAttrString(class, "__name__") : NULL;
     if (tag == Py_None && !class_name) return NULL;
     PyObject *name = class_name ? snake(class_name) : PyUnicode_FromObject(tag);
-    PyObject *atom = name ? atom_of(st, name) : NULL;
+    PyObject *atom = name ? mp_atom_of(st, name) : NULL;
     Py_XDECREF(name);
     Py_XDECREF(class_name);
     return atom;
@@ -1196,11 +1193,22 @@ static int tag_put(struct mp_state *st, PyObject *tag, Py_ssize_t arity, PyObjec
     return result;
 }
 
+/* "module:Class", by which other interpreters know it. */
+static PyObject *name_of(PyObject *class) {
+    PyObject *module = PyObject_GetAttrString(class, "__module__"), *name = module ? PyObject_GetAttrString(class, "__qualname__") : NULL;
+    PyObject *whole = name ? PyUnicode_FromFormat("%S:%S", module, name) : NULL;
+    Py_XDECREF(name);
+    Py_XDECREF(module);
+    return whole;
+}
+
 static PyObject *message_register(struct mp_state *st, PyObject *class, PyObject *tag) {
-    PyObject *names = names_of(class), *atom = names ? tag_of(st, class, tag) : NULL;
-    PyObject *info = atom ? PyTuple_Pack(2, atom, names) : NULL;
-    bool done = info && tag_put(st, atom, PyTuple_GET_SIZE(names) + 1, class) == 0 && PyDict_SetItem(st->message_types, class, info) == 0;
+    PyObject *names = names_of(class), *atom = names ? tag_of(st, class, tag) : NULL, *name = atom ? name_of(class) : NULL;
+    PyObject *info = name ? PyTuple_Pack(3, atom, names, name) : NULL;
+    bool done = info && tag_put(st, atom, PyTuple_GET_SIZE(names) + 1, class) == 0 && PyDict_SetItem(st->message_types, class, info) == 0 &&
+                PyDict_SetItem(st->message_names, name, class) == 0;
     Py_XDECREF(info);
+    Py_XDECREF(name);
     Py_XDECREF(atom);
     Py_XDECREF(names);
     return done ? held(class) : NULL;
@@ -1369,7 +1377,8 @@ int mp_values_init(struct mp_state *st) {
     st->atoms = PyDict_New();
     st->message_types = PyDict_New();
     st->message_tags = PyDict_New();
-    if (!st->atoms || !st->message_types || !st->message_tags || not_sendable_add(st) < 0) return -1;
+    st->message_names = PyDict_New();
+    if (!st->atoms || !st->message_types || !st->message_tags || !st->message_names || not_sendable_add(st) < 0) return -1;
     st->pid = class_add(st, &pid_spec, NULL);
     st->ref = class_add(st, &ref_spec, NULL);
     st->atom = class_add(st, &atom_spec, &PyUnicode_Type);
