@@ -4,14 +4,14 @@
 #   make build     builds build/libmote.so, tools, examples and the Python package in build/python (the default)
 #   make run       builds and runs the example census, in C and in Python
 #   make test      builds and runs all tests
-#   make check     sanitizers, valgrind, clang, aarch64, models, style;  make check-asan runs one stage
+#   make check     sanitizers, valgrind, clang, aarch64, models, fuzzing, style;  make check-asan runs one stage
 #   make bench     measures (bench/run); make bench-python measures the Python package
 #   make docs      writes docs/reference.md and docs/reference-python.md anew from the headers and docstrings
 #   make install   into PREFIX (/usr/local), under DESTDIR
 #   make clean     removes everything that was built
 
 PREFIX ?= /usr/local
-STAGES := style asan tsan valgrind clang arm64 spin python
+STAGES := style asan tsan valgrind clang arm64 spin fuzz python
 
 .PHONY: build run test check bench bench-python docs install clean help packages $(STAGES:%=check-%)
 MAKEFLAGS += --no-print-directory

@@ -54,10 +54,11 @@ static inline mote_term random_float(struct random_terms *r) {
 static inline mote_term random_atom(struct random_terms *r) {
     static const char *const parts[] = {"a", "ok", "\303\251", "\346\227\245", "\360\237\230\200", "B c", "'", "true"};
     char name[1020];
-    size_t size = 0, count = random_below(r, 4);
-    if (random_below(r, 30) == 0) count = 60;
+    size_t size = 0, count = random_below(r, 4), first = random_below(r, 8);
+    bool long_one = random_below(r, 30) == 0;
+    if (long_one) count = 60; /* of one part: Erlang keeps all that it meets */
     for (size_t i = 0; i < count; i++) {
-        const char *part = parts[random_below(r, sizeof parts / sizeof parts[0])];
+        const char *part = parts[long_one ? first : random_below(r, sizeof parts / sizeof parts[0])];
         memcpy(name + size, part, strlen(part));
         size += strlen(part);
     }
@@ -84,7 +85,7 @@ static inline mote_term random_identifier(struct random_terms *r) {
     p[0] = mt_header(MT_PID_FAR, 3);
     p[1] = node;
     p[2] = random_below(r, 1 << 15) | (uint64_t)random_below(r, 1 << 13) << 32;
-    p[3] = 1 + random_below(r, 1 << 20);
+    p[3] = 1 + random_below(r, 16);
     if (kind == 0) return (mote_term){mt_boxed(p)};
     if (kind == 1) {
         p[0] = mt_header(MT_PORT_FAR, 3);
@@ -95,7 +96,7 @@ static inline mote_term random_identifier(struct random_terms *r) {
         p = mt_arena_words(r->arena, 5);
         p[0] = mt_header(MT_REF_FAR, 4);
         p[1] = node;
-        p[2] = (1 + random_below(r, 1 << 20)) | (uint64_t)3 << 32;
+        p[2] = (1 + random_below(r, 16)) | (uint64_t)3 << 32;
         p[3] = random_below(r, 1 << 18) | random_next(r) << 32;
         p[4] = random_next(r) >> 32;
         return (mote_term){mt_boxed(p)};

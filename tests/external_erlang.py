@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Random terms through Erlang and back, and Erlang's through mote: tests/external/peer.c and external_peer.erl, joined by pipes.
+
+  tests/external_erlang.py PROGRAM [SEED]     PROGRAM: peer.c, built. MOTE_TEST_LONG: ten times the rounds
+
+Where Erlang is not installed it is left out.
+"""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+SOURCE = pathlib.Path(__file__).resolve().parent / "external" / "external_peer.erl"
+ROUNDS = 100_000
+SECONDS_MAX = 60
+TESTS = 2
+
+
+def erlang(work):
+    """The command that runs our module; None: there is no Erlang."""
+    environment = dict(os.environ, HOME=work)
+    if not (shutil.which("erl") and shutil.which("erlc")):
+        return None, environment
+    done = subprocess.run(["erlc", "-o", work, str(SOURCE)], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"erlc: {done.stdout}{done.stderr}")
+    return ["erl", "+S", "1", "-noinput", "-pa", work, "-s", "external_peer", "main"], environment
+
+
+def run(program, rounds, seed, seconds, work, command, environment):
+    """What our side reports, and faults."""
+    to_us, to_them = os.pipe(), os.pipe()
+    them = subprocess.Popen(command, stdin=to_them[0], stdout=to_us[1], env=environment, cwd=work, start_new_session=True)
+    us = subprocess.Popen([program, str(rounds), str(seed)], stdin=to_us[0], stdout=to_them[1], stderr=subprocess.PIPE, text=True)
+    for end in (*to_us, *to_them):
+        os.close(end)
+    faults = []
+    try:
+        _, said = us.communicate(timeout=seconds)
+        them.wait(10)
+        faults += [f"{name} ended with {one.returncode}" for name, one in (("our side", us), ("Erlang", them)) if one.returncode]
+    except subprocess.TimeoutExpired:
+        us.kill()
+        said = us.communicate()[1] + f"# it has taken more than {seconds} s\n"
+        faults.append("it was too slow")
+    finally:
+        if them.poll() is None:
+            os.killpg(them.pid, signal.SIGKILL)
+            them.wait()
+    return said, faults
+
+
+def main():
+    program, seed = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20260101
+    long = bool(os.environ.get("MOTE_TEST_LONG"))
+    with tempfile.TemporaryDirectory() as work:
+        command, environment = erlang(work)
+        print(f"1..{TESTS}")
+        if command is None:
+            for n in range(1, TESTS + 1):
+                print(f"ok {n} - terms through Erlang # SKIP it is not installed")
+            return 0
+        said, faults = run(program, 10 * ROUNDS if long else ROUNDS, seed, SECONDS_MAX * (10 if long else 1), work, command, environment)
+    print(said, end="")
+    passed = said.count("\nok ") + said.startswith("ok ")
+    for n in range(passed + 1, TESTS + 1):
+        print(f"not ok {n} - seed {seed}")
+    for fault in faults:
+        print(f"# {fault}")
+    return 0 if passed == TESTS and not faults else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
