@@ -953,9 +953,60 @@ void mote_host_question_drop(mote_host_question *question) {
     if (question) mt_question_drop(request_of(question));
 }
 
-bool mote_host_takes(mote_self *self, mote_term to) {
+/* A message that is one object, with the hold that it takes over, to an alias if there is room for one. NULL: memory. */
+static inline struct mt_sig *sig_of_object(struct mt_cache *cache, const mote_host_kind *kind, void *object, uint64_t alias) {
+    struct mt_sig *sig = mt_sig_new(cache, MT_SIG_MESSAGE, MT_HOST_WORDS + (alias != 0));
+    if (mt_unlikely(!sig)) return NULL;
+    sig->flags = MT_SIG_COUNTED;
+    sig->root = mt_host_put(sig->heap, kind, object).word;
+    address(sig, alias);
+    return sig;
+}
+
+static __attribute__((noinline)) mote_err not_sent(mote_self *self, const mote_host_kind *kind, void *object, mote_err err) {
+    kind->drop(object);
+    return paid(self, err);
+}
+
+/* An object that is sent elsewhere than to a pid. */
+static __attribute__((noinline)) mote_err host_send_any(mote_self *self, mote_term to, const mote_host_kind *kind, void *object) {
     uint64_t pid, alias;
-    if (!self || mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias)) return false;
+    struct mt_proc *p = mt_self(self);
+    struct mt_sig *sig;
+    mote_err err = mt_resolve(mt_runtime(p), to.word, &pid, &alias);
+    if (err) return not_sent(self, kind, object, err);
+    if (!(sig = sig_of_object(mt_cache_of(p), kind, object, alias))) return not_sent(self, kind, object, MOTE_ENOMEM);
+    return mt_send(p, pid, sig);
+}
+
+mote_err mote_host_send(mote_self *self, mote_term to, const mote_host_kind *kind, void *object) {
+    mote_err err = check_self(self);
+    if (mt_unlikely(err)) return not_sent(self, kind, object, err);
+    if (mt_unlikely(mt_tag(to.word) != MT_PID)) return host_send_any(self, to, kind, object);
+    struct mt_proc *p = mt_self(self);
+    struct mt_sig *sig = sig_of_object(mt_cache_of(p), kind, object, 0);
+    return mt_likely(sig != NULL) ? mt_send_inline(p, to.word, sig) : not_sent(self, kind, object, MOTE_ENOMEM);
+}
+
+void *mote_host_take(mote_self *self, const mote_host_kind *kind) {
+    struct mt_proc *p = mt_self(self);
+    struct mt_sig *sig = p ? p->current : NULL;
+    if (mt_unlikely(!sig) || sig->root != mt_boxed(sig->heap) || sig->heap[0] != MT_HOST_HEADER || mt_host_kind(sig->heap) != kind) return NULL;
+    void *object = (void *)(uintptr_t)sig->heap[1];
+    sig->flags &= (uint8_t)~MT_SIG_COUNTED; /* all else that may be in it is an alias */
+    mt_drop_current(p);
+    return object;
+}
+
+/* The pid behind a name or an alias; 0: nobody's. */
+static __attribute__((noinline)) uint64_t pid_behind(mote_runtime *rt, uint64_t to) {
+    uint64_t pid, alias;
+    return mt_resolve(rt, to, &pid, &alias) ? 0 : pid;
+}
+
+bool mote_host_takes(mote_self *self, mote_term to) {
+    if (mt_unlikely(!self)) return false;
+    uint64_t pid = mt_likely(mt_tag(to.word) == MT_PID) ? to.word : pid_behind(mt_runtime(mt_self(self)), to.word);
     struct mt_proc *p = mt_table_find(mt_runtime(mt_self(self)), pid);
     if (!p || !(atomic_load_explicit(&p->naming, memory_order_acquire) & MT_IS_HOSTED)) return false;
     return !(atomic_load_explicit(&p->inbox.low, memory_order_acquire) & MT_IN_CLOSED) && mt_serial(p) == mt_pid_serial(pid);

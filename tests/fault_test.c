@@ -571,6 +571,8 @@ static void hosted(mote_self *self) {
         if (MAY(mote_send(self, pid, "{?, ?}", mote_self_pid(self), object)) == MOTE_OK)
             SURELY(MAY(mote_receive_match(self, patience(), "{got, ?}", &x)) || mote_host_object(x, &object_kind) == &box);
         MAY(mote_send(self, pid, "[?, ?]", object, object));
+        one_more(&box);
+        MAY(mote_host_send(self, mote_pid_term(pid), &object_kind, &box));
         MAY(mote_exit_send(self, pid, object));
     }
     mote_host_message_drop(self);

@@ -122,6 +122,14 @@ MOTE_API MOTE_MUST mote_err mote_host_answer(mote_host_question *question, mote_
 /* Gives a question up, answered or not. Takes `question`; NULL is allowed. Any thread. */
 MOTE_API void mote_host_question_drop(mote_host_question *question);
 
+/* mote_send_term() of a box, but the message takes the hold that the caller has over: nothing is held or dropped on the way. Takes `object`, whatever
+ * it gives. Errors as there; never waits. */
+MOTE_API MOTE_MUST mote_err mote_host_send(mote_self *self, mote_term to, const mote_host_kind *kind, void *object);
+
+/* The other end of it: the object that the message last received is, with the message's hold, and frees the message. NULL: the message is no object
+ * of this kind, and stays. Gives. */
+MOTE_API void *mote_host_take(mote_self *self, const mote_host_kind *kind);
+
 /* Whether what is sent to this pid, name or alias now gets to a hosted process, which understands objects. */
 MOTE_API bool mote_host_takes(mote_self *self, mote_term to);
 

@@ -152,6 +152,13 @@ PyObject *mp_value_of(struct mp_state *st, mote_term message) {
     return o ? Py_NewRef(o) : system_value(st, message, mp_from_term(st, message));
 }
 
+/* The message last received is freed: its value is held, or not needed. */
+static void drop_message(struct mp_proc *p) {
+    PyObject *o = mote_host_take(p->self, &mp_object_kind);
+    if (o) Py_DECREF(o);
+    else mote_host_message_drop(p->self);
+}
+
 /* The answer of a call: 1: *found; 0: another message; -1: the server is gone, error set. */
 static int is_answer(struct mp_state *st, mote_ref call, mote_term message, PyObject **found) {
     PyObject *o = mote_host_object(message, &mp_object_kind);
@@ -175,11 +182,21 @@ static int is_answer(struct mp_state *st, mote_ref call, mote_term message, PyOb
 }
 
 /* Raises what is an exception: no message is one, but _mote.interrupt() puts them into mailboxes. */
-static bool interrupts(mote_term message) {
-    PyObject *o = mote_host_object(message, &mp_object_kind);
+static bool interrupts(PyObject *o) {
     if (!o || !PyExceptionInstance_Check(o)) return false;
     PyErr_SetObject((PyObject *)Py_TYPE(o), o);
     return true;
+}
+
+/* The message last received as a value, which is freed. Gives; NULL: an exception is set. */
+static PyObject *taken(struct mp_proc *p, mote_term message) {
+    PyObject *o = mote_host_take(p->self, &mp_object_kind);
+    if (interrupts(o)) Py_CLEAR(o);
+    else if (!o) {
+        o = mp_value_of(p->node->st, message);
+        mote_host_message_drop(p->self);
+    }
+    return o;
 }
 
 /* Whether a term is a reference, or a tuple with it: all that the pattern can fit, see mp_pattern_ref(). */
@@ -197,7 +214,7 @@ static bool is_wanted(mote_term message, void *context) {
     struct search *s = context;
     if (s->failed) return false;
     s->seen->any = true;
-    if (interrupts(message)) return s->failed = true;
+    if (interrupts(mote_host_object(message, &mp_object_kind))) return s->failed = true;
     if (s->want->instead) return false;
     if (s->want->ref.word && !mote_host_object(message, &mp_object_kind) && !has_ref(message, s->want->ref)) return false;
     if (s->want->call.word) {
@@ -250,20 +267,20 @@ static int take(struct mp_proc *p, const struct wanted *want, struct seen *seen,
     if (!want->pattern && !want->handler && !want->call.word && !want->instead) {
         err = mote_receive(p->self, 0, &message);
         if (err) return (int)err;
-        *found = interrupts(message) ? NULL : mp_value_of(p->node->st, message);
-    } else {
-        struct search s = {.st = p->node->st, .want = want, .seen = seen};
-        if (p->searching) return PyErr_SetString(s.st->error, "mote: receive within a receive's own handler or where="), -1;
-        p->searching = true;
-        err = mote_host_receive(p->self, seen->since.word ? seen->since : want->since, is_wanted, &s, &message);
-        p->searching = false;
-        if (s.failed && want->call.word) (void)mote_call_cancel(p->self, want->call);
-        if (s.failed) return -1;
-        if (err) return (int)err;
-        *found = s.found;
+        *found = taken(p, message);
+        return *found ? MOTE_OK : -1;
     }
-    mote_host_message_drop(p->self);
-    return *found ? MOTE_OK : -1;
+    struct search s = {.st = p->node->st, .want = want, .seen = seen};
+    if (p->searching) return PyErr_SetString(s.st->error, "mote: receive within a receive's own handler or where="), -1;
+    p->searching = true;
+    err = mote_host_receive(p->self, seen->since.word ? seen->since : want->since, is_wanted, &s, &message);
+    p->searching = false;
+    if (s.failed && want->call.word) (void)mote_call_cancel(p->self, want->call);
+    if (s.failed) return -1;
+    if (err) return (int)err;
+    *found = s.found;
+    drop_message(p);
+    return MOTE_OK;
 }
 
 /* What a receive gives whose time is up. A call is given up: no late answer can come, but one may be there already. */
@@ -1025,20 +1042,27 @@ void mp_outgoing_drop(struct mp_outgoing *out) {
     if (out->arena) mote_arena_free(out->arena);
 }
 
-int mp_send_shared(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
-    mote_host_box box;
-    mote_err err = mote_send_term(p->self, to, mote_host_box_term(&box, &mp_object_kind, message));
+static int sent(struct mp_state *st, struct mp_proc *p, mote_err err) {
     if (err) return mp_fail(st, err, "mote.send"), -1;
     return mp_let_others(p);
 }
 
-int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
+int mp_send_shared(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
+    return sent(st, p, mote_host_send(p->self, to, &mp_object_kind, Py_NewRef(message)));
+}
+
+static __attribute__((noinline)) int send_encoded(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
     struct mp_outgoing out;
-    if (mp_outgoing(st, p, to, message, &out) < 0) return -1;
+    if (mp_encoded(st, message, &out) < 0) return -1;
     mote_err err = mote_send_term(p->self, to, out.term);
     mp_outgoing_drop(&out);
-    if (err) return mp_fail(st, err, "mote.send"), -1;
-    return mp_let_others(p);
+    return sent(st, p, err);
+}
+
+int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
+    if (!mote_host_takes(p->self, to)) return send_encoded(st, p, to, message);
+    PyObject *shared = mp_share(st, message);
+    return shared ? sent(st, p, mote_host_send(p->self, to, &mp_object_kind, shared)) : -1;
 }
 
 static PyObject *py_send(PyObject *module, PyObject *const *args, Py_ssize_t n) {

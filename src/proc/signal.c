@@ -76,12 +76,11 @@ static inline mote_err size_of(mote_term term, size_t *words) {
     return mt_term_size(term, words);
 }
 
-/* A message that is one object of a host's: what its processes send each other. */
-#define BOX_WORDS 3u
+/* A message that is one object of a host's. */
 static mote_err sig_of_box(struct mt_cache *cache, const uint64_t *box, size_t extra, struct mt_sig **out) {
-    struct mt_sig *sig = mt_sig_new(cache, MT_SIG_MESSAGE, BOX_WORDS + extra);
+    struct mt_sig *sig = mt_sig_new(cache, MT_SIG_MESSAGE, MT_HOST_WORDS + extra);
     if (mt_unlikely(!sig)) return MOTE_ENOMEM;
-    for (size_t i = 0; i < BOX_WORDS + extra; i++) sig->heap[i] = i < BOX_WORDS ? box[i] : MT_NIL_WORD; /* as below */
+    for (size_t i = 0; i < MT_HOST_WORDS + extra; i++) sig->heap[i] = i < MT_HOST_WORDS ? box[i] : MT_NIL_WORD; /* as below */
     mt_host_hold(box);
     finish(sig, NULL, mt_boxed(sig->heap), true);
     *out = sig;
@@ -89,7 +88,7 @@ static mote_err sig_of_box(struct mt_cache *cache, const uint64_t *box, size_t e
 }
 
 static inline bool is_box(mote_term term) {
-    return term.word && mt_tag(term.word) == MT_BOXED && *mt_ptr(term.word) == mt_header(MT_HOST, BOX_WORDS - 1);
+    return term.word && mt_tag(term.word) == MT_BOXED && *mt_ptr(term.word) == MT_HOST_HEADER;
 }
 
 mote_err mt_sig_of_term(struct mt_cache *cache, mote_term term, size_t extra, const struct mt_sig *from, struct mt_sig **out) {

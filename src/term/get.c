@@ -269,13 +269,10 @@ mote_err mote_map_at(mote_term map, size_t index, mote_term *key, mote_term *val
 /* ------------------------------------------------------------------------------------------------- objects of a host */
 
 mote_term mote_host_box_term(mote_host_box *box, const mote_host_kind *kind, void *object) {
-    box->word[0] = mt_header(MT_HOST, 2);
-    box->word[1] = (uint64_t)(uintptr_t)object;
-    box->word[2] = (uint64_t)(uintptr_t)kind;
-    return (mote_term){mt_boxed(box->word)};
+    return mt_host_put(box->word, kind, object);
 }
 
 void *mote_host_object(mote_term term, const mote_host_kind *kind) {
     const uint64_t *p = term.word && mt_tag(term.word) == MT_BOXED ? mt_ptr(term.word) : NULL;
-    return p && *p == mt_header(MT_HOST, 2) && mt_host_kind(p) == kind ? (void *)(uintptr_t)p[1] : NULL;
+    return p && *p == MT_HOST_HEADER && mt_host_kind(p) == kind ? (void *)(uintptr_t)p[1] : NULL;
 }

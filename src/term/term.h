@@ -98,7 +98,15 @@ static inline void mt_bin_hold(struct mt_bin *bin) { atomic_fetch_add_explicit(&
 void mt_bin_drop(struct mt_bin *bin);
 
 /* A host's object, at its header. */
+#define MT_HOST_WORDS 3u
+#define MT_HOST_HEADER mt_header(MT_HOST, MT_HOST_WORDS - 1)
 static inline const mote_host_kind *mt_host_kind(const uint64_t *at) { return (const mote_host_kind *)(uintptr_t)at[2]; }
+static inline mote_term mt_host_put(uint64_t *at, const mote_host_kind *kind, void *object) {
+    at[0] = MT_HOST_HEADER;
+    at[1] = (uint64_t)(uintptr_t)object;
+    at[2] = (uint64_t)(uintptr_t)kind;
+    return (mote_term){mt_boxed(at)};
+}
 static inline void mt_host_hold(const uint64_t *at) { mt_host_kind(at)->hold((void *)(uintptr_t)at[1]); }
 static inline void mt_host_drop(const uint64_t *at) { mt_host_kind(at)->drop((void *)(uintptr_t)at[1]); }
 
