@@ -914,13 +914,13 @@ mote_err mote_host_wait(mote_self *self, int64_t timeout_ms) {
     if (err) return err;
     struct mt_proc *p = mt_self(self);
     if (mt_task_kind(&p->task) == MT_HANDLER || !(p->flags & MT_PF_HOSTED)) return MOTE_ECONTEXT;
-    uint64_t deadline = mt_deadline(timeout_ms);
-    if (mt_suspended(p) && (err = hosted_yield(p))) return err;
+    uint64_t deadline = mt_likely(timeout_ms < 0) ? MT_NEVER : mt_deadline(timeout_ms);
+    if (mt_unlikely(p->suspensions) && mt_suspended(p) && (err = hosted_yield(p))) return err;
     for (;;) { /* other signals and earlier alarms wake it too; a message may have been fetched by a call that was no receive */
-        mt_fetch(p);
-        if (p->flags & MT_PF_EXITING) return MOTE_EEXIT;
+        if (mt_unlikely(!mt_inbox_empty(p))) mt_fetch(p);
+        if (mt_unlikely(p->flags & MT_PF_EXITING)) return MOTE_EEXIT;
         if (p->flags & MT_PF_NEWS) break;
-        if ((err = mt_wait(p, deadline))) return err;
+        if (mt_unlikely((err = mt_wait_inline(p, deadline, false)))) return err;
     }
     p->flags &= ~(uint32_t)MT_PF_NEWS;
     return MOTE_OK;
