@@ -6,8 +6,6 @@
 
 extern struct PyModuleDef mp_module;
 
-struct mp_state *mp_state_of(PyObject *module) { return PyModule_GetState(module); }
-
 /* A class made of Python's own: `name` is "mote.Name". */
 static int add_exception(struct mp_state *st, PyObject **slot, const char *name, PyObject *base, const char *doc) {
     *slot = PyErr_NewExceptionWithDoc(name, doc, base, NULL);

@@ -62,7 +62,7 @@ struct mp_state {
     struct mp_node *node;     /* the running node, or NULL */
 };
 
-struct mp_state *mp_state_of(PyObject *module);
+static inline struct mp_state *mp_state_of(PyObject *module) { return PyModule_GetState(module); }
 
 /* ----------------------------------------------------------------------------------------------- values.c */
 

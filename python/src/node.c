@@ -86,8 +86,7 @@ struct how {
 static struct mp_node *node_start(struct mp_state *st, const struct how *how);
 static const struct how by_itself = {.hog = 0.1};
 
-/* The calling process; NULL: error set. A node is started if there is none. */
-struct mp_proc *mp_caller(struct mp_state *st) {
+struct mp_proc *mp_caller_slow(struct mp_state *st) {
     struct mp_node *node = st->node;
     if (!node && (!mp_may_start(st) || !(node = node_start(st, &by_itself)))) return NULL;
     if (PyThreadState_Get() != node->ts) return thread_process(node);

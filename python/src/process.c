@@ -61,7 +61,7 @@ void mp_leave(struct mp_proc *p) {
     p->node->current = NULL;
 }
 void mp_enter(struct mp_proc *p) {
-    mp_aio_leave(p->node);
+    if (p->node->aio.running) mp_aio_leave(p->node);
     mp_frames_save(p->node->ts, &p->node->base);
     mp_frames_load(p->node->ts, &p->frames);
     p->node->current = p;

@@ -118,7 +118,12 @@ static inline bool mp_awaits(const struct mp_proc *p) { return (p->flavour == CO
 /* Before the interpreter's lock is taken: waits a little as long as its holder, who is likely to give it up in a moment, has it. */
 void mp_lock_soon(const struct mp_node *node, const _Atomic int *holder);
 /* The calling process; NULL: error set. A node is started if there is none. */
-struct mp_proc *mp_caller(struct mp_state *st);
+struct mp_proc *mp_caller_slow(struct mp_state *st);
+static inline struct mp_proc *mp_caller(struct mp_state *st) {
+    struct mp_node *node = st->node;
+    bool runs = node && node->current && !node->attention && PyThreadState_Get() == node->ts;
+    return runs ? node->current : mp_caller_slow(st);
+}
 /* Whether a node may be started; else an error is set that says why not. */
 bool mp_may_start(struct mp_state *st);
 /* Raises what a core's error means, "doing: text (NAME)"; gives NULL. */
