@@ -313,8 +313,8 @@ void mt_cache_fini(struct mt_cache *cache) {
     MT_ASSERT(before > 0);
 }
 
-/* The list is full: makes it the spare, and gives the old spare to the depot. */
-void mt_cache_flush(struct mt_cache *cache, uint32_t class) {
+/* The list is full: makes it the spare, and gives the old spare to the depot. The block begins a new one. */
+void mt_cache_free_full(struct mt_cache *cache, struct mt_block *b, uint32_t class) {
     struct mt_magazines *m = &cache->of[class];
     struct class_depot *d = &cache->depot->of[class];
     MT_ASSERT(m->count == MT_MAGAZINE);
@@ -326,8 +326,9 @@ void mt_cache_flush(struct mt_cache *cache, uint32_t class) {
         mt_lock_drop(&d->lock);
     }
     m->spare = m->list;
-    m->list = NULL;
-    m->count = 0;
+    b->next = NULL;
+    m->list = b;
+    m->count = 1;
 }
 
 /* Fetches blocks from the depot, else cuts new ones; gives their number, 0 when out of memory. Several threads may each bring a

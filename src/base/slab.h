@@ -53,7 +53,7 @@ void mt_cache_init(struct mt_cache *cache, struct mt_depot *depot);
 void mt_cache_fini(struct mt_cache *cache);
 
 void *mt_cache_refill(struct mt_cache *cache, uint32_t class);
-void mt_cache_flush(struct mt_cache *cache, uint32_t class);
+void mt_cache_free_full(struct mt_cache *cache, struct mt_block *b, uint32_t class);
 
 /* A block of at least `size` bytes, 16-aligned, not zeroed; NULL when out of memory. Gives. Owner of the cache only. */
 static inline void *mt_cache_alloc(struct mt_cache *cache, size_t size) {
@@ -84,8 +84,11 @@ static inline void mt_cache_free(struct mt_cache *cache, void *p, size_t size) {
     }
     uint32_t class = (uint32_t)((size + 15) / 16);
     struct mt_magazines *m = &cache->of[class];
-    if (mt_unlikely(m->count == MT_MAGAZINE)) mt_cache_flush(cache, class);
     struct mt_block *b = p;
+    if (mt_unlikely(m->count == MT_MAGAZINE)) { /* last, so that what precedes needs no registers that survive calls */
+        mt_cache_free_full(cache, b, class);
+        return;
+    }
     b->next = m->list;
     m->list = b;
     m->count++;
