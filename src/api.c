@@ -988,14 +988,49 @@ mote_err mote_host_send(mote_self *self, mote_term to, const mote_host_kind *kin
     return mt_likely(sig != NULL) ? mt_send_inline(p, to.word, sig) : not_sent(self, kind, object, MOTE_ENOMEM);
 }
 
+/* Whether a message is an object of this kind as a whole. Then it has its hold, and all else that may be in it is an alias. */
+static inline bool is_object(const struct mt_sig *sig, const mote_host_kind *kind) {
+    return sig->root == mt_boxed(sig->heap) && sig->heap[0] == MT_HOST_HEADER && mt_host_kind(sig->heap) == kind;
+}
+
+static inline void *object_in(const struct mt_sig *sig) { return (void *)(uintptr_t)sig->heap[1]; }
+/* Frees a message whose object has been taken out. */
+static inline void free_empty(struct mt_proc *p, struct mt_sig *sig) { mt_cache_free(mt_cache_of(p), sig, sizeof *sig + sig->words * 8u); }
+
 void *mote_host_take(mote_self *self, const mote_host_kind *kind) {
     struct mt_proc *p = mt_self(self);
     struct mt_sig *sig = p ? p->current : NULL;
-    if (mt_unlikely(!sig) || sig->root != mt_boxed(sig->heap) || sig->heap[0] != MT_HOST_HEADER || mt_host_kind(sig->heap) != kind) return NULL;
-    void *object = (void *)(uintptr_t)sig->heap[1];
-    sig->flags &= (uint8_t)~MT_SIG_COUNTED; /* all else that may be in it is an alias */
-    mt_drop_current(p);
+    if (!sig || !is_object(sig, kind)) return NULL;
+    void *object = object_in(sig);
+    p->current = NULL;
+    mt_drop_scratch(p);
+    free_empty(p, sig);
     return object;
+}
+
+/* Whatever comes next. */
+static __attribute__((noinline)) mote_err next_any(struct mt_proc *p, const mote_host_kind *kind, void **object) {
+    mote_term message;
+    mote_err err = mt_receive(p, 0, &message);
+    if (!err) *object = mote_host_take(mt_as_self(p), kind);
+    return err;
+}
+
+mote_err mote_host_next(mote_self *self, const mote_host_kind *kind, void **object) {
+    mote_err err = check_waits(self, 0);
+    if (mt_unlikely(err)) return err;
+    if (mt_unlikely(!object)) return MOTE_EARG;
+    struct mt_proc *p = mt_self(self);
+    struct mt_sig *sig = p->queue;
+    bool plain = !p->current && !p->scratch && !(p->flags & (MT_PF_EXITING | MT_PF_BOUNDED)) && p->task.budget > 1; /* nothing else is to be done */
+    bool none = !sig && mt_inbox_empty(p);
+    if (mt_unlikely(!plain || !(none || (sig && is_object(sig, kind))))) return next_any(p, kind, object);
+    p->task.budget--;
+    if (none) return mt_seen_all(p);
+    mt_queue_unlink(p, &p->queue);
+    *object = object_in(sig);
+    free_empty(p, sig);
+    return MOTE_OK;
 }
 
 /* The pid behind a name or an alias; 0: nobody's. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * mote_host_send() and mote_host_take(): what is sent as one object goes from hand to hand; nobody holds or drops it on the way. */
+ * mote_host_send(), mote_host_take() and mote_host_next(): what is sent as one object goes from hand to hand; nobody holds or drops it on the way. */
 #include <mote/host.h>
 
 #include "live.h"
@@ -132,7 +132,113 @@ static int copies(mote_self *self, void *context) {
 }
 BOTH(copies_taken, copies)
 
+/* ---------------------------------------------------------------------------------------------- receive and take */
+
+static void next_is(mote_self *self, const char *want) {
+    void *object = self;
+    CHECK_OK(mote_host_next(self, &kind, &object));
+    CHECK(want ? !object : object == &thing);
+    if (want) CHECK_TERM(mote_message(self), want);
+    else drop(&thing);
+}
+static void next_is_none(mote_self *self, mote_err want) {
+    void *object = self;
+    CHECK_INT(mote_host_next(self, &kind, &object), want);
+    CHECK(object == self);
+}
+
+static int nexts(mote_self *self, void *context) {
+    mote_pid me = mote_self_pid(self);
+    mote_ref alias;
+    void *object;
+    (void)context;
+    next_is_none(self, MOTE_TIMEOUT);
+    CHECK_INT(mote_host_next(NULL, &kind, &object), MOTE_ESELF);
+    CHECK_INT(mote_host_next(self, &kind, NULL), MOTE_EARG);
+    for (int i = 0; i < 3000; i++) { /* more than a turn has reductions */
+        CHECK_OK(give(self, mote_pid_term(me)));
+        CHECK_OK(mote_send(self, me, "{a, b}"));
+    }
+    for (int i = 0; i < 3000; i++) next_is(self, NULL), next_is(self, "{a,b}");
+    next_is_none(self, MOTE_TIMEOUT);
+    CHECK_INT(mote_message(self).word, 0);
+    CHECK_OK(mote_alias(self, 0, &alias));
+    CHECK_OK(give(self, mote_ref_term(alias)));
+    CHECK(mote_scratch(self)); /* it has something to free besides */
+    next_is(self, NULL);
+    CHECK_OK(give(self, mote_pid_term(me)));
+    CHECK_OK(mote_host_next(self, &other_kind, &object));
+    CHECK(!object && mote_host_take(self, &kind) == &thing);
+    drop(&thing);
+    return 0;
+}
+BOTH(nexts_taken, nexts)
+
+/* What is taken makes room. */
+static void fills(mote_self *self, mote_term arg) {
+    mote_term me = self_term(self);
+    (void)arg;
+    for (int i = 0; i < 100; i++) {
+        CHECK_OK(give(self, me));
+        CHECK_OK(give(self, me));
+        CHECK_INT(give(self, me), MOTE_EFULL);
+        next_is(self, NULL);
+        CHECK_OK(give(self, me));
+        next_is(self, NULL), next_is(self, NULL), next_is_none(self, MOTE_TIMEOUT);
+    }
+}
+static int limited(mote_self *self, void *context) {
+    mote_ref ref;
+    (void)context;
+    CHECK_OK(mote_spawn_opt(self, &(mote_spawn_options){.body = fills, .mailbox_max = 2, .policy = MOTE_DROP, .monitor = &ref}, MOTE_TERM_NIL, NULL));
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{'DOWN', ^, process, _, normal}", ref));
+    return 0;
+}
+BOTH(nexts_within_a_limit, limited)
+
+/* A hosted process is told of its end, also with messages left. */
+static void is_told(mote_self *self, mote_term arg) {
+    (void)arg;
+    CHECK_OK(mote_host_wait(self, -1));
+    next_is(self, NULL);
+    CHECK_INT(mote_host_wait(self, -1), MOTE_EEXIT);
+    next_is_none(self, MOTE_EEXIT);
+}
+static int told(mote_self *self, void *context) {
+    mote_pid pid;
+    mote_ref ref;
+    (void)context;
+    CHECK_OK(mote_spawn_opt(self, &(mote_spawn_options){.body = is_told, .hosted = true, .monitor = &ref}, MOTE_TERM_NIL, &pid));
+    CHECK_OK(give(self, mote_pid_term(pid)));
+    WAIT_UNTIL(self, held() == 0);
+    CHECK_OK(mote_exit_send(self, pid, atom("enough")));
+    CHECK_OK(give(self, mote_pid_term(pid)));
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{'DOWN', ^, process, ^, enough}", ref, pid));
+    return 0;
+}
+BOTH(nexts_until_the_end, told)
+
+/* A handler is handed its messages. */
+static void is_handed(mote_self *self, mote_term message, void *state) {
+    (void)state;
+    CHECK(mote_host_object(message, &kind) == &thing);
+    next_is_none(self, MOTE_ECONTEXT);
+    mote_exit(self, atom("done"));
+}
+static int handed(mote_self *self, void *context) {
+    static const mote_handler handler = {.name = "handed", .handle = is_handed};
+    mote_pid pid;
+    mote_ref ref;
+    (void)context;
+    CHECK_OK(mote_spawn_opt(self, &(mote_spawn_options){.handler = &handler, .monitor = &ref}, MOTE_TERM_NIL, &pid));
+    CHECK_OK(give(self, mote_pid_term(pid)));
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{'DOWN', ^, process, ^, done}", ref, pid));
+    return 0;
+}
+BOTH(nexts_of_no_handler, handed)
+
 int main(int argc, char **argv) {
     return check_main(argc, argv, (struct check_test[]){TEST_ONE_AND_TWO(moved), TEST_ONE_AND_TWO(moved_in_vain), TEST_ONE_AND_TWO(moved_to_the_full),
-                                                        TEST_ONE_AND_TWO(copies_taken), {0}});
+                                                        TEST_ONE_AND_TWO(copies_taken), TEST_ONE_AND_TWO(nexts_taken), TEST_ONE_AND_TWO(nexts_within_a_limit),
+                                                        TEST_ONE_AND_TWO(nexts_until_the_end), TEST_ONE_AND_TWO(nexts_of_no_handler), {0}});
 }

@@ -130,6 +130,10 @@ MOTE_API MOTE_MUST mote_err mote_host_send(mote_self *self, mote_term to, const 
  * of this kind, and stays. Gives. */
 MOTE_API void *mote_host_take(mote_self *self, const mote_host_kind *kind);
 
+/* mote_receive() with a limit of 0 and mote_host_take(), in one: `object` is NULL when the message is none, see mote_message(). Errors as those of
+ * mote_receive(); gives `object`. */
+MOTE_API MOTE_MUST mote_err mote_host_next(mote_self *self, const mote_host_kind *kind, void **object);
+
 /* Whether what is sent to this pid, name or alias now gets to a hosted process, which understands objects. */
 MOTE_API bool mote_host_takes(mote_self *self, mote_term to);
 

@@ -188,15 +188,11 @@ static bool interrupts(PyObject *o) {
     return true;
 }
 
-/* The message last received as a value, which is freed. Gives; NULL: an exception is set. */
-static PyObject *taken(struct mp_proc *p, mote_term message) {
-    PyObject *o = mote_host_take(p->self, &mp_object_kind);
-    if (interrupts(o)) Py_CLEAR(o);
-    else if (!o) {
-        o = mp_value_of(p->node->st, message);
-        mote_host_message_drop(p->self);
-    }
-    return o;
+/* The message last received, which is no object: as a value. Gives; NULL: an exception is set. */
+static PyObject *term_taken(struct mp_proc *p) {
+    PyObject *value = mp_value_of(p->node->st, mote_message(p->self));
+    mote_host_message_drop(p->self);
+    return value;
 }
 
 /* Whether a term is a reference, or a tuple with it: all that the pattern can fit, see mp_pattern_ref(). */
@@ -265,10 +261,13 @@ static int take(struct mp_proc *p, const struct wanted *want, struct seen *seen,
         if (got != MOTE_TIMEOUT) return got;
     }
     if (!want->pattern && !want->handler && !want->call.word && !want->instead) {
-        err = mote_receive(p->self, 0, &message);
+        void *object;
+        err = mote_host_next(p->self, &mp_object_kind, &object);
         if (err) return (int)err;
-        *found = taken(p, message);
-        return *found ? MOTE_OK : -1;
+        if (interrupts(object)) Py_CLEAR(object);
+        else if (!object) object = term_taken(p);
+        *found = object;
+        return object ? MOTE_OK : -1;
     }
     struct search s = {.st = p->node->st, .want = want, .seen = seen};
     if (p->searching) return PyErr_SetString(s.st->error, "mote: receive within a receive's own handler or where="), -1;
