@@ -122,9 +122,7 @@ int mp_yield(struct mp_proc *p) {
     return 0;
 }
 
-/* A function that has used up its turn lets others run. */
-int mp_let_others(struct mp_proc *p) {
-    if (p->flavour != FUNCTION || !mote_host_turn_over(p->self)) return 0;
+int mp_turn_over(struct mp_proc *p) {
     if (give_way(p) == MOTE_EEXIT && mp_had_time(p)) return mp_raise_exit(p), -1;
     return 0;
 }
@@ -252,22 +250,23 @@ static void look_on(struct mp_proc *p, struct seen *seen) {
     seen->any = false;
 }
 
-/* Takes the first message that is wanted: MOTE_OK and *found, MOTE_TIMEOUT, MOTE_EEXIT, or -1: an exception is set. */
-static int take(struct mp_proc *p, const struct wanted *want, struct seen *seen, PyObject **found) {
+/* Takes the oldest message: as take(). */
+static inline int take_any(struct mp_proc *p, PyObject **found) {
+    void *object;
+    mote_err err = mote_host_next(p->self, &mp_object_kind, &object);
+    if (err) return (int)err;
+    if (interrupts(object)) Py_CLEAR(object);
+    else if (!object) object = term_taken(p);
+    *found = object;
+    return object ? MOTE_OK : -1;
+}
+
+static __attribute__((noinline)) int take_wanted(struct mp_proc *p, const struct wanted *want, struct seen *seen, PyObject **found) {
     mote_term message;
     mote_err err;
     if (__builtin_expect(want->instead, 0)) {
         int got = take_instead(p, want, found);
         if (got != MOTE_TIMEOUT) return got;
-    }
-    if (!want->pattern && !want->handler && !want->call.word && !want->instead) {
-        void *object;
-        err = mote_host_next(p->self, &mp_object_kind, &object);
-        if (err) return (int)err;
-        if (interrupts(object)) Py_CLEAR(object);
-        else if (!object) object = term_taken(p);
-        *found = object;
-        return object ? MOTE_OK : -1;
     }
     struct search s = {.st = p->node->st, .want = want, .seen = seen};
     if (p->searching) return PyErr_SetString(s.st->error, "mote: receive within a receive's own handler or where="), -1;
@@ -280,6 +279,12 @@ static int take(struct mp_proc *p, const struct wanted *want, struct seen *seen,
     *found = s.found;
     drop_message(p);
     return MOTE_OK;
+}
+
+/* Takes the first message that is wanted: MOTE_OK and *found, MOTE_TIMEOUT, MOTE_EEXIT, or -1: an exception is set. */
+static inline int take(struct mp_proc *p, const struct wanted *want, struct seen *seen, PyObject **found) {
+    bool any = !want->pattern && !want->handler && !want->call.word && !want->instead;
+    return any ? take_any(p, found) : take_wanted(p, want, seen, found);
 }
 
 /* What a receive gives whose time is up. A call is given up: no late answer can come, but one may be there already. */
@@ -326,10 +331,11 @@ PyObject *mp_receive(struct mp_proc *p, const struct wanted *want) {
         if (got != MOTE_TIMEOUT) return mp_fail(p->node->st, (mote_err)got, "mote.receive");
         if (seen.any && !is_late(want)) look_on(p, &seen);
         mote_err err = wait_for_more(p, want->deadline_ns);
+        if (!err) continue;
         if (PyErr_Occurred()) return NULL;
         if (err == MOTE_EEXIT) return mp_raise_exit(p);
         if (err == MOTE_TIMEOUT) return mp_let_others(p) < 0 ? NULL : timed_out(p, want); /* who only polls lets others run, too */
-        if (err) return mp_fail(p->node->st, err, "mote.receive");
+        return mp_fail(p->node->st, err, "mote.receive");
     }
 }
 

@@ -135,7 +135,10 @@ void mp_leave(struct mp_proc *p);
 void mp_enter(struct mp_proc *p);
 /* A function or a thread lets others run; a function when it has used up its turn. -1: an exit signal has come, ProcessExit is set. */
 int mp_yield(struct mp_proc *p);
-int mp_let_others(struct mp_proc *p);
+int mp_turn_over(struct mp_proc *p);
+static inline int mp_let_others(struct mp_proc *p) {
+    return p->flavour == FUNCTION && mote_host_turn_over(p->self) ? mp_turn_over(p) : 0;
+}
 /* A Pid, and nothing else. -1: error set. */
 int mp_pid_from(struct mp_state *st, PyObject *o, mote_pid *pid);
 /* A Pid, a name or (name, node) as a process; also a Ref (an alias) as a destination. The term is valid until the caller receives, or
