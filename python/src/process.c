@@ -411,13 +411,11 @@ static struct mp_proc *coroutine_here(struct mp_state *st) {
     return p && p->flavour == COROUTINE ? p : NULL;
 }
 
-static bool is_native(struct mp_state *st) { return coroutine_here(st) != NULL; }
-
 static struct receive *receive_new(struct mp_state *st) {
     struct receive *r = PyObject_New(struct receive, st->receive);
     if (!r) return NULL;
     r->st = st;
-    r->native = is_native(st);
+    r->native = coroutine_here(st) != NULL;
     memset(&r->want, 0, sizeof r->want);
     memset(&r->seen, 0, sizeof r->seen);
     r->want.deadline_ns = UINT64_MAX;
@@ -436,7 +434,7 @@ static PyObject *py_aio_receive(PyObject *module, PyObject *const *args, Py_ssiz
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *here = coroutine_here(st);
     if (here && here->green) return PyErr_SetString(PyExc_RuntimeError, "mote.aio.receive() is for coroutines: in a function use mote.receive()"), NULL;
-    if (n == 0 && !names) return Py_NewRef(is_native(st) ? st->receive_any : st->receive_asyncio); /* what it wants never changes: one serves all */
+    if (n == 0 && !names) return Py_NewRef(here ? st->receive_any : st->receive_asyncio); /* what it wants never changes: one serves all */
     struct receive *r = receive_new(st);
     if (r && want_from(st, args, n, names, &r->want) < 0) Py_CLEAR(r);
     return (PyObject *)r;

@@ -727,13 +727,22 @@ static PyObject *share(struct mp_walk *w, PyObject *v) {
     return to;
 }
 
-PyObject *mp_share(struct mp_state *st, PyObject *value) {
-    if (is_plain(st, value)) return held(value);
+/* A tuple of plain values: most messages are, and need no walk. */
+static bool is_flat(const struct mp_state *st, PyObject *v) {
+    if (!PyTuple_CheckExact(v)) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(v); i++)
+        if (!is_plain(st, PyTuple_GET_ITEM(v, i))) return false;
+    return true;
+}
+
+static PyObject *share_deep(struct mp_state *st, PyObject *value) {
     struct mp_walk w = {.st = st};
     PyObject *to = share(&w, value);
     if (!to || w.known) mp_walk_end(&w);
     return to;
 }
+
+PyObject *mp_share(struct mp_state *st, PyObject *value) { return is_plain(st, value) || is_flat(st, value) ? held(value) : share_deep(st, value); }
 
 /* --------------------------------------------------------------------------------------- values as terms */
 
