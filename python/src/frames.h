@@ -18,7 +18,7 @@
 
 struct mp_frames {
     PyObject *context;
-    _PyErr_StackItem *exc_info; /* NULL: its own */
+    _PyErr_StackItem *exc_info;
     _PyErr_StackItem exc_state;
 #if PY_VERSION_HEX < 0x030B0000
     struct _frame *frame;
@@ -51,7 +51,7 @@ struct mp_frames {
 
 static inline void mp_frames_save(PyThreadState *ts, struct mp_frames *f) {
     f->context = ts->context;
-    f->exc_info = ts->exc_info == &ts->exc_state ? NULL : ts->exc_info;
+    f->exc_info = ts->exc_info;
     f->exc_state = ts->exc_state;
 #if PY_VERSION_HEX < 0x030B0000
     f->frame = (struct _frame *)ts->frame;
@@ -81,11 +81,21 @@ static inline void mp_frames_save(PyThreadState *ts, struct mp_frames *f) {
 #endif
 }
 
+/* The same again, of a state from which others have run, and ended, since it was loaded: what they leave behind. */
+static inline void mp_frames_save_rest(PyThreadState *ts, struct mp_frames *f) {
+    f->context = ts->context;
+#if MP_HAS_CHUNKS
+    f->chunk = ts->datastack_chunk;
+    f->top = ts->datastack_top;
+    f->limit = ts->datastack_limit;
+#endif
+}
+
 static inline void mp_frames_load(PyThreadState *ts, const struct mp_frames *f) {
     ts->context = f->context;
     ts->context_ver++;
     ts->exc_state = f->exc_state;
-    ts->exc_info = f->exc_info ? f->exc_info : &ts->exc_state;
+    ts->exc_info = f->exc_info;
 #if PY_VERSION_HEX < 0x030B0000
     ts->frame = (PyFrameObject *)f->frame;
     ts->recursion_depth = f->depth;
@@ -154,6 +164,7 @@ static inline size_t mp_stack_size(Py_ssize_t bytes) {
 static inline void mp_frames_begin(PyThreadState *ts, struct mp_own_frame *own, size_t stack, void *head, size_t size) {
     struct mp_frames f;
     memset(&f, 0, sizeof f);
+    f.exc_info = &ts->exc_state;
 #if PY_VERSION_HEX < 0x030C0000
     size_t part = stack < MP_STACK_FOR_ALL ? stack : MP_STACK_FOR_ALL;
 #endif

@@ -62,7 +62,7 @@ void mp_leave(struct mp_proc *p) {
 }
 void mp_enter(struct mp_proc *p) {
     if (p->node->aio.running) mp_aio_leave(p->node);
-    mp_frames_save(p->node->ts, &p->node->base);
+    mp_frames_save_rest(p->node->ts, &p->node->base);
     mp_frames_load(p->node->ts, &p->frames);
     p->node->current = p;
 }
