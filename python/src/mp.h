@@ -92,7 +92,17 @@ int mp_testing_add(struct mp_state *st, PyMethodDef *methods);
 
 /* What a process may give another: the same object where it is immutable through and through, else a copy of its own. Gives; NULL:
  * NotSendable (a TypeError that names the path to the offending value, as `message[2]["x"].y`), RecursionError beyond 200 levels. */
-PyObject *mp_share(struct mp_state *st, PyObject *value);
+PyObject *mp_share_other(struct mp_state *st, PyObject *value);
+static inline bool mp_is_plain(const struct mp_state *st, PyObject *v) {
+    PyTypeObject *t = Py_TYPE(v);
+    return t == &PyLong_Type || t == &PyUnicode_Type || t == st->atom || t == &PyBytes_Type || t == &PyFloat_Type || v == Py_None || t == st->pid ||
+           t == st->ref || t == &PyBool_Type || t == &PyComplex_Type;
+}
+static inline PyObject *mp_share(struct mp_state *st, PyObject *value) {
+    if (!mp_is_plain(st, value)) return mp_share_other(st, value);
+    Py_INCREF(value);
+    return value;
+}
 /* The term for a value, in an arena. MOTE_TERM_NONE: error set. */
 mote_term mp_to_term(struct mp_state *st, mote_arena *arena, PyObject *value);
 /* The value of a term: host objects of this module give their object. Gives; NULL: error set. */

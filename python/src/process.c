@@ -1068,13 +1068,19 @@ int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *mess
     return shared ? sent(st, p, mote_host_send(p->self, to, &mp_object_kind, shared)) : -1;
 }
 
+/* To what is no Pid. */
+static __attribute__((noinline)) int send_to_other(struct mp_state *st, struct mp_proc *p, PyObject *to, PyObject *message) {
+    mote_term term;
+    return mp_to_of(st, to, &term) < 0 ? -1 : mp_send(st, p, term, message);
+}
+
 static PyObject *py_send(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
-    mote_term to;
     if (!p) return NULL;
     if (n != 2) return PyErr_SetString(PyExc_TypeError, "send(to, message) takes two arguments"), NULL;
-    if (mp_to_of(st, args[0], &to) < 0 || mp_send(st, p, to, args[1]) < 0) return NULL;
+    int sent = mp_is_pid(st, args[0]) ? mp_send(st, p, mote_pid_term(((struct mp_pid *)args[0])->pid), args[1]) : send_to_other(st, p, args[0], args[1]);
+    if (sent < 0) return NULL;
     Py_RETURN_NONE;
 }
 

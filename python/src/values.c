@@ -38,12 +38,6 @@ static PyObject *held(PyObject *o) {
     return o;
 }
 
-static inline bool is_plain(const struct mp_state *st, PyObject *v) {
-    PyTypeObject *t = Py_TYPE(v);
-    return t == &PyLong_Type || t == &PyUnicode_Type || t == st->atom || t == &PyBytes_Type || t == &PyFloat_Type || v == Py_None || t == st->pid ||
-           t == st->ref || t == &PyBool_Type || t == &PyComplex_Type;
-}
-
 /* ------------------------------------------------------------------------------------------- the GIL */
 
 #if PY_VERSION_HEX >= 0x030d0000
@@ -401,7 +395,7 @@ void mp_at_text(struct mp_walk *w, const char *text) {
 
 void mp_at_key(struct mp_walk *w, PyObject *key) {
     if (!w->offender) return;
-    if (is_plain(w->st, key)) note(w, PyUnicode_FromFormat("[%.60R]", key));
+    if (mp_is_plain(w->st, key)) note(w, PyUnicode_FromFormat("[%.60R]", key));
     else note(w, PyUnicode_FromFormat("[<%s>]", Py_TYPE(key)->tp_name));
 }
 
@@ -513,7 +507,7 @@ static PyObject *share_tuple(struct mp_walk *w, PyObject *v, PyObject *names) {
     Py_ssize_t n = PyTuple_GET_SIZE(v);
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject *one = PyTuple_GET_ITEM(v, i);
-        if (is_plain(w->st, one)) continue;
+        if (mp_is_plain(w->st, one)) continue;
         PyObject *copy = share(w, one);
         if (!copy) {
             mp_at_field(w, names, i);
@@ -541,7 +535,7 @@ static PyObject *share_message(struct mp_walk *w, PyObject *v, PyObject *names) 
 static PyObject *share_item(struct mp_walk *w, PyObject *list, Py_ssize_t i) {
     if (i >= PyList_GET_SIZE(list)) return PyErr_Format(PyExc_RuntimeError, "a list changed while it was being sent");
     PyObject *one = held(PyList_GET_ITEM(list, i));
-    if (is_plain(w->st, one)) return one;
+    if (mp_is_plain(w->st, one)) return one;
     PyObject *copy = share(w, one);
     Py_DECREF(one);
     return copy;
@@ -579,7 +573,7 @@ static PyObject *dict_anew(struct mp_walk *w, PyObject *v) {
 
 /* 1: the key is shared as it is; 0: it must be copied; -1. */
 static int key_shared(struct mp_walk *w, PyObject *key) {
-    if (is_plain(w->st, key)) return 1;
+    if (mp_is_plain(w->st, key)) return 1;
     PyObject *copy = share(w, key);
     if (!copy) {
         mp_at_text(w, ".keys()");
@@ -600,7 +594,7 @@ static PyObject *share_dict(struct mp_walk *w, PyObject *v) {
             Py_DECREF(to);
             return anew;
         }
-        if (is_plain(w->st, value)) continue;
+        if (mp_is_plain(w->st, value)) continue;
         PyObject *copy = share(w, value);
         if (!copy) mp_at_key(w, key);
         if (!copy || (copy != value && PyDict_SetItem(to, key, copy) < 0)) Py_CLEAR(to);
@@ -719,7 +713,7 @@ static PyObject *share_large(struct mp_walk *w, PyObject *v) {
 }
 
 static PyObject *share(struct mp_walk *w, PyObject *v) {
-    if (is_plain(w->st, v)) return held(v);
+    if (mp_is_plain(w->st, v)) return held(v);
     if (w->depth == MP_DEPTH_MAX) return too_deep(w, v);
     w->depth++;
     PyObject *to = ++w->containers > REMEMBER_FROM ? share_large(w, v) : share_container(w, v);
@@ -731,18 +725,18 @@ static PyObject *share(struct mp_walk *w, PyObject *v) {
 static bool is_flat(const struct mp_state *st, PyObject *v) {
     if (!PyTuple_CheckExact(v)) return false;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(v); i++)
-        if (!is_plain(st, PyTuple_GET_ITEM(v, i))) return false;
+        if (!mp_is_plain(st, PyTuple_GET_ITEM(v, i))) return false;
     return true;
 }
 
-static PyObject *share_deep(struct mp_state *st, PyObject *value) {
+static PyObject *share_whole(struct mp_state *st, PyObject *value) {
     struct mp_walk w = {.st = st};
     PyObject *to = share(&w, value);
     if (!to || w.known) mp_walk_end(&w);
     return to;
 }
 
-PyObject *mp_share(struct mp_state *st, PyObject *value) { return is_plain(st, value) || is_flat(st, value) ? held(value) : share_deep(st, value); }
+PyObject *mp_share_other(struct mp_state *st, PyObject *value) { return is_flat(st, value) ? held(value) : share_whole(st, value); }
 
 /* --------------------------------------------------------------------------------------- values as terms */
 
