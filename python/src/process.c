@@ -318,8 +318,8 @@ static PyObject *receive_green(struct mp_proc *p, const struct wanted *want) {
     return mp_await_green(mp_awaitable(p->node->st, &own));
 }
 
-/* The receive of functions and threads. */
-PyObject *mp_receive(struct mp_proc *p, const struct wanted *want) {
+/* The receive of functions and threads. Inlined where what is wanted is known. */
+static inline __attribute__((always_inline)) PyObject *receive(struct mp_proc *p, const struct wanted *want) {
     struct seen seen = {0};
     if (p->green) return receive_green(p, want);
     for (;;) {
@@ -338,6 +338,8 @@ PyObject *mp_receive(struct mp_proc *p, const struct wanted *want) {
         return mp_fail(p->node->st, err, "mote.receive");
     }
 }
+
+PyObject *mp_receive(struct mp_proc *p, const struct wanted *want) { return receive(p, want); }
 
 /* seconds (None: for ever) to a deadline; -1: error set. */
 int mp_deadline_of(PyObject *timeout, uint64_t *deadline_ns) {
@@ -388,18 +390,21 @@ fail:
 
 static const struct wanted anything = {.deadline_ns = UINT64_MAX};
 
-static PyObject *py_receive(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
-    struct mp_state *st = mp_state_of(module);
-    struct mp_proc *p = mp_caller(st);
+static __attribute__((noinline)) PyObject *receive_as_told(struct mp_state *st, struct mp_proc *p, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     struct wanted want;
-    if (!p) return NULL;
-    if (mp_awaits(p))
-        return PyErr_SetString(PyExc_RuntimeError, "mote.receive() in a coroutine: use `await mote.aio.receive()`"), NULL;
-    if (n == 0 && !names) return mp_receive(p, &anything);
     if (want_from(st, args, n, names, &want) < 0) return NULL;
     PyObject *result = mp_receive(p, &want);
     want_drop(&want);
     return result;
+}
+
+static PyObject *py_receive(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    if (!p) return NULL;
+    if (mp_awaits(p))
+        return PyErr_SetString(PyExc_RuntimeError, "mote.receive() in a coroutine: use `await mote.aio.receive()`"), NULL;
+    return n == 0 && !names ? receive(p, &anything) : receive_as_told(st, p, args, n, names);
 }
 
 /* ------------------------------------------------------------------------------------------------- awaiting */
@@ -1062,11 +1067,13 @@ static __attribute__((noinline)) int send_encoded(struct mp_state *st, struct mp
     return sent(st, p, err);
 }
 
-int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
+static inline int send_to(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
     if (!mote_host_takes(p->self, to)) return send_encoded(st, p, to, message);
     PyObject *shared = mp_share(st, message);
     return shared ? sent(st, p, mote_host_send(p->self, to, &mp_object_kind, shared)) : -1;
 }
+
+int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) { return send_to(st, p, to, message); }
 
 /* To what is no Pid. */
 static __attribute__((noinline)) int send_to_other(struct mp_state *st, struct mp_proc *p, PyObject *to, PyObject *message) {
@@ -1079,7 +1086,7 @@ static PyObject *py_send(PyObject *module, PyObject *const *args, Py_ssize_t n) 
     struct mp_proc *p = mp_caller(st);
     if (!p) return NULL;
     if (n != 2) return PyErr_SetString(PyExc_TypeError, "send(to, message) takes two arguments"), NULL;
-    int sent = mp_is_pid(st, args[0]) ? mp_send(st, p, mote_pid_term(((struct mp_pid *)args[0])->pid), args[1]) : send_to_other(st, p, args[0], args[1]);
+    int sent = mp_is_pid(st, args[0]) ? send_to(st, p, mote_pid_term(((struct mp_pid *)args[0])->pid), args[1]) : send_to_other(st, p, args[0], args[1]);
     if (sent < 0) return NULL;
     Py_RETURN_NONE;
 }
