@@ -224,6 +224,50 @@ class Both(unittest.TestCase):
             mote.kill(pid)
             self.assertEqual(end(pid), "killed")
 
+    def test_each_message_holds_what_it_carries(self):
+        what = ("text", float(os.getpid()))
+        before = sys.getrefcount(what)
+        me, alias = mote.self(), mote.alias()
+        gone = mote.spawn(c_waits)
+        mote.kill(gone)
+        end(gone)
+        mote.register("holder")
+        for to in (me, alias, "holder"):
+            for receive in (mote.receive, lambda: self.receive(what), lambda: self.receive(lambda m: m), lambda: self.receive((str, float))):
+                mote.send(to, what)
+                self.assertEqual(sys.getrefcount(what), before + 1)
+                self.assertIs(receive(), what)
+                self.assertEqual(sys.getrefcount(what), before)
+        me.send(what)
+        self.assertIs(self.receive(lambda m: len(m) == 2), True)
+        mote.send(gone, what)
+        mote.unregister("holder")
+        self.assertRaises(mote.NoProc, mote.send, "holder", what)
+        mote.send(alias, what)
+        mote.unalias(alias)
+        self.assertIsNone(mote.receive(timeout=0, default=None))
+        self.assertEqual(sys.getrefcount(what), before)
+        for reads in self.both("told"):
+            pid = mote.spawn(reads, me)
+            self.receive("ready")
+            mote.send(pid, what)
+            self.receive("finally")
+            end(pid)
+            self.assertEqual(sys.getrefcount(what), before)
+
+    def test_messages_refused_or_never_read_are_let_go(self):
+        what = ("text", float(os.getpid()))
+        before = sys.getrefcount(what)
+        for selects in self.both("select"):
+            pid = mote.options(mailbox=2, policy="drop").spawn(selects, mote.self())
+            mote.send(pid, what)
+            mote.send(pid, what)
+            self.assertRaises(mote.MailboxFull, mote.send, pid, what)
+            self.assertEqual(sys.getrefcount(what), before + 2)
+            mote.kill(pid)
+            end(pid)
+            self.assertEqual(sys.getrefcount(what), before)
+
     def test_select(self):
         for select in self.both("select"):
             pid, ref = mote.spawn_monitor(select, mote.self())
