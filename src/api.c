@@ -1052,7 +1052,7 @@ bool mote_host_is_far(mote_self *self, mote_term to) {
     return self && !mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias) && mt_is_far(mt_runtime(mt_self(self)), pid);
 }
 
-mote_err mote_host_send(mote_self *self, mote_term to, const void *term, size_t size) {
+mote_err mote_host_send_encoded(mote_self *self, mote_term to, const void *term, size_t size) {
     uint64_t pid, alias;
     mote_err err = check_self(self);
     if (err) return err;

@@ -137,12 +137,12 @@ MOTE_API MOTE_MUST mote_err mote_host_next(mote_self *self, const mote_host_kind
 /* Whether what is sent to this pid, name or alias now gets to a hosted process, which understands objects. */
 MOTE_API bool mote_host_takes(mote_self *self, mote_term to);
 
-/* Whether what is sent to this pid, name or alias goes to another worker: then an object need not be made sharable, but is encoded by mote_host_send(). */
+/* Whether what is sent to this pid, name or alias goes to another worker: then an object need not be made sharable, but is encoded, for mote_host_send_encoded(). */
 MOTE_API bool mote_host_is_far(mote_self *self, mote_term to);
 
 /* Sends a message that is encoded already, one term of MOTE_FORM_MOTE, to a pid, name or alias of another worker. Copies. As mote_send_term(); MOTE_ENOPROC: it is none of
  * another worker's. */
-MOTE_API mote_err mote_host_send(mote_self *self, mote_term to, const void *term, size_t size);
+MOTE_API mote_err mote_host_send_encoded(mote_self *self, mote_term to, const void *term, size_t size);
 
 /* Whether an exit signal ends the process; gives its reason (may be NULL), borrowed until it has ended. */
 MOTE_API bool mote_host_exit_reason(mote_self *self, mote_term *reason);

@@ -426,7 +426,7 @@ def spawn(worker: int, function: Callable[..., Any], args: tuple[Any, ...], kwar
         raise NotSendable(
             f"mote: {function!r} cannot start in another worker: it travels as module and name, so it has to be a function at the top level of a module"
         )
-    pid = stock_of(worker).take(_mote.is_coroutine(function))
+    pid = stock_of(worker).take(_mote.awaits(function))
     if pid is None:
         return None
     ref = _mote.monitor(pid) if monitor else None

@@ -290,7 +290,7 @@ int mp_call_start(struct mp_state *st, struct mp_proc *p, PyObject *o, PyObject 
     mote_term to;
     if (mp_to_of(st, o, &to) < 0) return -1;
     if (is_caller(p, to)) return PyErr_SetString(st->error, "mote.call: a process that asks itself would wait for ever"), -1;
-    bool hosted = mote_host_takes(p->self, to);
+    bool hosted = mp_takes(p, to);
     if ((hosted ? call_hosted : call_other)(st, p, to, head, request, &want->call) < 0) return -1;
     want->since = want->call;
     return 0;
@@ -370,7 +370,7 @@ static PyObject *py_cast(PyObject *module, PyObject *args) {
 /* A tag that is a Ref is the alias of call_hosted(): nobody waits for what it does not take any more. */
 static PyObject *reply_hosted(struct mp_state *st, struct mp_proc *p, PyObject *tag, PyObject *value) {
     mote_term to = mote_ref_term(((struct mp_ref *)tag)->ref);
-    if (!mote_host_takes(p->self, to)) Py_RETURN_NONE;
+    if (!mp_takes(p, to)) Py_RETURN_NONE;
     PyObject *shared = mp_share(st, value), *pair = shared ? PyTuple_Pack(2, tag, shared) : NULL;
     int sent = pair ? mp_send_shared(st, p, to, pair) : -1;
     Py_XDECREF(pair);

@@ -107,6 +107,8 @@ static inline PyObject *mp_share(struct mp_state *st, PyObject *value) {
 mote_term mp_to_term(struct mp_state *st, mote_arena *arena, PyObject *value);
 /* The value of a term: host objects of this module give their object. Gives; NULL: error set. */
 PyObject *mp_from_term(struct mp_state *st, mote_term term);
+struct mote_writer;
+bool mp_far_encode(void *object, struct mote_writer *writer); /* see process.h */
 /* The host kind of Python objects (one for all modules of the program: it needs no state). */
 extern const mote_host_kind mp_object_kind;
 

@@ -168,7 +168,7 @@ static mote_err run(struct mp_node *node, const struct how *how) {
     mote_err err;
     unsigned held_ms = how->hog < 0 || how->hog > 1e6 ? UINT_MAX : (unsigned)(how->hog * 1000 + 0.999);
     node->loop = (mote_host_loop){.context = node, .enter = loop_enter, .idle = loop_idle, .busy = loop_busy, .leave = loop_leave, .waits = mp_aio_waits, .wait = mp_aio_wait,
-                                  .look = mp_aio_look, .held_ms = held_ms ? held_ms : 1, .held = mp_watch_held, .unheard = mp_watch_unheard};
+                                  .look = mp_aio_look, .held_ms = held_ms ? held_ms : 1, .held = mp_watch_held, .unheard = mp_watch_unheard, .decode = mp_far_decode, .decoded = &mp_object_kind};
     mote_options options = {.schedulers = 1, .stack_size = how->stack ? mp_stack_size(how->stack) : MP_STACK_DEFAULT, .stack_head = MP_STACK_HEAD,
                             .processes_max = (size_t)how->processes_max, .host_loop = &node->loop, .log = mp_node_log, .log_context = node, .chaos_seed = how->chaos_seed, .worker = how->worker};
     Py_BEGIN_ALLOW_THREADS

@@ -1038,7 +1038,7 @@ int mp_encoded(struct mp_state *st, PyObject *value, struct mp_outgoing *out) {
 }
 
 int mp_outgoing(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *value, struct mp_outgoing *out) {
-    if (!mote_host_takes(p->self, to)) return mp_encoded(st, value, out);
+    if (!mp_takes(p, to)) return mp_encoded(st, value, out);
     out->arena = NULL;
     if (!(out->shared = mp_share(st, value))) return -1;
     out->term = mote_host_box_term(&out->box, &mp_object_kind, out->shared);
@@ -1059,8 +1059,11 @@ int mp_send_shared(struct mp_state *st, struct mp_proc *p, mote_term to, PyObjec
     return sent(st, p, mote_host_send(p->self, to, &mp_object_kind, Py_NewRef(message)));
 }
 
+bool mp_takes(struct mp_proc *p, mote_term to) { return mote_host_takes(p->self, to) || mote_host_is_far(p->self, to); }
+
 static __attribute__((noinline)) int send_encoded(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
     struct mp_outgoing out;
+    if (mote_host_is_far(p->self, to)) return mp_far_send(st, p, to, message);
     if (mp_encoded(st, message, &out) < 0) return -1;
     mote_err err = mote_send_term(p->self, to, out.term);
     mp_outgoing_drop(&out);

@@ -12,6 +12,7 @@
 #include "frames.h"
 #include "mp.h"
 
+#include <mote/external.h>
 #include <mote/server.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -152,6 +153,8 @@ struct mp_outgoing {
     PyObject *shared;  /* or */
     mote_arena *arena; /* where the term lies */
 };
+/* Whether a message gets there as an object: here as it is, to another worker encoded. */
+bool mp_takes(struct mp_proc *p, mote_term to);
 int mp_outgoing(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *value, struct mp_outgoing *out);
 /* The same, always encoded. */
 int mp_encoded(struct mp_state *st, PyObject *value, struct mp_outgoing *out);
@@ -162,6 +165,10 @@ PyObject *mp_pid_and_ref(struct mp_state *st, PyObject *pid, mote_ref ref);
 int mp_name_of(PyObject *name, const char *needed, mote_term *term);
 /* Sends what is shared already to a hosted process. -1: error set. */
 int mp_send_shared(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message);
+/* Sends to a process of another worker. -1: error set. See worker.c, as for the next two, which are the core's to call: mote_host_kind.encode, mote_host_loop.decode. */
+int mp_far_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message);
+bool mp_far_encode(void *object, mote_writer *writer);
+void *mp_far_decode(void *context, const void *bytes, size_t size, size_t *used);
 /* Sends; shares or encodes, as the receiver needs. -1: error set. */
 int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message);
 /* A message as a value: objects, Down and ExitSignal, other terms. Gives; NULL: error set. */

@@ -84,7 +84,7 @@ static void bytes_release(void *data, void *object) {
     object_drop(object);
 }
 
-const mote_host_kind mp_object_kind = {"Python", object_hold, object_drop, NULL};
+const mote_host_kind mp_object_kind = {"Python", object_hold, object_drop, mp_far_encode};
 
 /* ------------------------------------------------------------------------------------- Pid, Ref and Term */
 

@@ -9,6 +9,81 @@ static const char capsule_name[] = "mote worker";
 
 static mote_worker *worker_of(PyObject *capsule) { return PyCapsule_GetPointer(capsule, capsule_name); }
 
+/* ------------------------------------------------------------------------------------------------ messages */
+
+#define RECORD_INSIDE 512 /* bytes on the stack */
+#define RECORD_MAX ((size_t)1 << 31)
+
+static const struct mp_codec codec = {.form = MOTE_FORM_MOTE};
+
+/* 0, or -1: error set, for the writer's failure too. */
+static int encode(struct mp_state *st, PyObject *value, mote_writer *w) {
+    int failed = mp_encode(st, &codec, value, w);
+    if (failed > 0) PyErr_Format(st->not_sendable, "mote: a message to another worker: %s", mote_err_text(w->err));
+    return failed ? -1 : 0;
+}
+
+int mp_far_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
+    char memory[RECORD_INSIDE];
+    mote_writer w;
+    mote_writer_init(&w, MOTE_FORM_MOTE, memory, sizeof memory, RECORD_MAX);
+    int failed = encode(st, message, &w);
+    mote_bytes bytes = mote_writer_bytes(&w);
+    mote_err err = failed ? MOTE_OK : mote_host_send_encoded(p->self, to, bytes.data, bytes.size);
+    mote_writer_fini(&w);
+    if (failed) return -1;
+    if (err) return mp_fail(st, err, "mote.send"), -1;
+    return mp_let_others(p);
+}
+
+/* The state of the module in the interpreter that runs. Borrowed; NULL: it is gone. */
+static struct mp_state *state_here(void) {
+    PyObject *name = PyUnicode_FromString("mote._mote"), *module = name ? PyImport_GetModule(name) : NULL;
+    struct mp_state *st = module ? mp_state_of(module) : NULL;
+    Py_XDECREF(name);
+    Py_XDECREF(module);
+    return st;
+}
+
+/* An object within a term, as in what a C process passes on. Only what may be shared has become one. */
+bool mp_far_encode(void *object, mote_writer *writer) {
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    struct mp_state *st = state_here();
+    bool ok = st && encode(st, object, writer) == 0;
+    if (!ok && !writer->err) mote_writer_fail(writer, MOTE_ETERM);
+    PyErr_Restore(type, value, trace);
+    PyGILState_Release(gil);
+    return ok;
+}
+
+/* As a term, for what is no value here: of a class that this worker does not know, say. */
+static PyObject *decode_term(struct mp_state *st, const void *bytes, size_t size, size_t *used) {
+    const mote_external_options options = {.form = MOTE_FORM_MOTE};
+    mote_arena *arena = mote_arena_new(0);
+    mote_term term;
+    PyErr_Clear();
+    PyObject *value = arena && !mote_term_decode(arena, bytes, size, &options, &term, used) ? mp_from_term(st, term) : NULL;
+    mote_arena_free(arena);
+    return value;
+}
+
+void *mp_far_decode(void *context, const void *bytes, size_t size, size_t *used) {
+    struct mp_node *node = context;
+    mote_reader r;
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    mote_reader_init(&r, MOTE_FORM_MOTE, bytes, size);
+    PyObject *value = mp_decode(node->st, &codec, &r);
+    *used = (size_t)(r.next - r.data);
+    if (!value) value = decode_term(node->st, bytes, size, used);
+    PyErr_Restore(type, error, trace);
+    return value;
+}
+
+/* ---------------------------------------------------------------------------------------------- membership */
+
 /* worker_join(peer, board) -> (membership, board, event): descriptors, which stay the node's */
 static PyObject *py_join(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
@@ -94,13 +169,6 @@ static PyObject *py_worker_of(PyObject *module, PyObject *o) {
     return PyLong_FromUnsignedLong(mote_worker_number(pid));
 }
 
-/* is_coroutine(function) -> whether it starts a coroutine */
-static PyObject *py_is_coroutine(PyObject *module, PyObject *function) {
-    int coroutine = mp_flavour_of(function);
-    (void)module;
-    return coroutine < 0 ? NULL : PyBool_FromLong(coroutine);
-}
-
 /* is_awaiting() -> whether the caller waits by await */
 static PyObject *py_is_awaiting(PyObject *module, PyObject *none) {
     struct mp_proc *p = mp_caller(mp_state_of(module));
@@ -110,7 +178,6 @@ static PyObject *py_is_awaiting(PyObject *module, PyObject *none) {
 
 PyMethodDef mp_worker_methods[] = {
     {"is_awaiting", py_is_awaiting, METH_NOARGS, NULL},
-    {"is_coroutine", py_is_coroutine, METH_O, NULL},
     {"worker_join", py_join, METH_VARARGS, NULL},
     {"worker_channel", py_channel, METH_NOARGS, NULL},
     {"worker_open", py_open, METH_VARARGS, NULL},

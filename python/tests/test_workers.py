@@ -161,7 +161,7 @@ class InWorkers(unittest.TestCase):
     def test_values(self):
         pid, _ = self.there()
         values = [0, -1, 2**70, -(2**70), 1.5, True, False, None, "text", "täxt", b"bytes", b"", Atom("atom"), (), (1, ("a", b"b")), [1, 2, 300], [], {"a": 1, 2: [3]}, {}]
-        values += [mote.self(), pid, mote.make_ref(), "x" * 100_000, b"y" * 1_000_000, list(range(10_000)), ("deep", [[[[["er"]]]]])]
+        values += [{1, 2}, frozenset("ab"), bytearray(b"x"), 1 + 2j, float("inf"), (True, [None]), mote.self(), pid, mote.make_ref(), "x" * 100_000, b"y" * 1_000_000, list(range(10_000)), ("deep", [[[[["er"]]]]])]
         for value in values:
             with self.subTest(repr(value)[:40]):
                 mote.send(pid, value)

@@ -217,11 +217,11 @@ static void encoded(void) {
     mote_writer_init(&w, MOTE_FORM_MOTE, memory, sizeof memory, sizeof memory);
     CHECK(mote_tuple_write(&w, 2) && mote_pid_write(&w, mote_self_pid(p.hub.self)) && mote_int_write(&w, 77));
     mote_bytes bytes = mote_writer_bytes(&w);
-    CHECK_OK(mote_host_send(p.hub.self, mote_pid_term(p.echo), bytes.data, bytes.size));
+    CHECK_OK(mote_host_send_encoded(p.hub.self, mote_pid_term(p.echo), bytes.data, bytes.size));
     CHECK_OK(mote_receive_match(p.hub.self, PATIENCE_MS, "77"));
-    CHECK_INT(mote_host_send(p.hub.self, mote_pid_term(mote_self_pid(p.hub.self)), bytes.data, bytes.size), MOTE_ENOPROC);
-    CHECK_INT(mote_host_send(p.hub.self, mote_atom_term(mote_atom_make("nobody")), bytes.data, bytes.size), MOTE_ENAME);
-    CHECK_INT(mote_host_send(NULL, mote_pid_term(p.echo), bytes.data, bytes.size), MOTE_ESELF);
+    CHECK_INT(mote_host_send_encoded(p.hub.self, mote_pid_term(mote_self_pid(p.hub.self)), bytes.data, bytes.size), MOTE_ENOPROC);
+    CHECK_INT(mote_host_send_encoded(p.hub.self, mote_atom_term(mote_atom_make("nobody")), bytes.data, bytes.size), MOTE_ENAME);
+    CHECK_INT(mote_host_send_encoded(NULL, mote_pid_term(p.echo), bytes.data, bytes.size), MOTE_ESELF);
     mote_writer_fini(&w);
     end(&p);
 }
