@@ -492,7 +492,11 @@ def end(seconds: float = 5.0) -> Optional[Callable[[], None]]:
     others.clear()
     _stocks.clear()
     atexit.unregister(end)
-    return lambda: _mote.worker_leave(left)
+
+    def leave() -> None:
+        _mote.worker_leave(left)
+
+    return leave
 
 
 def spawn_at(where: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:

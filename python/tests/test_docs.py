@@ -4,10 +4,11 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 DOCS = pathlib.Path(__file__).resolve().parents[2]
-PAGES = [DOCS / "README.md", *(DOCS / "docs" / f"{name}.md" for name in ("python", "from-asyncio", "from-threads", "from-erlang"))]
+PAGES = [DOCS / "README.md", *(DOCS / "docs" / f"{name}.md" for name in ("python", "workers", "from-asyncio", "from-threads", "from-erlang"))]
 
 
 class Examples(unittest.TestCase):
@@ -19,10 +20,19 @@ class Examples(unittest.TestCase):
                     continue
                 with self.subTest(page=page.name, example=number + 1):
                     found += 1
-                    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+                    done = self.run_example(code)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertEqual(done.stdout.splitlines()[: len(self.promised(code))], self.promised(code))
         self.assertGreater(found, 3)
+
+    @staticmethod
+    def run_example(code):
+        if "__name__" not in code:
+            return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        with tempfile.TemporaryDirectory() as folder:  # a program that is imported by others is a file
+            path = pathlib.Path(folder, "program.py")
+            path.write_text(code, encoding="utf-8")
+            return subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60, check=False)
 
     @staticmethod
     def promised(code):

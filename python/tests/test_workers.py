@@ -225,6 +225,17 @@ class InWorkers(unittest.TestCase):
             mote.call(server, "nothing it knows")
         self.assertEqual(caught.exception.reason, ("bad_call", "nothing it knows"))
 
+    def test_timers(self):
+        pid, _ = self.there()
+        mote.send_after(0.01, pid, "later")
+        self.assertEqual(mote.receive(("echo", ANY), timeout=PATIENCE), ("echo", "later"))
+        timer = mote.send_after(1000, pid, "never")
+        self.assertGreater(mote.cancel(timer), 900)
+        started(named, mote.self(), "later by name")
+        mote.receive("registered", timeout=PATIENCE)
+        mote.send_after(0.01, "later by name", mote.self())
+        self.assertEqual(mote.receive(("by name", ANY), timeout=PATIENCE)[0], "by name")
+
     def test_info(self):
         pid, _ = self.there()
         info = mote.info(pid)

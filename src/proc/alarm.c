@@ -146,7 +146,9 @@ static struct alarm *find_locked(struct mt_sched *s, uint64_t ref, struct mt_sch
     return NULL;
 }
 
+/* Another worker's is taken to live: to know better it would have to be asked. */
 static bool receiver_lives(struct mt_sched *s, uint64_t pid) {
+    if (mt_is_far(mt_runtime_of_sched(s), pid)) return true;
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
     return p && mt_serial(p) == mt_pid_serial(pid) && !(atomic_load(&p->inbox.low) & MT_IN_CLOSED);
 }
