@@ -87,6 +87,7 @@ static PyObject *ascii_text(const uint8_t *p, size_t size) {
 static PyObject *text_of(const mote_bytes *bytes) {
     const uint8_t *p = bytes->data;
     if (bytes->size > 1 && bytes->size <= 64 && mote_ascii_(p, bytes->size)) return ascii_text(p, bytes->size);
+    if (bytes->size == 1 && p[0] < 128) return PyUnicode_FromOrdinal(p[0]); /* which is there */
     return PyUnicode_DecodeUTF8(bytes->data, (Py_ssize_t)bytes->size, "strict");
 }
 
@@ -110,16 +111,21 @@ static PyObject *key_of(struct decode *d, struct place place) {
     return key;
 }
 
-/* An Atom, whatever its name. */
-static PyObject *atom(struct decode *d, const mote_name *name) {
-    const uint8_t *p = (const uint8_t *)name->data;
-    PyObject **met = &d->st->met_atoms[met_at(p, name->size)];
-    if (*met && !name->latin1 && is_called(((struct mp_atom *)*met)->name, p, name->size)) return Py_NewRef(*met);
+/* Out of line: its buffer is not for the common way. */
+static __attribute__((noinline)) PyObject *new_atom(struct decode *d, const mote_name *name, PyObject **met) {
     char buffer[510];
     mote_bytes utf8 = mote_name_utf8(name, buffer);
     PyObject *made = mp_atom_new(d->st, utf8.data, (Py_ssize_t)utf8.size);
     if (made) Py_XSETREF(*met, Py_NewRef(made));
     return made;
+}
+
+/* An Atom, whatever its name. */
+static PyObject *atom(struct decode *d, const mote_name *name) {
+    const uint8_t *p = (const uint8_t *)name->data;
+    PyObject **met = &d->st->met_atoms[met_at(p, name->size)];
+    if (*met && !name->latin1 && is_called(((struct mp_atom *)*met)->name, p, name->size)) return Py_NewRef(*met);
+    return new_atom(d, name, met);
 }
 
 static PyObject *constant_or_atom(struct decode *d, const mote_name *name) {
@@ -465,18 +471,6 @@ static PyObject *like(struct decode *d, struct place place) {
 
 /* ------------------------------------------------------------------------------------------------- any value */
 
-/* What holds other values, one level deeper. */
-static PyObject *container(struct decode *d, struct place place) {
-    switch (d->t.kind) {
-    case MOTE_TOKEN_TUPLE: return tuple(d, d->t.count);
-    case MOTE_TOKEN_LIST: return list(d, d->t.count, place);
-    case MOTE_TOKEN_STRING: return string(&d->t.bytes);
-    case MOTE_TOKEN_MAP: return map(d, d->t.count, place);
-    case MOTE_TOKEN_HOST: return host(d, place);
-    default: return like(d, place);
-    }
-}
-
 /* A list without elements is its tail. */
 static PyObject *only_tail(struct decode *d) {
     struct place place;
@@ -487,8 +481,24 @@ static PyObject *only_tail(struct decode *d) {
     return value_of(d, place);
 }
 
-static PyObject *value_of(struct decode *d, struct place place) {
+/* What holds other values, one level deeper. */
+static PyObject *container(struct decode *d, struct place place) {
     PyObject *v;
+    if (d->depth == MP_DEPTH_MAX) return as_term(d, place);
+    d->depth++;
+    switch (d->t.kind) {
+    case MOTE_TOKEN_LIKE: v = like(d, place); break;
+    case MOTE_TOKEN_TUPLE: v = tuple(d, d->t.count); break;
+    case MOTE_TOKEN_LIST: v = list(d, d->t.count, place); break;
+    case MOTE_TOKEN_MAP: v = map(d, d->t.count, place); break;
+    case MOTE_TOKEN_STRING: v = string(&d->t.bytes); break;
+    default: v = host(d, place);
+    }
+    d->depth--;
+    return v;
+}
+
+static PyObject *value_of(struct decode *d, struct place place) {
     switch (d->t.kind) {
     case MOTE_TOKEN_INT: return PyLong_FromLong(d->t.integer);
     case MOTE_TOKEN_BIG: return big(&d->t);
@@ -506,19 +516,14 @@ static PyObject *value_of(struct decode *d, struct place place) {
     case MOTE_TOKEN_PORT:
     case MOTE_TOKEN_FUNCTION:
     case MOTE_TOKEN_CLOSURE: return as_term(d, place);
+    case MOTE_TOKEN_LIST: return d->t.count == 0 ? only_tail(d) : container(d, place);
     case MOTE_TOKEN_TUPLE:
-    case MOTE_TOKEN_LIST:
     case MOTE_TOKEN_STRING:
     case MOTE_TOKEN_MAP:
     case MOTE_TOKEN_HOST:
     case MOTE_TOKEN_LIKE: break;
     }
-    if (d->t.kind == MOTE_TOKEN_LIST && d->t.count == 0) return only_tail(d);
-    if (d->depth == MP_DEPTH_MAX) return as_term(d, place);
-    d->depth++;
-    v = container(d, place);
-    d->depth--;
-    return v;
+    return container(d, place);
 }
 
 static PyObject *get(struct decode *d) {
@@ -527,11 +532,16 @@ static PyObject *get(struct decode *d) {
     if (d->t.kind == MOTE_TOKEN_INT) return PyLong_FromLong(d->t.integer); /* the commonest do not take the call */
     if (d->t.kind == MOTE_TOKEN_TEXT) return text(d, place);
     if (d->t.kind == MOTE_TOKEN_ATOM) return constant_or_atom(d, &d->t.name);
+    if (d->t.kind == MOTE_TOKEN_LIKE || d->t.kind == MOTE_TOKEN_TUPLE) return container(d, place);
     return value_of(d, place);
 }
 
 PyObject *mp_decode(struct mp_state *st, const struct mp_codec *codec, mote_reader *reader) {
-    struct decode d = {.st = st, .codec = codec, .r = reader};
+    struct decode d; /* without zeros for the token */
+    d.st = st;
+    d.codec = codec;
+    d.r = reader;
+    d.depth = 0;
     PyObject *v = get(&d);
     if (v || PyErr_Occurred()) return v;
     PyErr_Format(PyExc_ValueError, "byte %zu: %s", (size_t)(reader->next - reader->data), reader->why);

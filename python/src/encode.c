@@ -97,12 +97,17 @@ static inline bool put_text(struct encode *e, PyObject *v) {
     return put_other_text(e, v);
 }
 
+static bool is_constant(const char *name, Py_ssize_t size) {
+    return size == 3 ? memcmp(name, "nil", 3) == 0 : size == 4 ? memcmp(name, "true", 4) == 0 : size == 5 && memcmp(name, "false", 5) == 0;
+}
+
 /* An Atom; names that are read as constants are marked. */
 static bool put_atom(struct encode *e, PyObject *v) {
-    Py_ssize_t size;
-    const char *name = PyUnicode_AsUTF8AndSize(((struct mp_atom *)v)->name, &size);
+    PyObject *str = ((struct mp_atom *)v)->name;
+    Py_ssize_t size = PyUnicode_GET_LENGTH(str);
+    const char *name = PyUnicode_IS_COMPACT_ASCII(str) ? PyUnicode_DATA(str) : PyUnicode_AsUTF8AndSize(str, &size);
     if (!name) return false;
-    bool constant = (size == 3 && memcmp(name, "nil", 3) == 0) || (size == 4 && memcmp(name, "true", 4) == 0) || (size == 5 && memcmp(name, "false", 5) == 0);
+    bool constant = is_constant(name, size);
     if (constant && is_own(e) && !mote_like_write(e->out, MP_LIKE_ATOM, 0)) return false;
     return mote_atom_write(e->out, name, (size_t)size);
 }
