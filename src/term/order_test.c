@@ -1,162 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The order of terms against Erlang's own: order_test.inc is made by tests/gen_order.escript. */
+#include <mote/external.h>
+
 #include "check.h"
 #include "term/term.h"
 
-/* ------------------------------------------- a reader of the external format, as far as the table needs it */
-
-struct reader {
-    const char *hex;
-    mote_arena *arena;
-};
-
-static uint64_t number(struct reader *r, size_t bytes) {
-    uint64_t n = 0;
-    unsigned byte;
-    for (; bytes-- > 0; r->hex += 2) {
-        CHECK(sscanf(r->hex, "%2x", &byte) == 1);
-        n = n << 8 | byte;
-    }
-    return n;
-}
-
-static void take(struct reader *r, void *to, size_t size) {
-    for (size_t i = 0; i < size; i++) ((uint8_t *)to)[i] = (uint8_t)number(r, 1);
-}
-
-static mote_term read_term(struct reader *r);
-
-static mote_term read_atom(struct reader *r) {
-    char name[256];
-    uint64_t tag = number(r, 1);
-    CHECK(tag == 119 || tag == 100);
-    size_t size = number(r, tag == 119 ? 1 : 2);
-    take(r, name, size);
-    return mote_atom_make_counted(r->arena, name, size);
-}
-
-static mote_term read_big(struct reader *r, size_t size) {
-    uint8_t bytes[512];
-    bool negative = number(r, 1);
-    take(r, bytes, size);
-    return mote_big_make(r->arena, negative, bytes, size);
-}
-
-static mote_term read_float(struct reader *r) {
-    uint64_t bits = number(r, 8);
-    double d;
-    memcpy(&d, &bits, 8);
-    return mote_float_make(r->arena, d);
-}
-
-static mote_term read_tuple(struct reader *r, size_t count) {
-    mote_term parts[64];
-    CHECK(count <= 64);
-    for (size_t i = 0; i < count; i++) parts[i] = read_term(r);
-    return mote_tuple_make(r->arena, count, parts);
-}
-
-static mote_term read_list(struct reader *r, size_t count) {
-    mote_term parts[64];
-    CHECK(count <= 64);
-    for (size_t i = 0; i < count; i++) parts[i] = read_term(r);
-    return mote_list_make(r->arena, count, parts, read_term(r));
-}
-
-static mote_term read_string(struct reader *r, size_t count) {
-    mote_term parts[64];
-    for (size_t i = 0; i < count; i++) parts[i] = mote_int_make(NULL, (int64_t)number(r, 1));
-    return mote_list_make(r->arena, count, parts, MOTE_TERM_NIL);
-}
-
-static mote_term read_map(struct reader *r, size_t count) {
-    mote_term keys[64], values[64];
-    for (size_t i = 0; i < count; i++) keys[i] = read_term(r), values[i] = read_term(r);
-    return mote_map_make(r->arena, count, keys, values);
-}
-
-static mote_term read_bits(struct reader *r, size_t size, size_t last) {
-    uint8_t bytes[256];
-    take(r, bytes, size);
-    return mote_bitstring_make(r->arena, bytes, 8 * size - (8 - last));
-}
-
-static mote_term read_function(struct reader *r) {
-    mote_atom module, function;
-    int64_t arity;
-    CHECK_OK(mote_atom_get(read_atom(r), &module));
-    CHECK_OK(mote_atom_get(read_atom(r), &function));
-    CHECK_OK(mote_int_get(read_term(r), &arity));
-    return mote_function_make(r->arena, module, function, (unsigned)arity);
-}
-
-/* An object of another node: `words` raw words follow the node. */
-static mote_term far(struct reader *r, enum mt_kind kind, mote_term node, const uint64_t *raw, size_t words) {
-    uint64_t *p = mt_arena_words(r->arena, 2 + words);
-    p[0] = mt_header(kind, 1 + words);
-    p[1] = node.word;
-    memcpy(p + 2, raw, 8 * words);
-    mt_atom_hold(node.word);
-    return (mote_term){mt_boxed(p)};
-}
-
-static mote_term read_pid(struct reader *r) {
-    mote_term node = read_atom(r);
-    uint64_t raw[2];
-    raw[0] = number(r, 4);
-    raw[0] |= number(r, 4) << 32;
-    raw[1] = number(r, 4);
-    return far(r, MT_PID_FAR, node, raw, 2);
-}
-
-static mote_term read_port(struct reader *r, size_t bytes) {
-    mote_term node = read_atom(r);
-    uint64_t raw[2];
-    raw[0] = number(r, bytes);
-    raw[1] = number(r, 4);
-    return far(r, MT_PORT_FAR, node, raw, 2);
-}
-
-static mote_term read_ref(struct reader *r) {
-    uint64_t raw[4] = {0}, count = number(r, 2);
-    mote_term node = read_atom(r);
-    raw[0] = number(r, 4) | count << 32;
-    for (size_t i = 0; i < count; i++) raw[1 + i / 2] |= number(r, 4) << i % 2 * 32;
-    return far(r, MT_REF_FAR, node, raw, 1 + (count + 1) / 2);
-}
-
-static mote_term read_term(struct reader *r) {
-    switch (number(r, 1)) {
-    case 70: return read_float(r);
-    case 77: {
-        size_t size = number(r, 4), last = number(r, 1);
-        return read_bits(r, size, last);
-    }
-    case 88: return read_pid(r);
-    case 89: return read_port(r, 4);
-    case 90: return read_ref(r);
-    case 97: return mote_int_make(r->arena, (int64_t)number(r, 1));
-    case 98: return mote_int_make(r->arena, (int32_t)number(r, 4));
-    case 104: return read_tuple(r, number(r, 1));
-    case 106: return MOTE_TERM_NIL;
-    case 107: return read_string(r, number(r, 2));
-    case 108: return read_list(r, number(r, 4));
-    case 109: return read_bits(r, number(r, 4), 8);
-    case 110: return read_big(r, number(r, 1));
-    case 111: return read_big(r, number(r, 4));
-    case 113: return read_function(r);
-    case 116: return read_map(r, number(r, 4));
-    case 120: return read_port(r, 8);
-    default: r->hex -= 2; return read_atom(r);
-    }
-}
-
 static mote_term read_hex(mote_arena *arena, const char *hex) {
-    struct reader r = {hex, arena};
-    CHECK(number(&r, 1) == 131);
-    mote_term term = read_term(&r);
-    CHECK(term.word != 0);
-    CHECK(*r.hex == 0);
+    static uint8_t bytes[4096];
+    mote_external_options options = {.version = true};
+    mote_term term = MOTE_TERM_NONE;
+    size_t size = strlen(hex) / 2, at = 0;
+    unsigned byte = 0;
+    CHECK(size <= sizeof bytes);
+    for (size_t i = 0; i < size; i++) {
+        CHECK(sscanf(hex + 2 * i, "%2x", &byte) == 1);
+        bytes[i] = (uint8_t)byte;
+    }
+    CHECK_OK(mote_term_decode(arena, bytes, size, &options, &term, &at));
+    CHECK_INT(at, size);
     return term;
 }
 
