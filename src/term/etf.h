@@ -3,7 +3,7 @@
  *
  * Any thread. The bytes must stay and not change from the first step to the second.
  * F1 the first step reads every byte and refuses all that is wrong but a key that stands twice in a map; the second can fail because of that, because
- *    memory is out, and because a handle stands for nothing.
+ *    memory or the room for atoms is out, and because a handle stands for nothing.
  * F2 what the second step takes altogether (the words, binaries, a note of each map) is at most MT_ETF_TIMES times the bytes read, and MT_ETF_MORE.
  *    The first step says so before anything is allocated.
  * F3 neither recurses, or needs memory for depth: places that wait for their terms are chained through themselves.
