@@ -313,7 +313,7 @@ static bool all_are_found(void) {
     bool slept = atomic_load(&g.bell->sleeps) == 1, rung = mt_os_event_clear(g.event);
     g.silent += !slept && !rung;
     mt_os_event_write(g.event);
-    mt_doorbell_wake(g.bell, g.event);
+    mt_doorbell_wake(g.bell, g.event, true);
     return !(slept && rung) && both_or_none();
 }
 

@@ -75,9 +75,9 @@ static void sleep_or_spin(int who, bool (*ready)(void *), void *arg) {
         if (ready(arg)) return;
     mt_doorbell_sleep(&g.shared->bells[who]);
     struct pollfd event = {g.events[who], POLLIN, 0};
-    while (!ready(arg) && !atomic_load(&g.shared->dead[!who]) && poll(&event, 1, -1) < 1)
-        ;
-    mt_doorbell_wake(&g.shared->bells[who], g.events[who]);
+    int reported = 0;
+    while (!ready(arg) && !atomic_load(&g.shared->dead[!who]) && reported < 1) reported = poll(&event, 1, -1);
+    mt_doorbell_wake(&g.shared->bells[who], g.events[who], reported == 1);
 }
 
 /* ------------------------------------------------------------------------------------------- the two processes */

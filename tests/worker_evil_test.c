@@ -193,7 +193,7 @@ static void board_is_spoilt(size_t from, size_t count) {
         use_board(board, i);
         mt_doorbell_ring(bell, event);
         mt_doorbell_sleep(bell);
-        mt_doorbell_wake(bell, event);
+        mt_doorbell_wake(bell, event, true);
     }
     end_evil(evil);
     mt_os_close(event);

@@ -35,6 +35,7 @@ struct mt_blob_map { /* MT_SHARED */
     size_t page_size;       /* const */
     struct mt_hash uses;    /* lock: mu */
     struct use *released;   /* lock: mu: no longer in `uses`: mt_blob_map_released() */
+    uint32_t ended_before[MT_PEER_WORKERS]; /* lock: mu: incarnations of each worker below this have ended: mt_blob_map_ended() */
     bool owner_died;        /* lock: mu */
     bool closed;            /* lock: mu: freed with the last use */
 };
@@ -186,7 +187,7 @@ static bool grow_awaited(struct use *u) {
 
 static mote_err await_locked(struct mt_blob_map *m, struct use *u, mt_peer peer) {
     MT_ASSERT(u->users);
-    if (m->owner_died) return MOTE_ENOPROC;
+    if (m->owner_died || peer / MT_PEER_WORKERS < m->ended_before[mt_peer_worker(peer)]) return MOTE_ENOPROC;
     struct awaited *a = find_awaited(u, peer);
     if (a && a->count == UINT32_MAX) return MOTE_ENOMEM;
     if (!a) {
@@ -252,7 +253,9 @@ static void stop_awaiting(void *context, struct mt_node *node) {
 
 void mt_blob_map_ended(struct mt_blob_map *map, mt_peer peer) {
     struct ending ending = {.peer = peer};
+    uint32_t *before = &map->ended_before[mt_peer_worker(peer)];
     mt_lock_take(&map->mu);
+    if (*before <= peer / MT_PEER_WORKERS) *before = peer / MT_PEER_WORKERS + 1;
     mt_hash_each(&map->uses, stop_awaiting, &ending);
     for (struct use *u = ending.unused, *next; u; u = next) {
         next = u->next_unused;

@@ -110,14 +110,16 @@ void mt_blob_use_hold(struct mt_blob_map *map, struct mt_blob_use *use);
 /* One fewer. With the last one the gap's page is given up, and `release` is a note to be sent to the owner: else its kind is MT_BLOB_NONE. Whether it was the last
  * of the whole mapping, which is freed then (mt_blob_map_close()). */
 bool mt_blob_use_drop(struct mt_blob_map *map, struct mt_blob_use *use, struct mt_blob_note *release);
-/* Passes the blob on to `to`, which is neither self nor the owner: its handle. MOTE_ENOPROC: the owner has died; MOTE_ENOMEM: copy the data then. */
+/* Passes the blob on to `to`, which is neither self nor the owner: its handle. MOTE_ENOPROC: the owner has died, or mt_blob_map_ended() has been said of
+ * `to`; MOTE_ENOMEM. Copy the data then. */
 mote_err mt_blob_use_pass(struct mt_blob_map *map, struct mt_blob_use *use, mt_peer to, struct mt_blob_handle *handle);
 /* The handle, to send the blob back to its owner. */
 void mt_blob_use_handle(struct mt_blob_map *map, struct mt_blob_use *use, struct mt_blob_handle *handle);
 /* Applies a note of MT_BLOB_COUNTED from the owner; `release` is to be sent to it, unless its kind is MT_BLOB_NONE. MOTE_NOMATCH: nothing was awaited: the receiver may have
  * lied to the owner; MOTE_EARG: no such note. */
 mote_err mt_blob_map_apply(struct mt_blob_map *map, const struct mt_blob_note *note, struct mt_blob_note *release);
-/* The owner has said that it read the ring of `peer`, which died, to its end (B4). Then mt_blob_map_released() until it gives false. O(blobs in use). */
+/* The owner has said that it read the ring of `peer`, which died, to its end (B4). Then mt_blob_map_released() until it gives false; nothing is passed to `peer`
+ * any more. O(blobs in use). */
 void mt_blob_map_ended(struct mt_blob_map *map, mt_peer peer);
 /* The next note to be sent to the owner for what mt_blob_map_ended() has ended. */
 bool mt_blob_map_released(struct mt_blob_map *map, struct mt_blob_note *release);

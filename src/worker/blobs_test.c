@@ -264,12 +264,15 @@ static void the_dead_are_awaited_no_more(void) {
     CHECK_OK(mt_blob_use_pass(g.maps[HOLDER], use, THIRD, &passed));
     CHECK_OK(mt_blob_use_pass(g.maps[HOLDER], other, THIRD, &passed));
     CHECK_INT(drop(HOLDER, use).kind, MT_BLOB_NONE);
-    mt_blob_map_ended(g.maps[HOLDER], PEER(THIRD, 1)); /* another life */
+    mt_blob_map_ended(g.maps[HOLDER], 5); /* another worker */
     CHECK(!mt_blob_map_released(g.maps[HOLDER], &release));
     mt_blob_map_ended(g.maps[HOLDER], THIRD);
     CHECK(mt_blob_map_released(g.maps[HOLDER], &release) && release.kind == MT_BLOB_RELEASE && release.page == h.page);
     tell(HOLDER, &release);
     CHECK(!mt_blob_map_released(g.maps[HOLDER], &release) && mt_blob_map_count(g.maps[HOLDER]) == 1 && info().live == 1);
+    CHECK_INT(mt_blob_use_pass(g.maps[HOLDER], other, THIRD, &passed), MOTE_ENOPROC);
+    CHECK_OK(mt_blob_use_pass(g.maps[HOLDER], other, PEER(THIRD, 1), &passed));
+    mt_blob_map_ended(g.maps[HOLDER], PEER(THIRD, 1));
     CHECK_INT(drop(HOLDER, other).kind, MT_BLOB_RELEASE);
     tear_down();
 }

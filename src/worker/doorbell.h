@@ -5,7 +5,7 @@
  * D1 who gives the sleeper something publishes it, fences, and looks at the word; who goes to sleep sets the word, fences, and looks at everything that
  *    others could have published. So one of them sees the other.
  * D2 only who clears the word writes to the event: once for each sleep.
- * D3 the event is cleared before everything is looked at, never after: else what was announced by it could be missed.
+ * D3 the event is cleared while no sleep is announced: between that and the next sleep everything is looked at again.
  * D4 a worker can die between the two steps of D2. So who tells of a death writes to the events of all, whatever their words say.
  * A worker that writes nonsense here can keep another from sleeping, or from waking until something else wakes it: no more.
  */
@@ -34,12 +34,11 @@ static inline void mt_doorbell_sleep(struct mt_doorbell *bell) {
     mt_fence(); /* D1 */
 }
 
-/* Takes the announcement back, whether it slept or not, and clears the event of who may have rung; whether somebody had. To be called before
- * anything is looked at. */
-static inline bool mt_doorbell_wake(struct mt_doorbell *bell, int event) {
-    if (atomic_exchange_explicit(&bell->sleeps, 0, memory_order_acq_rel)) return false;
-    mt_os_event_clear(event); /* D3; who cleared the word may not have written yet: then the next sleep is a short one */
-    return true;
+/* Takes the announcement back, whether it slept or not. `reported`: the poller says that the event can be read, and it is cleared (one that was rung
+ * without being waited for stays, and makes a later sleep a short one). */
+static inline void mt_doorbell_wake(struct mt_doorbell *bell, int event, bool reported) {
+    atomic_store_explicit(&bell->sleeps, 0, memory_order_relaxed);
+    if (reported) mt_os_event_clear(event); /* D3 */
 }
 
 #endif

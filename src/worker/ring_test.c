@@ -227,11 +227,12 @@ static struct {
 
 static size_t size_of(size_t n) { return n % 7 == 0 ? n % RECORD_MAX : 24; }
 
-/* Until the bell is rung. */
-static void sleep_on(int who) {
+/* Until the bell is rung, if `sleeps`; then awake. */
+static void sleep_on(int who, bool sleeps) {
     struct pollfd readable = {pair.events[who], POLLIN, 0};
-    while (poll(&readable, 1, -1) < 1)
+    while (sleeps && poll(&readable, 1, -1) < 1)
         ;
+    mt_doorbell_wake(&pair.bells[who], pair.events[who], sleeps);
 }
 
 static void *produce(void *arg) {
@@ -243,8 +244,7 @@ static void *produce(void *arg) {
         }
         if (mt_ring_publish(out)) mt_doorbell_ring(&pair.bells[1], pair.events[1]);
         mt_doorbell_sleep(&pair.bells[0]);
-        if (!mt_ring_wants_room(out, RECORD_MAX)) sleep_on(0);
-        mt_doorbell_wake(&pair.bells[0], pair.events[0]);
+        sleep_on(0, !mt_ring_wants_room(out, RECORD_MAX));
     }
     if (mt_ring_publish(out)) mt_doorbell_ring(&pair.bells[1], pair.events[1]);
     return NULL;
@@ -275,8 +275,7 @@ static void two_threads_sleep_and_wake(void) {
         mt_doorbell_sleep(&pair.bells[1]);
         size_t before = n;
         consume_all(&in, &n);
-        if (n == before) sleep_on(1);
-        mt_doorbell_wake(&pair.bells[1], pair.events[1]);
+        sleep_on(1, n == before);
     }
     mt_os_thread_join(producer);
     check_empty(&in);
