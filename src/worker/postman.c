@@ -71,14 +71,15 @@ static void rest(mote_self *self, struct mote_worker *w, bool *armed) {
     struct mt_doorbell *bell = mt_board_doorbell(w->board, w->self % MT_WORKERS_MAX);
     mote_ref ref;
     mote_term message;
+    bool reported = false;
     mt_doorbell_sleep(bell);
     if (all_rest(w)) {
         if (!*armed) mote_must(self, mote_fd_arm(self, w->event, MOTE_READ, &ref));
-        *armed = true;
         mote_must(self, mote_receive(self, -1, &message));
-        *armed = obey(self, w, message);
+        reported = !obey(self, w, message);
+        *armed = !reported;
     }
-    mt_doorbell_wake(bell, w->event);
+    mt_doorbell_wake(bell, w->event, reported);
 }
 
 /* Looking again is cheaper than to be woken, if there is a core for it. */
@@ -96,7 +97,10 @@ void mt_postman(mote_self *self, mote_term arg) {
     struct mote_worker *w = (struct mote_worker *)(uintptr_t)word;
     for (;;) {
         while (mote_receive(self, 0, &message) == MOTE_OK)
-            if (!obey(self, w, message)) armed = false;
+            if (!obey(self, w, message)) {
+                armed = false;
+                mt_os_event_clear(w->event); /* D3: no sleep is announced */
+            }
         if (looks_again(&since_ns, serve_all(self, w)))
             mote_must(self, mote_yield(self));
         else
