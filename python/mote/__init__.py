@@ -85,6 +85,19 @@ from mote._server import NoReply, Proxy, Server
 from mote._task import Task, first, gather
 from mote._tree import Child, ChildInfo, Supervisor
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mote._executor import Executor as Executor, WorkerDied as WorkerDied, pmap as pmap, pool as pool
+else:
+
+    def __getattr__(name):
+        if name in ("Executor", "WorkerDied", "pmap", "pool"):  # concurrent.futures takes longer to import than all of mote
+            from mote import _executor
+
+            return getattr(_executor, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)
 _mote._set("Down", Down)
@@ -109,6 +122,7 @@ __all__ = [
     "ChildInfo",
     "Down",
     "Event",
+    "Executor",
     "Exit",
     "ExitSignal",
     "Group",
@@ -136,6 +150,7 @@ __all__ = [
     "Task",
     "TaskFailed",
     "Term",
+    "WorkerDied",
     "aio",
     "alias",
     "any_of",
@@ -162,6 +177,8 @@ __all__ = [
     "monitoring",
     "options",
     "pattern",
+    "pmap",
+    "pool",
     "processes",
     "read_timer",
     "receive",

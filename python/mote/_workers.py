@@ -197,6 +197,15 @@ class Hub:
 
     # ----------------------------------------------------------------------------------------- from outside
 
+    def grow(self, count: int) -> None:
+        """Sees that there are so many workers, the hub included."""
+        with self.lock:
+            for number in range(len(self.workers) + 1, count):
+                worker = Worker(number)
+                worker.due = time.monotonic()
+                self.workers.append(worker)
+        os.write(self.wake_out, b"x")
+
     def wait(self, seconds: float) -> bool:
         """Whether all workers are there, after so many seconds at most."""
         with self.lock:
@@ -329,17 +338,17 @@ async def keeper() -> None:
         if message[0] == _MORE:
             _, asker, coroutine, count = message
             body = _becomes_coroutine if coroutine else _becomes_function
-            _mote.send(asker, (_PIDS, me, coroutine, tuple(_mote.spawn_opt(body, (asker,), {}, *_HERE) for _ in range(min(count, BATCH_MAX)))))
+            _mote.send(asker, (_PIDS, me, coroutine, tuple(_mote.spawn_opt(body, (asker,), {}, *HERE) for _ in range(min(count, BATCH_MAX)))))
         elif message[0] == _PIDS:
             _, worker, coroutine, pids = message
             stock_of(worker).add(coroutine, pids)
 
 
 def start_keeper() -> None:
-    _mote.register(_keeper_name(number()), _mote.spawn_opt(keeper, (), {}, *_HERE))
+    _mote.register(_keeper_name(number()), _mote.spawn_opt(keeper, (), {}, *HERE))
 
 
-_HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
+HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
 
 _ordered = _mote.any_of((_ORDER, _mote.ANY, _mote.ANY, _mote.ANY, _mote.ANY), (Atom("DOWN"), _mote.ANY, Atom("process"), _mote.ANY, _mote.ANY))
 
@@ -419,13 +428,19 @@ def path_of(function: Callable[..., Any]) -> Optional[tuple[str, str]]:
     return (module, name) if found is function or found == function else None
 
 
-def spawn(worker: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
-    """Starts a process in another worker: its Pid, or (Pid, Ref). None: none is to be had now."""
+def sendable_path(function: Callable[..., Any]) -> tuple[str, str]:
+    """path_of(), or NotSendable."""
     path = path_of(function)
     if path is None:
         raise NotSendable(
-            f"mote: {function!r} cannot start in another worker: it travels as module and name, so it has to be a function at the top level of a module"
+            f"mote: {function!r} cannot run in another worker: it travels as module and name, so it has to be a function at the top level of a module"
         )
+    return path
+
+
+def spawn(worker: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
+    """Starts a process in another worker: its Pid, or (Pid, Ref). None: none is to be had now."""
+    path = sendable_path(function)
     pid = stock_of(worker).take(_mote.awaits(function))
     if pid is None:
         return None
@@ -476,6 +491,8 @@ def begin(count: Optional[int] = None, spreads: bool = False) -> Hub:
         atexit.register(end)
         if spreads:
             _mote._set("place", place)
+    elif count is not None:
+        hub.grow(count)
     if not hub.wait(START_SECONDS):
         raise TimeoutError(f"mote: the workers have not started within {START_SECONDS:.0f} s; what they have written says why")
     return hub

@@ -55,6 +55,7 @@ struct mp_proc {
     uint8_t flavour;          /* enum flavour */
     bool searching;           /* a pattern or handler looks at its messages */
     bool told : 1;            /* it has got its ProcessExit */
+    bool may_hold : 1;        /* it runs what takes long, on purpose: no hog */
     bool green : 1;           /* COROUTINE: of a function that runs on a greenlet, and waits through mote._greenlets */
     uint8_t tellings;         /* how often; FUNCTION: or has waited since */
     uint32_t told_ms;         /* when, last */

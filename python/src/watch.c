@@ -183,7 +183,7 @@ bool mp_watch_held(void *context, unsigned scheduler, uint64_t turn, uint64_t he
     uint64_t begin_ns = mp_now_ns();
     if (!visit(node, &ts)) return true;
     bool sure = is_sure(node, turn, blocked, mp_now_ns() - begin_ns);
-    if (sure && is_under_way(node, scheduler, turn)) {
+    if (sure && is_under_way(node, scheduler, turn) && !(node->current && node->current->may_hold)) {
         node->hogs++;
         tell_running(node, "hog", (double)held_ns / 1e9);
     }

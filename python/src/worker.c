@@ -176,7 +176,17 @@ static PyObject *py_is_awaiting(PyObject *module, PyObject *none) {
     return p ? PyBool_FromLong(mp_awaits(p)) : NULL;
 }
 
+/* may_hold(): the caller may hold the interpreter for long without being told of as a hog */
+static PyObject *py_may_hold(PyObject *module, PyObject *none) {
+    struct mp_proc *p = mp_caller(mp_state_of(module));
+    (void)none;
+    if (!p) return NULL;
+    p->may_hold = true;
+    Py_RETURN_NONE;
+}
+
 PyMethodDef mp_worker_methods[] = {
+    {"may_hold", py_may_hold, METH_NOARGS, NULL},
     {"is_awaiting", py_is_awaiting, METH_NOARGS, NULL},
     {"worker_join", py_join, METH_VARARGS, NULL},
     {"worker_channel", py_channel, METH_NOARGS, NULL},
