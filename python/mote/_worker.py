@@ -24,7 +24,7 @@ def main() -> None:
     _workers.program = (kind, where)
     _mote.start(0, 0.1, 0, 0, int(peer) & 255)
     membership, _, event = _mote.worker_join(int(peer), fds[0])
-    _mote.worker_open(membership, 0, fds[2], fds[1])
+    _workers.open_channel(membership, 0, fds[2], fds[1])
     _workers.membership = membership
     _workers.others.add(0)
     _workers.start_keeper()
@@ -45,7 +45,7 @@ def obey(sock: socket.socket, membership: object) -> bool:
         return False
     what, *fields = _workers.unpack(message) if message else ["stop"]
     if what == "open":
-        _mote.worker_open(membership, int(fields[0]), fds[0], fds[1])
+        _workers.open_channel(membership, int(fields[0]), fds[0], fds[1])
         _workers.others.add(int(fields[0]) % _workers.WORKERS_MAX)
     elif what == "lost":
         peer, how, value = int(fields[0]), fields[1], fields[2]

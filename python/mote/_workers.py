@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 WORKERS_MAX = 64
 START_SECONDS = 30.0  # until a worker must be there
+LOOK_SECONDS = 1.0  # how often the hub looks for workers that send nonsense
 QUICK_SECONDS = 5.0  # who dies sooner after its start is started again more slowly each time
 _PROGRAM = "import sys; sys.path[:] = sys.argv.pop().split(%r); from mote._worker import main; main()"
 _SEPARATOR = "\0"
@@ -55,6 +56,19 @@ def send(sock: socket.socket, message: bytes, fds: list[int]) -> None:
         socket.send_fds(sock, [message], fds)
     except OSError:
         pass
+
+
+def open_channel(member: object, peer: int, channel: int, event: int) -> None:
+    """worker_open(), as soon as all that the incarnation before has sent is delivered."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            _mote.worker_open(member, peer, channel, event)
+            return
+        except _mote.MoteError as error:
+            if "MOTE_EBUSY" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.001)
 
 
 class Worker:
@@ -103,6 +117,7 @@ class Hub:
     def run(self) -> None:
         while not self.stopping:
             self.start_due()
+            self.end_cut()
             for key, _ in self.selector.select(self.next_due()):
                 if key.fileobj == self.wake_in:
                     os.read(self.wake_in, 4096)
@@ -110,9 +125,16 @@ class Hub:
                     worker, is_process = key.data
                     self.ended(worker) if is_process else self.heard(worker)
 
-    def next_due(self) -> Optional[float]:
-        dues = [worker.due for worker in self.workers if worker.due]
-        return max(0.0, min(dues) - time.monotonic()) if dues else None
+    def next_due(self) -> float:
+        now = time.monotonic()
+        return max(0.0, min([LOOK_SECONDS, *(worker.due - now for worker in self.workers if worker.due)]))
+
+    def end_cut(self) -> None:
+        """A worker that has sent what no worker would is not to be trusted with anything."""
+        cut = _mote.worker_cut(self.membership)
+        for worker in self.workers:
+            if cut and worker.peer == cut and worker.process >= 0:
+                signal.pidfd_send_signal(worker.process, signal.SIGKILL)
 
     def start_due(self) -> None:
         for worker in self.workers:
@@ -150,7 +172,7 @@ class Hub:
         """It runs: it and all others learn of each other."""
         assert worker.sock
         worker.event = event
-        _mote.worker_open(self.membership, worker.peer, worker.channel, os.dup(event))
+        open_channel(self.membership, worker.peer, worker.channel, os.dup(event))
         worker.channel = -1
         others.add(worker.number)
         for other in self.workers:
@@ -165,10 +187,12 @@ class Hub:
 
     def ended(self, worker: Worker) -> None:
         """It has died: everybody is told why, and the next incarnation is started."""
+        with self.lock:
+            was_up, worker.up = worker.up, False
         cause = cause_of(worker.process)
         self.forget(worker)
         gone(worker.number)
-        if worker.up:
+        if was_up:
             reason = (Atom("worker_died"), worker.number, cause)
             _mote.worker_lost(self.membership, worker.peer, reason)
             for other in self.workers:
@@ -176,7 +200,6 @@ class Hub:
                     send(other.sock, pack("lost", worker.peer, *cause), [])
         lived = time.monotonic() - worker.started
         with self.lock:
-            worker.up = False
             worker.delay = 0.0 if lived > QUICK_SECONDS else min(2 * worker.delay + 0.05, 5.0)
             worker.lives += 1
             worker.due = time.monotonic() + worker.delay
@@ -525,11 +548,11 @@ def spawn_at(where: Any, function: Callable[..., Any], args: tuple[Any, ...], kw
         begin()
     if where == "any":
         return place(function, args, kwargs, link, monitor)
-    if where not in others:
+    if where not in others and where not in _stocks:  # one that is being started again is waited for
         raise ValueError(f"there is no worker {where!r}: place is 'here', 'any' or the number of a worker, of which there are {sorted({me, *others})}")
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        started = spawn(where, function, args, kwargs, link, monitor)
+        started = spawn(where, function, args, kwargs, link, monitor) if where in others else None
         if started is not None:
             return started
         if _mote.is_awaiting():

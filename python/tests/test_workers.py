@@ -2,6 +2,7 @@
 """Workers: processes in other interpreters of the node, behind the same spawn, send, link, monitor and names."""
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -296,6 +297,58 @@ class InWorkers(unittest.TestCase):
         self.assertEqual(seen, set(pids))
         for pid in pids:
             mote.send(pid, "stop")
+
+
+def trickles(to):
+    """Sends and sends; what it sends is counted by nobody."""
+    while True:
+        for _ in range(100):
+            mote.send(to, b"x" * 100)
+        mote.sleep(0.001)
+
+
+def swallows():
+    while True:
+        mote.receive()
+
+
+class Kills(unittest.TestCase):
+    """Workers that are killed at any moment, under load: who watches is told once, and nothing is left."""
+
+    ROUNDS = 1000 if os.environ.get("MOTE_TEST_LONG") else 10
+
+    def test_kills(self):
+        mote._mote.stop()
+        chance = random.Random(7)
+        with mote.Node(workers=3):
+            sink = mote.options(place="here").spawn(swallows)
+            before = None
+            for round_ in range(self.ROUNDS):
+                hub = mote._workers.begin()
+                victim = chance.choice(hub.workers)
+                number, os_pid = victim.number, victim.pid
+                refs = [started(echo, mote.self(), place=number, monitor=True)[1] for _ in range(10)]
+                for _ in range(3):
+                    started(trickles, sink, place=number)
+                    started(trickles, mote.options(place=3 - number).spawn(swallows), place=number)
+                mote.sleep(chance.random() / 100)
+                os.kill(os_pid, signal.SIGKILL)
+                told = [mote.receive((Atom("DOWN"), ANY, ANY, ANY, ANY), timeout=PATIENCE) for _ in refs]
+                self.assertEqual({d.ref for d in told}, set(refs))
+                self.assertEqual({d.reason for d in told}, {("worker_died", number, ("signal", "SIGKILL"))})
+                while mote.receive(timeout=0, default=None) is not None:
+                    pass
+                mote._workers.begin()
+                if round_ == 4:
+                    before = self.held()
+            self.assertLessEqual(self.held()[0], before[0])
+            self.assertLess(self.held()[1], 1.3 * before[1] + 50_000)
+
+    @staticmethod
+    def held():
+        """Descriptors, and KiB of memory, shared memory as well."""
+        status = pathlib.Path("/proc/self/status").read_text()
+        return len(os.listdir("/proc/self/fd")), sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(("RssAnon:", "RssShmem:")))
 
 
 class Programs(unittest.TestCase):

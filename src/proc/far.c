@@ -26,8 +26,9 @@ struct answer {
 };
 
 struct peer { /* MT_SHARED */
-    _Atomic uint32_t up;       /* atomic: release: worker + 1, or 0: it is not there */
-    struct mt_carrier carrier; /* const while it is up */
+    _Atomic uint32_t up;       /* atomic: seq_cst: worker + 1, or 0: it is not there */
+    _Atomic uint32_t users;    /* atomic: seq_cst: who looks at `up` and may then use the carrier, see hold() */
+    struct mt_carrier carrier; /* const while it is up, or somebody uses it */
     struct mt_hash notes;      /* lock: mu: struct mt_sig; the key is a process's pid, or a question's id */
     uint64_t *standing;        /* lock: mu: pids of those who stand still for it */
     size_t standing_count;     /* lock: mu */
@@ -42,13 +43,24 @@ struct mt_far { /* MT_SHARED */
 
 static struct mt_far *far_of(const mote_runtime *rt) { return atomic_load_explicit(&rt->far, memory_order_acquire); }
 
-/* The peer of a worker; NULL: it is not there. `any`: whatever its incarnation. */
-static struct peer *peer_of(const mote_runtime *rt, unsigned worker, bool any) {
+static void release(struct peer *peer) { atomic_fetch_sub(&peer->users, 1); }
+
+/* The peer of a worker, whose carrier may be used until release(); NULL: it is not there. `any`: whatever its incarnation. Who takes it down clears `up` first and then waits for
+ * `users` to be 0: so nobody is in the carrier, and nobody will be. */
+static struct peer *hold(const mote_runtime *rt, unsigned worker, bool any) {
     struct mt_far *far = far_of(rt);
     if (!far) return NULL;
     struct peer *peer = &far->peers[worker % MT_WORKERS_MAX];
-    uint32_t up = atomic_load_explicit(&peer->up, memory_order_acquire);
-    return up && (any || up - 1 == worker) ? peer : NULL;
+    atomic_fetch_add(&peer->users, 1);
+    uint32_t up = atomic_load(&peer->up);
+    if (up && (any || up - 1 == worker)) return peer;
+    release(peer);
+    return NULL;
+}
+
+bool mt_far_is_used(const mote_runtime *rt, unsigned worker) {
+    struct mt_far *far = far_of(rt);
+    return far && atomic_load(&far->peers[worker % MT_WORKERS_MAX].users) != 0;
 }
 
 static struct mt_far *make(mote_runtime *rt) {
@@ -66,8 +78,9 @@ mote_err mt_far_open(mote_runtime *rt, unsigned worker, const struct mt_carrier 
     struct peer *peer = far ? &far->peers[worker % MT_WORKERS_MAX] : NULL;
     mote_err err = !far ? MOTE_ENOMEM : atomic_load(&peer->up) ? MOTE_EBUSY : peer->notes.buckets ? MOTE_OK : mt_hash_init(&peer->notes);
     if (!err) {
+        while (atomic_load(&peer->users)) mt_cpu_relax(); /* of the incarnation before: no longer than a put() takes */
         peer->carrier = *carrier;
-        atomic_store_explicit(&peer->up, worker + 1, memory_order_release);
+        atomic_store(&peer->up, worker + 1);
     }
     mt_lock_drop(&rt->mu);
     return err;
@@ -227,8 +240,9 @@ static uint64_t in_incarnation(uint64_t pid, uint32_t up) {
 
 enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
     mote_runtime *rt = mt_runtime_of_sched(s);
-    struct peer *peer = peer_of(rt, mt_pid_worker(pid), sig->kind == MT_SIG_ALIASED);
-    if (!peer || sig->kind == MT_SIG_FD || sig->kind == MT_SIG_DONE) return MT_FAR_ABSENT;
+    bool travels = sig->kind != MT_SIG_FD && sig->kind != MT_SIG_DONE;
+    struct peer *peer = travels ? hold(rt, mt_pid_worker(pid), sig->kind == MT_SIG_ALIASED) : NULL;
+    if (!peer) return MT_FAR_ABSENT;
     struct head head = {.kind = sig->kind, .flags = sig->flags & MT_SIG_PRIORITY, .to = pid};
     struct record record;
     bool crowded = false;
@@ -237,6 +251,7 @@ enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *si
         head.a = keep_question(far_of(rt), peer, sig);
         begin(&record, &head);
         finish(rt, peer, &record, &crowded);
+        release(peer);
         return MT_FAR_TAKEN;
     }
     if (sig->kind == MT_SIG_ALIASED) head.to = in_incarnation(pid, atomic_load_explicit(&peer->up, memory_order_relaxed));
@@ -244,13 +259,14 @@ enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *si
     begin(&record, &head);
     put_terms(&record, sig);
     finish(rt, peer, &record, &crowded);
+    release(peer);
     mt_sig_free(&s->cache, sig);
     return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
 }
 
 enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, uint64_t pid, uint64_t alias, const void *term, size_t size) {
     mote_runtime *rt = mt_runtime(self);
-    struct peer *peer = peer_of(rt, mt_pid_worker(pid), alias != 0);
+    struct peer *peer = hold(rt, mt_pid_worker(pid), alias != 0);
     if (!peer) return MT_FAR_ABSENT;
     struct head head = {.kind = alias ? MT_SIG_ALIASED : MT_SIG_MESSAGE, .to = pid, .a = alias, .b = mt_proc_pid(self)};
     if (alias) head.to = in_incarnation(pid, atomic_load_explicit(&peer->up, memory_order_relaxed));
@@ -260,12 +276,13 @@ enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, uint64_t pid, uint64_
     begin(&record, &head);
     mote_raw_write(&record.out, term, size);
     finish(rt, peer, &record, &crowded);
+    release(peer);
     return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
 }
 
 void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_process_info *info) {
     mote_runtime *rt = mt_runtime_of_sched(s);
-    struct peer *peer = peer_of(rt, mt_pid_worker(asker), false);
+    struct peer *peer = hold(rt, mt_pid_worker(asker), false);
     struct answer answer = {0};
     struct record record;
     bool crowded;
@@ -279,13 +296,14 @@ void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_p
     mote_raw_write(&record.out, &answer, sizeof answer);
     put_term(&record, info && info->registered.word ? info->registered.word : MT_NIL_WORD);
     finish(rt, peer, &record, &crowded);
+    release(peer);
 }
 
 /* ------------------------------------------------------------------------------------------------- standing still */
 
 bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
     struct mt_far *far = far_of(mt_runtime(self));
-    struct peer *peer = peer_of(mt_runtime(self), mt_pid_worker(pid), true);
+    struct peer *peer = hold(mt_runtime(self), mt_pid_worker(pid), true);
     if (!peer) return false;
     mt_lock_take(&far->mu);
     bool stands = peer->carrier.crowded(peer->carrier.context); /* asked under the lock: mt_far_drained() comes later, or has been */
@@ -303,6 +321,7 @@ bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
         self->suspensions++;
     }
     mt_lock_drop(&far->mu);
+    release(peer);
     return stands;
 }
 
@@ -540,14 +559,15 @@ static void tell(struct mt_sched *s, struct mt_sig *sig, const struct mt_reason 
 
 mote_err mt_far_lost(struct mt_sched *s, unsigned worker, mote_term term) {
     struct mt_far *far = far_of(mt_runtime_of_sched(s));
-    struct peer *peer = peer_of(mt_runtime_of_sched(s), worker, false);
+    struct peer *peer = hold(mt_runtime_of_sched(s), worker, false);
     struct mt_hash notes, none;
     struct mt_reason reason;
     mote_err err = peer ? mt_reason_of(term, NULL, &reason) : MOTE_EARG;
+    if (peer) release(peer);
     if (err) return err;
     if ((err = mt_hash_init(&none))) goto done;
     mt_lock_take(&far->mu);
-    atomic_store_explicit(&peer->up, 0, memory_order_release);
+    atomic_store(&peer->up, 0);
     notes = peer->notes;
     peer->notes = none;
     mt_lock_drop(&far->mu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Signals to and from the processes of the node's other workers: as records, which a carrier takes there.
  *
- * Any thread of the runtime that may send. A carrier is its worker's for one incarnation; its context lives as long as the runtime.
+ * Any thread of the runtime that may send. A carrier is its worker's for one incarnation; its context lives until mt_far_is_used() was false after that, or as long as the runtime.
  * F1 what is sent to a far pid is with its carrier before the send returns, so the order of sends is the order of records; mt_far_take() delivers them
  *    in the order they are given to it. F2 a process is noted with a worker before a signal about a relation with it is sent, or delivered; who is noted
  *    when the worker is lost gets a LOST signal, and finds in its own relations what has ended. So each is told once, and nobody looks through all
@@ -47,6 +47,9 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
 /* The worker has ended, for `reason`; all its records have been taken. From now on it is as if its processes had ended. MOTE_ETERM, MOTE_ENOMEM (nothing
  * has changed). */
 mote_err mt_far_lost(struct mt_sched *s, unsigned worker, mote_term reason);
+
+/* Whether somebody may be in the carrier of a worker. Once it has been lost and this was false, its carrier can be freed. */
+bool mt_far_is_used(const mote_runtime *rt, unsigned worker);
 
 /* What waited at the carrier has gone: who stood still for it goes on. */
 void mt_far_drained(struct mt_sched *s, unsigned worker);

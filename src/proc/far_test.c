@@ -129,6 +129,13 @@ static void close_way(struct way *w) {
     pthread_mutex_unlock(&w->mu);
     CHECK_INT(pthread_join(w->thread, NULL), 0);
     CHECK(w->refused == 0 || w->answers_garbage);
+}
+
+static void free_way(struct way *w) {
+    for (struct letter *l = w->first, *next; l; l = next) {
+        next = l->next;
+        free(l);
+    }
     pthread_mutex_destroy(&w->mu);
     pthread_cond_destroy(&w->news);
 }
@@ -137,6 +144,7 @@ static void stop_node(struct node *n) {
     (void)mote_runtime_stop(n->left, 0); /* what their ends say to the other side has nobody to take it: it is freed with the ways */
     (void)mote_runtime_stop(n->right, 0);
     for (int i = 0; i < 2; i++) close_way(&n->ways[i]);
+    for (int i = 0; i < 2; i++) free_way(&n->ways[i]); /* what the one has taken may have been answered into the other */
 }
 
 /* The calling thread as a process of both workers. */

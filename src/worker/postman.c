@@ -18,7 +18,7 @@ static struct mt_line *line_of(struct mote_worker *w, unsigned i) {
     mt_lock_take(&w->mu);
     struct mt_line *line = w->lines[i];
     mt_lock_drop(&w->mu);
-    return line && !atomic_load_explicit(&line->lost, memory_order_relaxed) ? line : NULL;
+    return line;
 }
 
 /* Takes a batch from a line, and sends what waits for it. Whether there was anything. */
@@ -53,8 +53,12 @@ static void lose(mote_self *self, struct mote_worker *w, unsigned peer, mote_ter
     const struct mt_channel_sink sink = {deliver, &r};
     if (!r.line || r.line->peer != peer) return;
     while (mt_channel_take(r.line->channel, &sink) > 0) continue;
-    atomic_store_explicit(&r.line->lost, true, memory_order_release);
+    mt_lock_take(&w->mu);
+    w->lines[peer % MT_WORKERS_MAX] = NULL; /* the next incarnation can be opened as soon as it is lost */
+    mt_lock_drop(&w->mu);
     while (mt_far_lost(r.sched, peer & 255, reason) == MOTE_ENOMEM) mote_must(self, mote_sleep(self, 10));
+    while (mt_far_is_used(w->runtime, peer & 255)) mote_must(self, mote_yield(self));
+    mt_line_free(r.line);
 }
 
 /* What the worker's own functions tell it; false: the doorbell's event is there. */

@@ -2,8 +2,8 @@
  * This OS process as a worker: the channels to the others, and the *postman*, a process that takes what comes from them and delivers it.
  *
  * M1 one postman takes from all channels, so each channel's records are delivered in order. M2 it never waits for anything but the doorbell: while something comes it yields and
- *    looks again, then for SPIN_NS, and then it sleeps by the doorbell's rules (doorbell.h). M3 channels are opened and lost by messages to it, so nobody else
- *    touches an incoming ring; a channel is freed by it alone, after it is lost, when nobody can still be sending: with the worker.
+ *    looks again, then for SPIN_NS, and then it sleeps by the doorbell's rules (doorbell.h). M3 a worker's loss is a message to it, so nobody else touches an
+ *    incoming ring; it frees the channel when nobody can be sending any more (mt_far_is_used()).
  */
 #ifndef MT_WORKER_POSTMAN_H
 #define MT_WORKER_POSTMAN_H
@@ -23,18 +23,17 @@ struct mote_worker { /* MT_SHARED */
     _Atomic uint64_t postman; /* atomic: relaxed: its pid */
     _Atomic uint32_t cut;    /* atomic: relaxed: see mote_worker_cut() */
     struct mt_lock mu;
-    struct mt_line *lines[MT_WORKERS_MAX]; /* lock: mu; a line is never taken out while the worker lives */
+    struct mt_line *lines[MT_WORKERS_MAX]; /* lock: mu; the postman alone takes one out, and frees it */
 };
 
 /* One other worker, in each incarnation anew. */
 struct mt_line { /* MT_SHARED */
     struct mote_worker *worker; /* const */
-    struct mt_line *before;     /* const: the lines of earlier incarnations, kept since somebody may still be sending */
     unsigned peer;              /* const */
     struct mt_channel *channel; /* const */
     int event;                  /* const */
-    _Atomic bool lost;          /* atomic: release: set by the postman when all was taken */
 };
+void mt_line_free(struct mt_line *line);
 
 /* The postman's body; its argument is the worker's address. */
 void mt_postman(mote_self *self, mote_term arg);

@@ -68,6 +68,13 @@ mote_err mote_worker_channel(int *fd) { return fd ? mt_os_memory_new("mote-chann
 static bool put(void *context, const void *record, size_t size) { return mt_channel_put(((struct mt_line *)context)->channel, record, size); }
 static bool crowded(void *context) { return mt_channel_crowded(((struct mt_line *)context)->channel); }
 
+void mt_line_free(struct mt_line *line) {
+    if (!line) return;
+    mt_os_close(line->event);
+    mt_channel_free(line->channel);
+    mt_os_free(line);
+}
+
 mote_err mote_worker_open(mote_worker *w, unsigned peer, int channel, int event) {
     unsigned number = peer % MT_WORKERS_MAX;
     if (!w || number == w->self % MT_WORKERS_MAX) return MOTE_EARG;
@@ -84,7 +91,7 @@ mote_err mote_worker_open(mote_worker *w, unsigned peer, int channel, int event)
     }
     mt_os_close(channel);
     mt_lock_take(&w->mu);
-    line->before = w->lines[number];
+    MT_ASSERT(!w->lines[number]); /* else mt_far_open() would have said EBUSY */
     w->lines[number] = line;
     mt_lock_drop(&w->mu);
     mt_doorbell_ring(mt_board_doorbell(w->board, w->self % MT_WORKERS_MAX), w->event); /* the postman may sleep, and not know this line */
@@ -105,14 +112,7 @@ mote_err mote_worker_lost(mote_worker *w, mote_self *self, unsigned peer, mote_t
 
 void mote_worker_free(mote_worker *w) {
     if (!w) return;
-    for (unsigned i = 0; i < MT_WORKERS_MAX; i++) {
-        for (struct mt_line *line = w->lines[i], *before; line; line = before) {
-            before = line->before;
-            mt_os_close(line->event);
-            mt_channel_free(line->channel);
-            mt_os_free(line);
-        }
-    }
+    for (unsigned i = 0; i < MT_WORKERS_MAX; i++) mt_line_free(w->lines[i]);
     if (w->board) mt_board_free(w->board);
     if (w->event >= 0) mt_os_close(w->event);
     mt_lock_fini(&w->mu);
