@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random terms through Erlang and back, and Erlang's through mote: tests/external/peer.c and external_peer.erl, joined by pipes.
 
-  tests/external_erlang.py PROGRAM [SEED]     PROGRAM: peer.c, built. MOTE_TEST_LONG: ten times the rounds
+  tests/external_erlang.py PROGRAM [--rounds N] [--seed N]     PROGRAM: peer.c, built. MOTE_TEST_LONG: ten times the rounds
 
 Where Erlang is not installed it is left out.
 """
+import argparse
 import os
 import pathlib
 import shutil
@@ -55,8 +56,12 @@ def run(program, rounds, seed, seconds, work, command, environment):
 
 
 def main():
-    program, seed = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20260101
-    long = bool(os.environ.get("MOTE_TEST_LONG"))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--seed", type=int, default=20260101)
+    options = parser.parse_args()
+    times = 10 if os.environ.get("MOTE_TEST_LONG") else 1
     with tempfile.TemporaryDirectory() as work:
         command, environment = erlang(work)
         print(f"1..{TESTS}")
@@ -64,11 +69,11 @@ def main():
             for n in range(1, TESTS + 1):
                 print(f"ok {n} - terms through Erlang # SKIP it is not installed")
             return 0
-        said, faults = run(program, 10 * ROUNDS if long else ROUNDS, seed, SECONDS_MAX * (10 if long else 1), work, command, environment)
+        said, faults = run(options.program, options.rounds * times, options.seed, SECONDS_MAX * times, work, command, environment)
     print(said, end="")
     passed = said.count("\nok ") + said.startswith("ok ")
     for n in range(passed + 1, TESTS + 1):
-        print(f"not ok {n} - seed {seed}")
+        print(f"not ok {n} - seed {options.seed}")
     for fault in faults:
         print(f"# {fault}")
     return 0 if passed == TESTS and not faults else 1

@@ -536,16 +536,38 @@ static PyObject *get(struct decode *d) {
     return value_of(d, place);
 }
 
-PyObject *mp_decode(struct mp_state *st, const struct mp_codec *codec, mote_reader *reader) {
+static PyObject *decode_at(struct mp_state *st, const struct mp_codec *codec, mote_reader *reader, size_t depth) {
     struct decode d; /* without zeros for the token */
     d.st = st;
     d.codec = codec;
     d.r = reader;
-    d.depth = 0;
+    d.depth = depth;
     PyObject *v = get(&d);
     if (v || PyErr_Occurred()) return v;
     PyErr_Format(PyExc_ValueError, "byte %zu: %s", (size_t)(reader->next - reader->data), reader->why);
     return NULL;
+}
+
+PyObject *mp_decode(struct mp_state *st, const struct mp_codec *codec, mote_reader *reader) { return decode_at(st, codec, reader, 0); }
+
+PyObject *mp_from_opaque(struct mp_state *st, mote_term term, size_t depth) {
+    struct mp_codec codec = {.form = MOTE_FORM_MOTE};
+    uint8_t inside[ENCODED_INSIDE];
+    mote_writer w;
+    mote_reader r;
+    PyObject *v = NULL;
+    mote_writer_init(&w, MOTE_FORM_MOTE, inside, sizeof inside, ENCODED_MAX);
+    mote_err err = mote_term_encode(term, NULL, &w);
+    mote_bytes bytes = mote_writer_bytes(&w);
+    const uint8_t *p = bytes.data;
+    if (!err && (*p == MOTE_TAG_SHORT_HOST_ || *p == MOTE_TAG_HOST_)) {
+        mote_reader_init(&r, MOTE_FORM_MOTE, bytes.data, bytes.size);
+        v = decode_at(st, &codec, &r, depth);
+    } else if (err == MOTE_ENOMEM) {
+        PyErr_NoMemory();
+    }
+    mote_writer_fini(&w);
+    return v;
 }
 
 /* --------------------------------------------------------------------------------------------- encode(), decode() */

@@ -323,11 +323,11 @@ static bool put_system_message(struct encode *e, PyObject *v) {
     return mote_tuple_write(e->out, (size_t)PyTuple_GET_SIZE(v)) && put_elements(e, v, NULL);
 }
 
-/* Whether a term is read as a Term whatever its depth, because Python has no such value. */
+/* Whether a term is surely read as a Term, because Python has no such value. */
 static bool stays_term(mote_term term) {
     size_t n;
     mote_type type = mote_term_type(term);
-    return type != MOTE_TUPLE && type != MOTE_MAP && (type != MOTE_LIST || mote_list_length(term, &n) != MOTE_OK);
+    return type == MOTE_BITSTRING || type == MOTE_PORT || (type == MOTE_LIST && mote_list_length(term, &n) != MOTE_OK);
 }
 
 static bool put_term(struct encode *e, PyObject *v) {

@@ -1068,11 +1068,12 @@ static PyObject *value_of_map(struct mp_state *st, mote_term term, size_t depth)
 /* Whether a pid or reference is one word: then it is this runtime's. */
 static bool is_local(mote_term term) { return mote_term_copy(NULL, term).word != 0; }
 
-static PyObject *value_of_other(struct mp_state *st, mote_term term) {
+static PyObject *value_of_other(struct mp_state *st, mote_term term, size_t depth) {
     PyObject *object = mote_host_object(term, &mp_object_kind);
     if (object) return held(object);
     if (!term.word) return PyErr_Format(PyExc_SystemError, "no term");
-    return mp_term_new(st, term);
+    object = mote_term_type(term) == MOTE_FUNCTION ? mp_from_opaque(st, term, depth) : NULL;
+    return object || PyErr_Occurred() ? object : mp_term_new(st, term);
 }
 
 static PyObject *value_of(struct mp_state *st, mote_term term, size_t depth) {
@@ -1096,7 +1097,7 @@ static PyObject *value_of(struct mp_state *st, mote_term term, size_t depth) {
     case MOTE_PORT:
     case MOTE_BITSTRING: break;
     }
-    return value_of_other(st, term);
+    return value_of_other(st, term, depth);
 }
 
 PyObject *mp_from_term(struct mp_state *st, mote_term term) { return value_of(st, term, 0); }

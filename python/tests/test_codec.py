@@ -152,11 +152,21 @@ class MoteForm(unittest.TestCase):
             self.assertEqual(encode_term(term, True), encode_term(parse(seen), True), seen)
 
     def test_what_others_do_not_understand_they_pass_on(self):
-        for value in ({1, 2}, 1j, math.inf, "\ud800"):
-            bytes_ = mote.encode((value, 1), form="mote")
-            term = decode_term(bytes_, True)[0]
-            self.assertIs(type(term), mote.Term)
-            self.assertTrue(same(mote.decode(encode_term(term, True), form="mote"), value))
+        """A term in C that has it among others, and comes back to Python."""
+        for value in ({1, 2}, 1j, math.inf, "\ud800", {frozenset({(1, "a")}): {1}}):
+            term = decode_term(mote.encode([(value, 1)], form="mote"), True)
+            self.assertTrue(same(term, [(value, 1)]), shown(term))
+        unknown = decode_term(bytes.fromhex("066301" "6105"), True)
+        self.assertIs(type(unknown), mote.Term)
+        self.assertEqual(mote.encode(unknown, form="mote"), bytes.fromhex("080800" "066301" "6105"))
+        self.assertEqual(there(unknown), unknown)
+        self.assertRaises(ValueError, decode_term, bytes.fromhex("060301" "6d0000000100"), True)
+
+    def test_terms_of_what_python_has(self):
+        for hexadecimal in ("7701 61", "6105", "6800", "6a", "6b000105", "0301 61", "060101 6105", "01 0000000000000003", "7400000000", "71 770161 770162 6101", "4d0000000101 80"):
+            value = mote.decode(bytes.fromhex("080800" + hexadecimal), form="mote")
+            self.assertIs(type(value), mote.Term, hexadecimal)
+            self.assertEqual(there(value), value)
 
     def test_blobs(self):
         kept = {}
@@ -292,7 +302,8 @@ class ErlangForm(unittest.TestCase):
         self.assertEqual(mote.decode(mote.encode({"a": 1, b"b": 2})), {b"a": 1, b"b": 2})
 
     def test_host_objects_have_no_form(self):
-        term = decode_term(mote.encode({1}, form="mote"), True)
+        term = mote.decode(bytes.fromhex("080800" "060101" "6105"), form="mote")
+        self.assertIs(type(term), mote.Term)
         self.assertRaises(NotSendable, mote.encode, term)
 
 
