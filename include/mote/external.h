@@ -56,11 +56,12 @@ typedef struct mote_writer mote_writer;
  * the writer has failed, with a piece of the term written. Never recurses. */
 MOTE_API MOTE_MUST mote_err mote_term_encode(mote_term term, const mote_external_options *options, mote_writer *writer);
 
-/* Reads the term that the bytes begin with into `arena` (NULL: only what needs no memory, as small integers). Copies, but what `hold` and `unblob` give. `at` (may be NULL) gets the
- * number of bytes read; on failure, the byte where it went wrong. MOTE_ESYNTAX: the bytes are no term of this form (a closure of old, a map with a key
- * twice, compressed terms, too); MOTE_ENAME: an atom that must not be made; MOTE_ETERM: a handle that stands for nothing; MOTE_ELIMIT: a number, tuple or
- * the whole is larger than mote allows, or than `memory_max`; MOTE_ENOMEM. Never recurses. */
-MOTE_API MOTE_MUST mote_err mote_term_decode(mote_arena *arena, const void *data, size_t size, const mote_external_options *options, mote_term *term, size_t *at);
+/* Reads the term that the bytes begin with into `arena` (NULL: only what needs no memory, as small integers). Copies, but what `hold` and `unblob`
+ * give. `at` (may be NULL) gets the number of bytes read; on failure, the byte where it went wrong. MOTE_ESYNTAX: the bytes are no term of this form (a
+ * closure of old, a map with a key twice, compressed terms, too); MOTE_ENAME: an atom that must not be made; MOTE_ETERM: a handle that stands for
+ * nothing; MOTE_ELIMIT: a number, tuple or the whole is larger than mote allows, or than `memory_max`; MOTE_ENOMEM. Never recurses. */
+MOTE_API MOTE_MUST mote_err mote_term_decode(mote_arena *arena, const void *data, size_t size, const mote_external_options *options, mote_term *term,
+                                             size_t *at);
 
 /* ------------------------------------------------------------------------------------------------ writing pieces */
 
