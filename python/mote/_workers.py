@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WORKERS_MAX = 64
 START_SECONDS = 30.0  # until a worker must be there
 LOOK_SECONDS = 1.0  # how often the hub looks for workers that send nonsense
-QUICK_SECONDS = 5.0  # who dies sooner after its start is started again more slowly each time
+DELAY_MAX = 5.0  # seconds: who does not even get to begin is tried again more slowly each time
 _PROGRAM = "import sys; sys.path[:] = sys.argv.pop().split(%r); from mote._worker import main; main()"
 _SEPARATOR = "\0"
 _PATHS = "\n"
@@ -83,7 +83,6 @@ class Worker:
         self.channel = -1  # ours with it, until it is there
         self.sock: Optional[socket.socket] = None
         self.up = False
-        self.started = 0.0
         self.delay = 0.0
         self.due = 0.0  # when to start it (again); 0: not
 
@@ -147,7 +146,6 @@ class Hub:
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         argv = [sys.executable, *flags, "-c", _PROGRAM % _PATHS, _PATHS.join(sys.path)]
         actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3), (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
-        worker.started = time.monotonic()
         worker.pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=actions)
         theirs.close()
         worker.process = os.pidfd_open(worker.pid)
@@ -198,9 +196,8 @@ class Hub:
             for other in self.workers:
                 if other.up and other.sock and other is not worker:
                     send(other.sock, pack("lost", worker.peer, *cause), [])
-        lived = time.monotonic() - worker.started
         with self.lock:
-            worker.delay = 0.0 if lived > QUICK_SECONDS else min(2 * worker.delay + 0.05, 5.0)
+            worker.delay = 0.0 if was_up else min(2 * worker.delay + 0.05, DELAY_MAX)
             worker.lives += 1
             worker.due = time.monotonic() + worker.delay
             self.lock.notify_all()
