@@ -51,9 +51,9 @@ typedef struct mote_external_options {
 
 typedef struct mote_writer mote_writer;
 
-/* Writes a term. `options` (NULL: defaults) is borrowed. MOTE_ETERM: it has no such form (MOTE_TERM_NONE, an object of a host that does not write it: see host.h; in Erlang's form what came as
- * one, and a map that has a binary and a text of the same bytes as keys); MOTE_ELIMIT: it is larger than the writer's maximum; MOTE_ENOMEM. On failure
- * the writer has failed, with a piece of the term written. Never recurses. */
+/* Writes a term. `options` (NULL: defaults) is borrowed. MOTE_ETERM: it has no such form (MOTE_TERM_NONE, an object of a host that does not write it: see
+ * host.h; in Erlang's form what came as one, and a map that has a binary and a text of the same bytes as keys); MOTE_ELIMIT: it is larger than the
+ * writer's maximum; MOTE_ENOMEM. On failure the writer has failed, with a piece of the term written. Never recurses. */
 MOTE_API MOTE_MUST mote_err mote_term_encode(mote_term term, const mote_external_options *options, mote_writer *writer);
 
 /* Reads the term that the bytes begin with into `arena` (NULL: only what needs no memory, as small integers). Copies, but what `hold` and `unblob`

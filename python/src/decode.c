@@ -563,6 +563,7 @@ PyObject *mp_from_opaque(struct mp_state *st, mote_term term, size_t depth) {
     if (!err && (*p == MOTE_TAG_SHORT_HOST_ || *p == MOTE_TAG_HOST_)) {
         mote_reader_init(&r, MOTE_FORM_MOTE, bytes.data, bytes.size);
         v = decode_at(st, &codec, &r, depth);
+        if (!v && PyErr_ExceptionMatches(PyExc_ValueError)) PyErr_Clear(); /* of a class that nobody knows here, say */
     } else if (err == MOTE_ENOMEM) {
         PyErr_NoMemory();
     }

@@ -68,7 +68,7 @@ PyObject *mp_view_cast(PyObject *bytes, const Py_buffer *b);
 PyObject *mp_term_new(struct mp_state *st, mote_term term);
 PyObject *mp_term_take(struct mp_state *st, mote_arena *arena, mote_term term);
 mote_term mp_term_of(PyObject *term);
-/* The object of Python's that a term, at this depth in others, has in bytes: C has passed it on as it came. Gives; NULL: none, or error set
+/* The object of Python's that a term, at this depth in others, has in bytes: C has passed it on as it came. Gives; NULL: no value here, or error set
  * (decode.c). */
 PyObject *mp_from_opaque(struct mp_state *st, mote_term term, size_t depth);
 /* The Atom of a name, an exact str (borrowed). Gives; NULL: error set. */

@@ -160,7 +160,10 @@ class MoteForm(unittest.TestCase):
         self.assertIs(type(unknown), mote.Term)
         self.assertEqual(mote.encode(unknown, form="mote"), bytes.fromhex("080800" "066301" "6105"))
         self.assertEqual(there(unknown), unknown)
-        self.assertRaises(ValueError, decode_term, bytes.fromhex("060301" "6d0000000100"), True)
+        no_class = bytes.fromhex("060101" "080301" "030161" "6802" "770161" "6105")
+        for value in (decode_term(bytes.fromhex("060301" "6d0000000100"), True), decode_term(no_class, True)):
+            self.assertIs(type(value), mote.Term)
+        self.assertRaises(ValueError, mote.decode, no_class, form="mote")
 
     def test_terms_of_what_python_has(self):
         for hexadecimal in ("7701 61", "6105", "6800", "6a", "6b000105", "0301 61", "060101 6105", "01 0000000000000003", "7400000000", "71 770161 770162 6101", "4d0000000101 80"):

@@ -91,14 +91,14 @@ static bool put_float(struct encode *e, const uint64_t *p) {
     return mote_float_write(e->w, value);
 }
 
-/* Another runtime's closure, or an object of a host's: as it came. */
-/* One term, which the host writes; else it is none. */
+/* One term, which the host writes; a host that only says that it has not makes the writer fail. */
 static bool put_host(struct encode *e, const uint64_t *p) {
     const mote_host_kind *kind = mt_host_kind(p);
-    if (!kind->encode || e->w->form != MOTE_FORM_MOTE) return mote_writer_fail(e->w, MOTE_ETERM);
-    return kind->encode((void *)(uintptr_t)p[1], e->w);
+    bool written = kind->encode && e->w->form == MOTE_FORM_MOTE && kind->encode((void *)(uintptr_t)p[1], e->w) && !e->w->err;
+    return written || mote_writer_fail(e->w, MOTE_ETERM);
 }
 
+/* Another runtime's closure, or an object of a host's: as it came. */
 static bool put_opaque(struct encode *e, const uint64_t *p) {
     const uint8_t *bytes = (const uint8_t *)(p + 2);
     MT_ASSERT(p[1] > 0 && p[1] <= 8 * (mt_header_words(*p) - 1));

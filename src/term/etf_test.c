@@ -579,6 +579,33 @@ static void nested_closures(void) {
     free(bytes);
 }
 
+/* A host that writes its objects as what they are like, or not at all; the last one says so, and leaves the writer as it is. */
+static bool write_host(void *object, mote_writer *w) {
+    const char *text = object;
+    return *text && mote_like_write(w, 3, 0) && mote_text_write(w, text, strlen(text));
+}
+
+static void objects_of_hosts(void) {
+    static const mote_host_kind kind = {"Test", NULL, NULL, write_host};
+    static char good[] = "hello", bad[] = "";
+    static const struct {
+        char *object;
+        mote_form form;
+        size_t room;
+        mote_err err;
+    } all[] = {{good, MOTE_FORM_MOTE, 23, MOTE_OK}, {good, MOTE_FORM_MOTE, 22, MOTE_ELIMIT}, {bad, MOTE_FORM_MOTE, 100, MOTE_ETERM}, {good, MOTE_FORM_ERLANG, 100, MOTE_ETERM}};
+    for (size_t i = 0; i < COUNT(all); i++) {
+        mote_host_box boxes[2];
+        mote_term first = mote_host_box_term(&boxes[0], &kind, good), last = mote_host_box_term(&boxes[1], &kind, all[i].object);
+        uint64_t tuple[] = {mt_header(MT_TUPLE, 3), first.word, MT_NIL_WORD, last.word};
+        mote_writer w;
+        mote_writer_init(&w, all[i].form, NULL, 0, all[i].room);
+        CHECK_INT(mote_term_encode((mote_term){mt_boxed(tuple)}, NULL, &w), all[i].err);
+        if (!all[i].err) CHECK(memcmp(mote_writer_bytes(&w).data, "h\3\10\3\0\3\5helloj\10\3\0\3\5hello", 23) == 0);
+        mote_writer_fini(&w);
+    }
+}
+
 static void hosts(void) {
     static const char *const all[] = {"060900", "06090261017701616a"};
     mote_external_options options = in_form(MOTE_FORM_MOTE);
@@ -965,7 +992,7 @@ int main(int argc, char **argv) {
         argc, argv,
         (struct check_test[]){TEST(recorded), TEST(cut_short), TEST_SLOW(bits_flipped, 600), TEST(lies), TEST(nested_lies), TEST(wrong), TEST(names), TEST(large_numbers),
                               TEST_SLOW(million_levels, 900), TEST(memory), TEST(maps), TEST(keys_collide), TEST(identifiers), TEST(own_tags), TEST(closures), TEST(nested_closures),
-                              TEST(hosts), TEST(large_binaries), TEST(handles), TEST(atoms_are_counted), TEST_SLOW(full, 600), TEST(pieces), TEST(parts_of_pieces), TEST(writers_fail),
+                              TEST(hosts), TEST(objects_of_hosts), TEST(large_binaries), TEST(handles), TEST(atoms_are_counted), TEST_SLOW(full, 600), TEST(pieces), TEST(parts_of_pieces), TEST(writers_fail),
                               TEST_SLOW(random_round_trips, 900), TEST_SLOW(hostile, 900), TEST(faults), {0}});
     mote_arena_free(arena);
     return result;
