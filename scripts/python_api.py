@@ -172,7 +172,9 @@ def items_of(path, wanted, docs):
 def imports(path):
     """{module: [(name there, name here)]} of what a module takes from the package, in order."""
     found = {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    late = [node for one in body if isinstance(one, ast.If) and ast.unparse(one.test) == "TYPE_CHECKING" for node in one.body]
+    for node in body + late:  # late: imported at first use
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mote."):
             found.setdefault(node.module[5:], []).extend((one.name, one.asname or one.name) for one in node.names)
     return found
