@@ -34,7 +34,7 @@ from mote._control import (
     register,
     trap_exit,
 )
-from mote._errors import Exit, Interrupted, ProcessExit, StartFailed, TaskFailed, Told as _Told
+from mote._errors import Exit, Interrupted, ProcessExit, StartFailed, TaskFailed, Told as _Told, WorkerDied
 from mote._gen import Status, get_state, get_status, replace_state, resume, statistics, suspend, upgrade
 from mote._log import log_processes, started as _started
 from mote._machine import Event, Machine, state
@@ -87,16 +87,9 @@ from mote._tree import Child, ChildInfo, Supervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mote._executor import Executor as Executor, WorkerDied as WorkerDied, pmap as pmap, pool as pool
+    from mote._executor import Executor as Executor, pmap as pmap, pool as pool
 else:
-
-    def __getattr__(name):
-        if name in ("Executor", "WorkerDied", "pmap", "pool"):  # concurrent.futures takes longer to import than all of mote
-            from mote import _executor
-
-            return getattr(_executor, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+    from mote._late import Executor, pmap, pool
 
 _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)

@@ -158,3 +158,11 @@ def several(message: str, failures: Sequence[Exception]) -> Exception:
     if isinstance(first, TaskFailed):
         first.others = tuple(failures[1:])
     return first
+
+
+class _Broken(RuntimeError):
+    """Its place is concurrent.futures.BrokenExecutor's, once that is imported."""
+
+
+class WorkerDied(_Broken):
+    """What ran a task of an Executor has ended before it was done: the process, or its worker. The text says why. A concurrent.futures.BrokenExecutor."""

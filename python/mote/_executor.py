@@ -14,7 +14,7 @@ from collections import deque
 from concurrent.futures import BrokenExecutor, Executor as _Base, Future
 
 from mote import _mote, _workers, aio
-from mote._errors import trace_of
+from mote._errors import WorkerDied, trace_of
 from mote._mote import ANY, Atom, NotSendable, Pid
 
 TYPE_CHECKING = False
@@ -29,8 +29,7 @@ _SECONDS = 0.005  # of work that a slot may have in hand: to ask for each of man
 _WINDOW_MAX = 1000
 
 
-class WorkerDied(BrokenExecutor):
-    """What ran a task has ended before it was done: the process, or its worker. The text says why."""
+WorkerDied.__bases__ = (BrokenExecutor,)
 
 
 class RemoteTraceback(Exception):
