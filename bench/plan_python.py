@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plan of `bench/run --python`: mote's Python package beside what else Python has. Names as in plan.py; all is one interpreter's."""
+"""The plan of `bench/run --python`: mote's Python package beside what else Python has. Names as in plan.py."""
 from plan import Case, Target
 
 # What a peer is called: it is in python/NAME_bench.py, and needs a module of that name.
@@ -11,8 +11,9 @@ NAMES = {
     "greenlet": "greenlet",
     "gevent": "gevent",
     "pykka": "Pykka",
+    "multiprocessing": "multiprocessing",
 }
-LETTERS = {"m": "mote", "a": "asyncio", "u": "uvloop", "t": "threads", "g": "greenlet", "v": "gevent", "p": "pykka"}
+LETTERS = {"m": "mote", "a": "asyncio", "u": "uvloop", "t": "threads", "g": "greenlet", "v": "gevent", "p": "pykka", "x": "multiprocessing"}
 PAGE, README, PICTURE = "benchmarks-python.md", "docs/python.md", []
 
 # arguments in full, arguments of --quick, peers (letters above)
@@ -30,6 +31,12 @@ gc 1000000                 | gc 50000                 | m
 gc.fewer 100000            | gc.fewer 10000           | ma
 call 1                     | call 0.2                 | matp
 call.thread 1              | call.thread 0.2          | m
+far.oneway 1               | far.oneway 0.2           | mx
+far.pingpong 1             | far.pingpong 0.2         | mx
+far.mebibyte 1             | far.mebibyte 0.2         | mx
+map 100000                 | map 2000                 | mx
+speedup 1                  | speedup 0.05             | mx
+start 5                    | start 1                  | mx
 """
 
 
@@ -62,6 +69,14 @@ def targets() -> list[Target]:
         _figure("full garbage collection beside 1M processes", "gc", 30, "ms"),
         _figure("server call by proxy, round trip", "call", 1500, "ns"),
         _against("server call by proxy, round trip", "call", "pykka", 0.05),
+        _figure("to another worker, per message", "far.oneway", 150, "ns"),
+        _against("to another worker, per message", "far.oneway", "multiprocessing", 0.05),
+        _figure("to another worker and back, each way", "far.pingpong", 600, "ns"),
+        _against("to another worker and back, each way", "far.pingpong", "multiprocessing", 1),
+        _figure("1 MiB to another worker", "far.mebibyte", 70_000, "ns"),
+        _against("1 MiB to another worker", "far.mebibyte", "multiprocessing", 0.1),
+        _against("Executor.map, per tiny task", "map", "multiprocessing", 0.2),
+        _figure("start of a worker", "start", 40, "ms"),
     ]
 
 
@@ -77,4 +92,8 @@ waits in asyncio. `memory` is what is
 resident for each waiting process, its Pid or task and the list they stand in included; `.tables` are the kernel's page tables besides (the
 processes of mote are 1,000,000 coroutines and 100,000 functions, asyncio's tasks and the greenlets 100,000, the threads 2,000). `gc` is a full garbage collection beside
 1,000,000 waiting coroutines, `gc.fewer` beside 100,000. `call` is a process that calls a server (asyncio: a future for each call; threads: a queue for the
-answers; Pykka: a proxy, from the main thread); `call.thread` is the main program that calls a server of mote's."""
+answers; Pykka: a proxy, from the main thread); `call.thread` is the main program that calls a server of mote's.
+
+The rest has two interpreters: `far` is a message (a tuple of three, or 1 MiB of bytes) from a process in one worker to one in another, for multiprocessing through a `Pipe`; `map` an
+`Executor` with two workers, for multiprocessing `ProcessPoolExecutor`; `speedup` how much sooner two computations end in two workers than one after the other in one (the target is 1.9);
+`start` a node of two until the second worker takes messages, or a process (`spawn`) until it answers."""

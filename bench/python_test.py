@@ -16,7 +16,7 @@ import plan_python
 import report
 
 PYTHON, PACKAGE = sys.argv[1:3]
-STANDARD = ("mote", "asyncio", "threads")  # need no package
+STANDARD = ("mote", "asyncio", "threads", "multiprocessing")  # need no package
 SECONDS, PROCESSES = "0.01", "200"
 
 
@@ -31,12 +31,12 @@ class Workloads(unittest.TestCase):
             self.skipTest("the workloads use match, which Python 3.10 brought")
 
     def check(self, peer, workload):
-        counted = workload.startswith(("memory", "gc"))
-        got = run(str(HERE / "python" / f"{peer}_bench.py"), workload, PROCESSES if counted else SECONDS)
+        counted = workload.startswith(("memory", "gc", "map"))
+        got = run(str(HERE / "python" / f"{peer}_bench.py"), workload, PROCESSES if counted else "1" if workload == "start" else SECONDS)
         self.assertEqual((got.returncode, got.stderr), (0, ""))
         lines = [re.fullmatch(r"(\S+) (-?\d+\.\d{3}) (\S+)", line) for line in got.stdout.splitlines()]
         self.assertNotIn(None, lines, got.stdout)
-        unit = "bytes" if workload.startswith("memory") else "ms" if workload.startswith("gc") else "ns"
+        unit = "bytes" if workload.startswith("memory") else "ms" if workload.startswith(("gc", "start")) else "times" if workload == "speedup" else "ns"
         names = [workload, workload + ".tables"] if unit == "bytes" else [workload]
         self.assertEqual([(line[1], line[3]) for line in lines], [(name, unit) for name in names])
         if unit == "ns":

@@ -29,6 +29,14 @@ def timed(name, seconds, work, count):
     show(name, took * NS / (rounds * count), "ns")
 
 
+def burn(rounds):
+    """Computes for some time."""
+    total = 0
+    for n in range(rounds):
+        total += n & 3
+    return total
+
+
 def stopwatch(work):
     start = time.perf_counter()
     work()

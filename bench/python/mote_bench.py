@@ -179,6 +179,104 @@ def call_from_thread(rounds):
     return took
 
 
+# --------------------------------------------------------------------------------------------- two workers
+
+
+def far_sink(parent):
+    """Takes everything, and says so when `None` comes."""
+    receive = mote.receive
+    while receive() is not None:
+        pass
+    mote.send(parent, "all")
+    far_sink(parent)
+
+
+def far_source(parent, sink, rounds, message):
+    send = mote.send
+    start = time.perf_counter()
+    for _ in range(rounds):
+        send(sink, message)
+    send(sink, None)
+    mote.receive("go on")
+    mote.send(parent, time.perf_counter() - start)
+
+
+def here(function, *arguments):
+    pid = mote.options(place="here").spawn(function, mote.self(), *arguments)
+    return pid
+
+
+def one_way(message):
+    def run(rounds):
+        sink = mote.options(place=1).spawn(far_sink, mote.self())
+        source = here(far_source, sink, rounds, message)
+        mote.receive("all")
+        mote.send(source, "go on")
+        took = mote.receive(float)
+        mote.exit(sink, "shutdown")
+        return took
+
+    return run
+
+
+async def far_ping(parent, other, rounds):
+    receive, send, me = mote.aio.receive, mote.send, mote.self()
+    start = time.perf_counter()
+    for _ in range(rounds):
+        send(other, me)
+        await receive()
+    mote.send(parent, time.perf_counter() - start)
+
+
+def far_pingpong(rounds):
+    other = mote.options(place=1).spawn(co_pong)
+    here(far_ping, other, rounds)
+    took = mote.receive(float)
+    mote.exit(other, "shutdown")
+    return took
+
+
+def in_workers(workload):
+    def run(amount):
+        with mote.Node(workers=2):
+            workload(amount)
+
+    return run
+
+
+def tiny(x):
+    return x
+
+
+def mapped(count):
+    with mote.Executor(2) as executor:
+        list(executor.map(tiny, range(1000)))
+        start = time.perf_counter()
+        assert sum(executor.map(tiny, range(count))) == count * (count - 1) // 2
+        harness.show("map", (time.perf_counter() - start) * harness.NS / count, "ns")
+
+
+def speed_up(seconds):
+    """How much faster two computations are in two workers than one after the other in one."""
+    with mote.Executor(1) as one, mote.Executor(2) as two:
+        rounds = int(seconds * 2e7)
+        for executor in (one, two, two):
+            list(executor.map(harness.burn, [1000, 1000]))
+        alone = harness.stopwatch(lambda: list(one.map(harness.burn, [rounds, rounds])))
+        together = harness.stopwatch(lambda: list(two.map(harness.burn, [rounds, rounds])))
+        harness.show("speedup", alone / together, "times")
+
+
+def starts(count):
+    took = []
+    for _ in range(count):
+        start = time.perf_counter()
+        node = mote.Node(workers=2)
+        took.append(time.perf_counter() - start)
+        node.stop()
+    harness.show("start", sorted(took)[len(took) // 2] * 1e3, "ms")
+
+
 WORKLOADS = {
     "pingpong.coroutine": lambda s: harness.timed("pingpong.coroutine", s, lambda n: in_process(co_ping, n), 2),
     "pingpong.asyncio": lambda s: harness.timed("pingpong.asyncio", s, ping_beside_asyncio, 2),
@@ -193,6 +291,12 @@ WORKLOADS = {
     "gc.fewer": lambda n: harness.collect("gc.fewer", int(n), waiting(co_waiter)),
     "call": lambda s: harness.timed("call", s, lambda n: in_process(caller, n), 1),
     "call.thread": lambda s: harness.timed("call.thread", s, call_from_thread, 1),
+    "far.oneway": in_workers(lambda s: harness.timed("far.oneway", s, one_way(("tag", 12345, "text")), 1)),
+    "far.pingpong": in_workers(lambda s: harness.timed("far.pingpong", s, far_pingpong, 2)),
+    "far.mebibyte": in_workers(lambda s: harness.timed("far.mebibyte", s, one_way(bytes(1 << 20)), 1)),
+    "map": lambda n: mapped(int(n)),
+    "speedup": speed_up,
+    "start": lambda n: starts(int(n)),
 }
 
 if __name__ == "__main__":
