@@ -12,6 +12,7 @@
 #include "check.h"
 #include "worker/blobs.h"
 #include "worker/board.h"
+#include "worker/channel.h"
 #include "worker/ring.h"
 
 #define CAPACITY 1024u
@@ -157,6 +158,54 @@ static void each_word_is_looked_at(void) {
     }
     CHECK(cut > ROUNDS / 10);
     munmap(memory, ring_bytes());
+}
+
+/* ----------------------------------------------------------------------------------------------- channels */
+
+static mote_err take_any(void *context, const void *record, size_t size) {
+    const char *bytes = record;
+    for (size_t i = 0; i < size; i += 512) *(unsigned *)context += (unsigned char)bytes[i];
+    return MOTE_OK;
+}
+
+/* Puts and takes until it is cut, whichever side that is seen on. Nothing of it waits, for a lock or for room. */
+static bool use_channel(struct mt_channel *c, const char *bytes, size_t most) {
+    unsigned sum = 0;
+    const struct mt_channel_sink sink = {take_any, &sum};
+    for (unsigned i = 0; i < 2000; i++) {
+        mt_channel_put(c, bytes, next_random() % (i % 200 == 0 ? most : 1000));
+        mt_channel_flush(c);
+        mt_channel_rests(c);
+        if (mt_channel_take(c, &sink) < 0) return true;
+    }
+    return false;
+}
+
+static void channels_are_cut(void) {
+    size_t most = 300000, bytes = mt_channel_bytes();
+    char *data = calloc(1, most);
+    unsigned cut = 0;
+    int event;
+    struct mt_doorbell bell = {0};
+    CHECK(data);
+    CHECK_OK(mt_os_event_new(&event));
+    for (unsigned i = 0; i < (ROUNDS > 1000 ? 60u : 3u) || cut < 3; i++) {
+        struct mt_channel *c;
+        int fd;
+        CHECK_OK(mt_os_memory_new("evil", bytes, &fd));
+        char *memory = mt_os_memory_map(fd, bytes, true);
+        CHECK(memory);
+        CHECK_OK(mt_channel_new(fd, i % 2, &bell, event, &c));
+        struct target all = {(void *)(memory + (i % 4 / 2) * bytes / 2), bytes / 16, 64}; /* one of the two rings */
+        pid_t evil = begin_evil(&all);
+        cut += use_channel(c, data, most);
+        end_evil(evil);
+        mt_channel_free(c);
+        mt_os_unmap(memory, bytes);
+        mt_os_close(fd);
+    }
+    mt_os_close(event);
+    free(data);
 }
 
 /* -------------------------------------------------------------------------------------------------- board */
@@ -309,7 +358,7 @@ int main(int argc, char **argv) {
     seed = text ? strtoull(text, NULL, 10) : 1;
     printf("# seed %llu (MOTE_TEST_SEED)\n", (unsigned long long)seed);
     return check_main(argc, argv,
-                      (struct check_test[]){TEST(rings_are_cut), TEST(each_word_is_looked_at), TEST(headers_of_boards_are_spoilt),
+                      (struct check_test[]){TEST(rings_are_cut), TEST(each_word_is_looked_at), TEST(channels_are_cut), TEST(headers_of_boards_are_spoilt),
                                             TEST(entries_of_boards_are_spoilt), TEST(buckets_of_boards_are_spoilt), TEST(handles_are_spoilt),
                                             TEST(notes_are_spoilt), {0}});
 }

@@ -21,6 +21,7 @@ struct mt_channel { /* MT_SHARED */
     struct letter **pending_end; /* lock: mu */
     size_t pending_bytes;       /* lock: mu */
     bool crowded;               /* lock: mu: somebody was told so */
+    _Atomic bool broken;        /* atomic: relaxed, set under mu: `out` is cut, and nothing waits any more */
     struct mt_ring_in in;       /* owner: the postman */
     bool cut;                   /* owner: the postman */
     char *whole;                /* owner: a record that comes in pieces; NULL: there was no memory for it */
@@ -110,6 +111,14 @@ static bool put_letter_locked(struct mt_channel *c, struct letter *l) {
     return true;
 }
 
+/* The other side's index is wrong: what waits is lost, for there will never be room. */
+static void break_locked(struct mt_channel *c) {
+    atomic_store_explicit(&c->broken, true, memory_order_relaxed);
+    for (struct letter *l; (l = c->pending); mt_os_free(l)) c->pending = l->next;
+    c->pending_end = &c->pending;
+    c->pending_bytes = 0;
+}
+
 static void flush_locked(struct mt_channel *c) {
     for (struct letter *l; (l = c->pending) && put_letter_locked(c, l); mt_os_free(l)) {
         if (!(c->pending = l->next)) c->pending_end = &c->pending;
@@ -124,7 +133,8 @@ static bool push_locked(struct mt_channel *c) {
     do {
         flush_locked(c);
         any |= mt_ring_publish(&c->out);
-    } while (c->pending && mt_ring_wants_room(&c->out, ROOM));
+    } while (c->pending && !c->out.cut && mt_ring_wants_room(&c->out, ROOM));
+    if (mt_unlikely(c->out.cut)) break_locked(c);
     return any;
 }
 
@@ -132,7 +142,7 @@ bool mt_channel_put(struct mt_channel *c, const void *record, size_t size) {
     MT_ASSERT(size < MT_CHANNEL_RECORD_MAX);
     mt_lock_take(&c->mu);
     bool ok = true;
-    if (mt_unlikely(c->pending || size > ROOM || !put_locked(c, WHOLE, record, size))) ok = queue_locked(c, record, size);
+    if (mt_unlikely(c->pending || size > ROOM || !put_locked(c, WHOLE, record, size))) ok = c->out.cut || queue_locked(c, record, size);
     bool any = push_locked(c), room = c->pending_bytes <= MT_CHANNEL_CROWD;
     if (!room) c->crowded = true;
     mt_lock_drop(&c->mu);
@@ -197,6 +207,7 @@ int mt_channel_take(struct mt_channel *c, const struct mt_channel_sink *sink) {
     int n = 0;
     enum mt_ring_got got = MT_RING_EMPTY;
     size_t size;
+    if (atomic_load_explicit(&c->broken, memory_order_relaxed)) c->cut = true;
     for (; n < (int)MT_CHANNEL_BATCH && !c->cut && (got = mt_ring_next(&c->in, &size)) == MT_RING_RECORD; n++) {
         mote_err err = take_one(c, sink, size);
         if (err == MOTE_ENOMEM)
@@ -213,7 +224,7 @@ int mt_channel_take(struct mt_channel *c, const struct mt_channel_sink *sink) {
 bool mt_channel_rests(struct mt_channel *c) {
     if (c->cut) return true;
     mt_lock_take(&c->mu);
-    bool wants = c->pending && mt_ring_wants_room(&c->out, ROOM);
+    bool wants = c->out.cut || (c->pending && mt_ring_wants_room(&c->out, ROOM));
     mt_lock_drop(&c->mu);
     return !wants && !mt_ring_waits(&c->in);
 }

@@ -4,7 +4,8 @@
  * Sending from any thread, under the lock CHANNEL; taking by the postman (postman.h) alone.
  * C1 records are taken in the order they were put (law L1): while something waits in `pending`, everything goes behind it.
  * C2 a record larger than the ring takes travels in pieces, one behind the other; the other side gives it on when it is whole, and no larger than
- *    MT_CHANNEL_RECORD_MAX. C3 what comes is copied out of the ring before it is looked at; what is wrong cuts the channel, and nothing else.
+ *    MT_CHANNEL_RECORD_MAX. C3 what comes is copied out of the ring before it is looked at; what is wrong cuts the channel, and nothing else. What
+ *    waits for room in a ring whose other end is wrong is lost with it, and the postman is told by the next mt_channel_take().
  */
 #ifndef MT_WORKER_CHANNEL_H
 #define MT_WORKER_CHANNEL_H

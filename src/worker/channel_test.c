@@ -205,6 +205,31 @@ static void threads(void) {
     close_ends(&e);
 }
 
+/* The other side says that it has taken what was never there: what waits is lost, nobody waits for ever, and the postman is told. */
+static void wrong_heads(void) {
+    struct ends e;
+    struct expected x = {.size_of = small};
+    const struct mt_channel_sink sink = {check_record, &x};
+    for (int when = 0; when < 3; when++) {
+        open_ends(&e);
+        struct mt_ring_shared *ring = mt_os_memory_map(e.fd, mt_channel_bytes(), true);
+        CHECK(ring);
+        if (when == 0) atomic_store(&ring->head, 9); /* no record ends there */
+        for (uint64_t n = 0; n < 2000; n++) {
+            put(e.first, n, 200);
+            if (n == 1990 && when == 1) atomic_store(&ring->head, UINT64_MAX - 7);
+        }
+        if (when == 2) atomic_store(&ring->head, (uint64_t)1 << 40);
+        put(e.first, 0, 300000);
+        (void)mt_channel_flush(e.first);
+        CHECK(!mt_channel_crowded(e.first) && !mt_channel_rests(e.first));
+        CHECK_INT(mt_channel_take(e.first, &sink), -1);
+        CHECK(mt_channel_rests(e.first) && mt_channel_put(e.first, "lost", 4));
+        mt_os_unmap(ring, mt_channel_bytes());
+        close_ends(&e);
+    }
+}
+
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(in_order), TEST(of_any_size), TEST(crowds), TEST(wakes_for_room), TEST(cut), TEST(wrong_words), TEST(threads), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(in_order), TEST(of_any_size), TEST(crowds), TEST(wakes_for_room), TEST(cut), TEST(wrong_words), TEST(wrong_heads), TEST(threads), {0}});
 }
