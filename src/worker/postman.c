@@ -14,12 +14,8 @@ static mote_err deliver(void *context, const void *record, size_t size) {
     return mt_far_take(r->sched, r->line->peer & 255, record, size);
 }
 
-static struct mt_line *line_of(struct mote_worker *w, unsigned i) {
-    mt_lock_take(&w->mu);
-    struct mt_line *line = w->lines[i];
-    mt_lock_drop(&w->mu);
-    return line;
-}
+static struct mt_line *line_of(struct mote_worker *w, unsigned i) { return atomic_load_explicit(&w->lines[i], memory_order_acquire); }
+static unsigned end_of(struct mote_worker *w) { return atomic_load_explicit(&w->end, memory_order_acquire); }
 
 /* Takes a batch from a line, and sends what waits for it. Whether there was anything. */
 static bool serve(struct round *r) {
@@ -33,14 +29,14 @@ static bool serve(struct round *r) {
 static bool serve_all(mote_self *self, struct mote_worker *w) {
     struct round r = {.worker = w, .sched = mt_self(self)->task.sched};
     bool any = false;
-    for (unsigned i = 0; i < MT_WORKERS_MAX; i++)
+    for (unsigned i = 0; i < end_of(w); i++)
         if ((r.line = line_of(w, i)) && serve(&r)) any = true;
     return any;
 }
 
 /* Whether every line is at rest, asked after the doorbell was set. */
 static bool all_rest(struct mote_worker *w) {
-    for (unsigned i = 0; i < MT_WORKERS_MAX; i++) {
+    for (unsigned i = 0; i < end_of(w); i++) {
         struct mt_line *line = line_of(w, i);
         if (line && !mt_channel_rests(line->channel)) return false;
     }
@@ -53,9 +49,7 @@ static void lose(mote_self *self, struct mote_worker *w, unsigned peer, mote_ter
     const struct mt_channel_sink sink = {deliver, &r};
     if (!r.line || r.line->peer != peer) return;
     while (mt_channel_take(r.line->channel, &sink) > 0) continue;
-    mt_lock_take(&w->mu);
-    w->lines[peer % MT_WORKERS_MAX] = NULL; /* the next incarnation can be opened as soon as it is lost */
-    mt_lock_drop(&w->mu);
+    atomic_store(&w->lines[peer % MT_WORKERS_MAX], NULL); /* the next incarnation can be opened as soon as it is lost */
     while (mt_far_lost(r.sched, peer & 255, reason) == MOTE_ENOMEM) mote_must(self, mote_sleep(self, 10));
     while (mt_far_is_used(w->runtime, peer & 255)) mote_must(self, mote_yield(self));
     mt_line_free(r.line);
@@ -87,14 +81,14 @@ static void rest(mote_self *self, struct mote_worker *w, bool *armed) {
 }
 
 /* Looking again is cheaper than to be woken, if there is a core for it. */
-static bool looks_again(uint64_t *since_ns, bool any) {
+static bool looks_again(uint64_t *since_ns, uint64_t spin_ns, bool any) {
     uint64_t now = mt_os_now_ns();
     if (any) *since_ns = now;
-    return any || now - *since_ns < (mt_os_cores() > 1 ? SPIN_NS : 0);
+    return any || now - *since_ns < spin_ns;
 }
 
 void mt_postman(mote_self *self, mote_term arg) {
-    uint64_t word, since_ns = 0;
+    uint64_t word, since_ns = 0, spin_ns = mt_os_cores() > 1 ? SPIN_NS : 0;
     bool armed = false;
     mote_term message;
     mote_must(self, mote_uint_get(arg, &word));
@@ -105,7 +99,7 @@ void mt_postman(mote_self *self, mote_term arg) {
                 armed = false;
                 mt_os_event_clear(w->event); /* D3: no sleep is announced */
             }
-        if (looks_again(&since_ns, serve_all(self, w)))
+        if (looks_again(&since_ns, spin_ns, serve_all(self, w)))
             mote_must(self, mote_yield(self));
         else
             rest(self, w, &armed);

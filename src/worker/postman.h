@@ -22,8 +22,9 @@ struct mote_worker { /* MT_SHARED */
     struct mt_name_board names; /* const */
     _Atomic uint64_t postman; /* atomic: relaxed: its pid */
     _Atomic uint32_t cut;    /* atomic: relaxed: see mote_worker_cut() */
-    struct mt_lock mu;
-    struct mt_line *lines[MT_WORKERS_MAX]; /* lock: mu; the postman alone takes one out, and frees it */
+    _Atomic uint32_t peers[MT_WORKERS_MAX]; /* atomic: of the lines that were opened last, + 1 */
+    _Atomic uint32_t end;    /* atomic: release: no line is at or above it */
+    _Atomic(struct mt_line *) lines[MT_WORKERS_MAX]; /* atomic: release; the postman alone takes one out, and frees it */
 };
 
 /* One other worker, in each incarnation anew. */

@@ -41,7 +41,6 @@ mote_err mote_worker_new(mote_self *self, unsigned peer, int board, mote_worker 
     w->runtime = rt;
     w->self = peer;
     w->event = -1;
-    mt_lock_init(&w->mu, MT_RANK_LINES);
     w->names = (struct mt_name_board){name_take, name_give, name_whereis, name_next, w};
     mote_err err = make_parts(w, board);
     if (!err) err = start_postman(self, w);
@@ -90,21 +89,17 @@ mote_err mote_worker_open(mote_worker *w, unsigned peer, int channel, int event)
         return err;
     }
     mt_os_close(channel);
-    mt_lock_take(&w->mu);
-    MT_ASSERT(!w->lines[number]); /* else mt_far_open() would have said EBUSY */
-    w->lines[number] = line;
-    mt_lock_drop(&w->mu);
+    MT_ASSERT(!atomic_load(&w->lines[number])); /* else mt_far_open() would have said EBUSY */
+    atomic_store(&w->lines[number], line);
+    atomic_store(&w->peers[number], peer + 1);
+    if (number >= atomic_load(&w->end)) atomic_store(&w->end, number + 1);
     mt_doorbell_ring(mt_board_doorbell(w->board, w->self % MT_WORKERS_MAX), w->event); /* the postman may sleep, and not know this line */
     return MOTE_OK;
 }
 
 mote_err mote_worker_lost(mote_worker *w, mote_self *self, unsigned peer, mote_term reason) {
     if (!w || !self) return w ? MOTE_ESELF : MOTE_EARG;
-    mt_lock_take(&w->mu);
-    const struct mt_line *line = w->lines[peer % MT_WORKERS_MAX];
-    bool there = line && line->peer == peer;
-    mt_lock_drop(&w->mu);
-    if (!there) return MOTE_EARG;
+    if (atomic_load(&w->peers[peer % MT_WORKERS_MAX]) != peer + 1) return MOTE_EARG;
     if (w->self % MT_WORKERS_MAX == 0) /* N2 of board.h: before anybody is told */
         mt_board_clear(w->board, MT_PID_WORKER_MASK, mt_pid_word(0, peer & 255, 0) & MT_PID_WORKER_MASK);
     return mote_send(self, (mote_pid){atomic_load(&w->postman)}, "{lost, ?, ?}", (uint64_t)peer, reason);
@@ -115,6 +110,5 @@ void mote_worker_free(mote_worker *w) {
     for (unsigned i = 0; i < MT_WORKERS_MAX; i++) mt_line_free(w->lines[i]);
     if (w->board) mt_board_free(w->board);
     if (w->event >= 0) mt_os_close(w->event);
-    mt_lock_fini(&w->mu);
     mt_os_free(w);
 }
