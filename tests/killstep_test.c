@@ -3,8 +3,6 @@
  * what the others rely on must hold. A child does the operation one instruction at a time, up to the n-th, and is killed there; n goes from the first
  * to the last. For blobs, whose operations are long, the n-th is every 61st; between any two instructions the child is stopped, and the others, in
  * a child of their own, meet the memory as a death would have left it. Planted errors show that this finds what it looks for.
- *
- * Sanitizers make each operation many times longer: there only every so many instructions are a point (STRIDE).
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -18,8 +16,7 @@
 #include "worker/ring.h"
 
 #define CAPACITY 1024u
-#define STRIDE (MT_ASAN || MT_TSAN ? 331 : 1)
-#define STRIDE_LONG (STRIDE > 1 ? 2 * STRIDE : 61)
+#define STRIDE 61
 #define MIB ((size_t)1 << 20)
 #define RECORD 60u
 #define LENGTH 900u /* of blobs: processors write larger ones with one instruction that counts as thousands */
@@ -112,7 +109,7 @@ static long die_often(const char *name, struct kind kind, long stride) {
     return broken;
 }
 
-static long die_everywhere(const char *name, struct kind kind) { return die_often(name, kind, STRIDE); }
+static long die_everywhere(const char *name, struct kind kind) { return die_often(name, kind, 1); }
 
 static size_t memory_bytes(void);
 
@@ -142,18 +139,16 @@ static long look_everywhere(const char *name, struct kind kind) {
     kind.set_up();
     pid_t pid = start(&kind);
     for (bool ended = false; !ended;) {
-        for (int i = 0; i < STRIDE && !ended; i++) {
-            CHECK(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid);
-            ended = WIFEXITED(status);
-            CHECK(ended ? WEXITSTATUS(status) == 0 : WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
-        }
-        if (!look(&kind) && !broken++) first = points * STRIDE;
+        CHECK(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid);
+        ended = WIFEXITED(status);
+        CHECK(ended ? WEXITSTATUS(status) == 0 : WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
+        if (!look(&kind) && !broken++) first = points;
         points++;
     }
     CHECK(points > 20 && g.done < points && (broken || g.done));
     kind.tear_down();
     say(name, "looks", points, broken, first);
-    return broken + die_often(name, kind, STRIDE_LONG);
+    return broken + die_often(name, kind, STRIDE);
 }
 
 static bool may_trace(void) {
@@ -319,7 +314,7 @@ static bool all_are_found(void) {
 
 static void ringers_die(void) {
     CHECK_INT(die_everywhere("send and ring", (struct kind){set_up_bell, send_and_ring, all_are_found, tear_down_bell}), 0);
-    CHECK(g.silent > 0 || STRIDE > 1); /* why D4 is there */
+    CHECK(g.silent > 0); /* why D4 is there */
 }
 
 /* -------------------------------------------------------------------------------------------------- names */
