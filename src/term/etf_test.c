@@ -187,7 +187,7 @@ static void bits_flipped(void) {
         uint8_t bytes[BYTES_MAX];
         size_t size = from_hex(vectors[i].hex, bytes);
         mote_external_options options = in_form(i % 2 ? MOTE_FORM_MOTE : MOTE_FORM_ERLANG);
-        if (vectors[i].kind != 'Y') memmove(bytes, bytes + 1, --size);
+        if (vectors[i].kind != 'Y' && size > 0) memmove(bytes, bytes + 1, --size);
         for (size_t bit = 0; bit < 8 * size; bit += size > 300 ? 61 : 1) {
             bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
             survive(&options, bytes, size);
