@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proc/far.h"
 #include "proc/receive.h"
 #include "proc/send.h"
 #include "term/pattern.h"
@@ -1052,16 +1053,22 @@ bool mote_host_is_far(mote_self *self, mote_term to) {
     return self && !mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias) && mt_is_far(mt_runtime(mt_self(self)), pid);
 }
 
-mote_err mote_host_send_encoded(mote_self *self, mote_term to, const void *term, size_t size) {
-    uint64_t pid, alias;
+mote_err mote_parcel_begin(mote_self *self, mote_term to, mote_parcel *parcel) {
     mote_err err = check_self(self);
-    if (err) return err;
+    if (err || !parcel) return err ? err : MOTE_EARG;
     struct mt_proc *p = mt_self(self);
-    if ((err = mt_resolve(mt_runtime(p), to.word, &pid, &alias))) return paid(self, err);
-    if (!mt_is_far(mt_runtime(p), pid)) return paid(self, MOTE_ENOPROC);
-    mt_send_encoded(p, pid, alias, term, size);
-    return MOTE_OK;
+    *parcel = (mote_parcel){.self = self};
+    if ((err = mt_resolve(mt_runtime(p), to.word, &parcel->pid, &parcel->alias))) return paid(self, err);
+    return mt_is_far(mt_runtime(p), parcel->pid) ? MOTE_OK : paid(self, MOTE_ENOPROC);
 }
+
+size_t mote_parcel_blob(mote_parcel *parcel, const void *data, size_t size, uint8_t *handle) {
+    return mt_far_load(mt_runtime(mt_self(parcel->self)), parcel, data, size, handle);
+}
+
+void mote_parcel_drop(mote_parcel *parcel) { mt_far_unload(mt_runtime(mt_self(parcel->self)), parcel, false); }
+
+void mote_host_send_encoded(mote_parcel *parcel, const void *term, size_t size) { mt_send_encoded(mt_self(parcel->self), parcel, term, size); }
 
 mote_err mote_host_nudge(mote_self *self) {
     if (!self) return MOTE_ESELF;

@@ -381,8 +381,8 @@ static struct mt_blob_handle make(char fill, size_t size) {
 }
 
 static bool all_are(const struct mt_blob_use *use, char fill) {
-    const char *p = use->data;
-    return p[0] == fill && memcmp(p, p + 1, use->size - 1) == 0 && p[use->size] == 0;
+    const char *p = use->blob.data;
+    return p[0] == fill && memcmp(p, p + 1, use->blob.size - 1) == 0 && p[use->blob.size] == 0;
 }
 
 static size_t live(void) {
@@ -453,7 +453,7 @@ static bool blobs_are_whole(void) {
     bool whole = true;
     if (receive(&g.rings[0], &handle, sizeof handle)) {
         struct mt_blob_use *use = take(g.holder, &handle, OWNER, &note);
-        whole = use->size == LENGTH && all_are(use, 'b');
+        whole = use->blob.size == LENGTH && all_are(use, 'b');
         mt_blob_use_drop(g.holder, use, &note);
         g.done++;
     }
@@ -476,7 +476,7 @@ static void send_note(struct ring *r, const struct mt_blob_note *note) {
 static void take_and_release(void) {
     struct mt_blob_note note;
     struct mt_blob_use *use = take(g.holder, &g.handle, OWNER, &note);
-    memset((char *)use->data - MT_BLOB_GAP, 1, MT_BLOB_GAP);
+    memset((char *)use->blob.data - MT_BLOB_GAP, 1, MT_BLOB_GAP);
     mt_blob_use_drop(g.holder, use, &note);
     send_note(&g.rings[0], &note);
 }

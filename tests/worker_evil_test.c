@@ -308,10 +308,10 @@ static void handles_are_spoilt(void) {
         refused += err != MOTE_OK;
         if (err) continue;
         taken++;
-        volatile const char *p = use->data;
-        for (size_t at = 0; at < use->size; at += 1000) (void)p[at];
-        (void)p[use->size];
-        memset((char *)use->data - MT_BLOB_GAP, 1, MT_BLOB_GAP);
+        volatile const char *p = use->blob.data;
+        for (size_t at = 0; at < use->blob.size; at += 1000) (void)p[at];
+        (void)p[use->blob.size];
+        memset((char *)use->blob.data - MT_BLOB_GAP, 1, MT_BLOB_GAP);
         mt_blob_use_drop(map, use, &note);
         mt_blobs_apply(blobs, &note, 1, &note);
     }

@@ -40,12 +40,12 @@ typedef struct mote_external_options {
     size_t blob_min;     /* writing in MOTE_FORM_MOTE, with `blob`: binaries of so many bytes or more are offered to it */
     /* Writing, may be NULL: gives the size of a handle for a binary, which it has put into `handle` (255 bytes); 0: the bytes shall be written. */
     size_t (*blob)(void *context, mote_term binary, uint8_t *handle);
-    /* Reading, may be NULL (then handles are refused): the bytes that a handle stands for, kept until `release`(data, context). False: there are none. */
-    bool (*unblob)(void *context, mote_bytes handle, mote_bytes *bytes);
+    /* Reading, may be NULL (then handles are refused): the bytes that a handle stands for, kept until `release`(data, *held). False: there are none. */
+    bool (*unblob)(void *context, mote_bytes handle, mote_bytes *bytes, void **held);
     /* Reading, may be NULL: instead of copying a binary of more than 64 bytes the term refers to the input's own memory; called for each such binary,
      * `release`(data, context) when the last term that refers to it is gone. */
     void (*hold)(void *context, const void *data);
-    void (*release)(void *data, void *context); /* for `unblob` and `hold`: any thread; must not wait */
+    void (*release)(void *data, void *held); /* for `unblob` and `hold` (with `context`): any thread; must not wait */
     void *context;
 } mote_external_options;
 

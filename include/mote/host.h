@@ -12,7 +12,7 @@
 #ifndef MOTE_HOST_H
 #define MOTE_HOST_H
 
-#include <mote/mote.h>
+#include <mote/worker.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -43,6 +43,13 @@ MOTE_API mote_term mote_host_box_term(mote_host_box *box, const mote_host_kind *
 /* The object of such a term, borrowed from it; NULL: the term is none of this kind. */
 MOTE_API void *mote_host_object(mote_term term, const mote_host_kind *kind);
 
+/* How the handles in a message become big binaries, while `decode` reads it (below): gives a use of the one that the bytes of a handle, at their place in the message,
+ * stand for. MOTE_ETERM: they stand for none; MOTE_ENOMEM. */
+typedef struct mote_host_blobs {
+    mote_err (*take)(void *context, mote_bytes handle, mote_blob **blob);
+    void *context;
+} mote_host_blobs;
+
 /* ---------------------------------------------------------------------------------------------------- loop */
 
 /* Around the schedulers' work, on the thread of each: a host takes its lock while processes run and gives it up while there are none. Without
@@ -66,8 +73,8 @@ typedef struct mote_host_loop {
     bool (*held)(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool blocked); /* instead of the log. `blocked`: in the system, maybe
                                                                                                        for the host's lock; false: once more, later */
     /* What another worker has sent to a hosted process: makes an object of the kind `decoded` from the term of MOTE_FORM_MOTE that the bytes begin with. Gives it, held once, and the
-     * number of bytes in `used`; NULL: they are no term. On a scheduler's thread, between `busy` and `idle`. NULL: such processes get terms. */
-    void *(*decode)(void *context, const void *bytes, size_t size, size_t *used);
+     * number of bytes in `used`; NULL: they are no term. It may read them more than once. On a scheduler's thread, between `busy` and `idle`. NULL: such processes get terms. */
+    void *(*decode)(void *context, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used);
     const mote_host_kind *decoded;
     bool (*unheard)(void *context, unsigned scheduler, uint64_t turn); /* signals have come in a turn that has lasted 10 ms; true: every 10 ms from now
                                                                           on, though no more come */
@@ -140,9 +147,26 @@ MOTE_API bool mote_host_takes(mote_self *self, mote_term to);
 /* Whether what is sent to this pid, name or alias goes to another worker: then an object need not be made sharable, but is encoded, for mote_host_send_encoded(). */
 MOTE_API bool mote_host_is_far(mote_self *self, mote_term to);
 
-/* Sends a message that is encoded already, one term of MOTE_FORM_MOTE, to a pid, name or alias of another worker. Copies. As mote_send_term(); MOTE_ENOPROC: it is none of
- * another worker's. */
-MOTE_API mote_err mote_host_send_encoded(mote_self *self, mote_term to, const void *term, size_t size);
+/* A message to another worker while it is encoded. */
+typedef struct mote_parcel {
+    uint64_t pid, alias; /* of the receiver */
+    mote_self *self;
+    void *load;          /* its big binaries */
+} mote_parcel;
+
+/* Begins a message to a pid, name or alias of another worker, whose other calls are of the same process: mote_host_send_encoded() or mote_parcel_drop() ends it. Errors as mote_send_term();
+ * MOTE_ENOPROC: it is none of another worker's. */
+MOTE_API MOTE_MUST mote_err mote_parcel_begin(mote_self *self, mote_term to, mote_parcel *parcel);
+
+/* A big binary in it: gives the size of a handle, which is put into `handle` (255 bytes), to be written instead; 0: the bytes shall be written. Copies, unless the bytes are a blob's
+ * (worker.h). */
+MOTE_API size_t mote_parcel_blob(mote_parcel *parcel, const void *data, size_t size, uint8_t *handle);
+
+/* It is not sent. Takes. */
+MOTE_API void mote_parcel_drop(mote_parcel *parcel);
+
+/* Sends it: one term of MOTE_FORM_MOTE. Copies. Takes the parcel. As mote_send_term() from here on. */
+MOTE_API void mote_host_send_encoded(mote_parcel *parcel, const void *term, size_t size);
 
 /* Whether an exit signal ends the process; gives its reason (may be NULL), borrowed until it has ended. */
 MOTE_API bool mote_host_exit_reason(mote_self *self, mote_term *reason);

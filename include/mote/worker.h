@@ -21,15 +21,17 @@ typedef struct mote_worker mote_worker;
  * runtime's), MOTE_EBUSY (it is one already), MOTE_EOS, MOTE_ENOMEM. */
 MOTE_API MOTE_MUST mote_err mote_worker_new(mote_self *self, unsigned peer, int board, mote_worker **worker);
 
-/* The descriptors that others need: the board's, and the event that wakes this worker. Borrowed until the worker is freed. */
+/* The descriptors that others need: the board's, the event that wakes this worker, and its big binaries. Borrowed until the worker is freed. */
 MOTE_API int mote_worker_board(const mote_worker *worker);
 MOTE_API int mote_worker_event(const mote_worker *worker);
+MOTE_API int mote_worker_blobs(const mote_worker *worker);
 
 /* A new memory file for a pair of workers. Gives. MOTE_EOS. */
 MOTE_API MOTE_MUST mote_err mote_worker_channel(int *fd);
 
-/* Another worker is there: `channel` is the pair's memory file, `event` is that worker's. From now on processes reach each other. Takes the descriptors on success. MOTE_EARG (a wrong file or number), MOTE_EBUSY (the incarnation before has not been lost), MOTE_EOS, MOTE_ENOMEM. */
-MOTE_API MOTE_MUST mote_err mote_worker_open(mote_worker *worker, unsigned peer, int channel, int event);
+/* Another worker is there: `channel` is the pair's memory file, `event` and `blobs` (-1: its big binaries are copied) are that worker's. From now on processes reach each other.
+ * Takes the descriptors on success. MOTE_EARG (a wrong file or number), MOTE_EBUSY (the incarnation before has not been lost), MOTE_EOS, MOTE_ENOMEM. */
+MOTE_API MOTE_MUST mote_err mote_worker_open(mote_worker *worker, unsigned peer, int channel, int event, int blobs);
 
 /* Another worker has ended; `reason` is what links and monitors tell of its processes. What it has sent before is delivered first; that happens soon, in a process. The hub,
  * which knows, says so in each worker. MOTE_EARG (it is not there), MOTE_ETERM, MOTE_ENOMEM. */
@@ -43,6 +45,37 @@ MOTE_API unsigned mote_worker_number(mote_pid pid);
 
 /* A worker that has sent what no worker would: nothing more is taken from it, it should be ended. 0: there is none. */
 MOTE_API unsigned mote_worker_cut(mote_worker *worker);
+
+/* ------------------------------------------------------------------------------------------- big binaries */
+
+#define MOTE_BLOB_MIN ((size_t)32768) /* bytes: smaller binaries are copied into messages */
+#define MOTE_BLOB_GAP 64u
+
+/* A big binary in memory that all workers can read; it is freed when nobody in any of them has it any more. A message that holds just its bytes takes it there without a
+ * copy. MOTE_BLOB_GAP bytes before `data`, 64-aligned, are the caller's to write into: others do not see that. A 0 byte follows. */
+typedef struct mote_blob {
+    void *data;
+    size_t size;
+    void *host; /* NULL at first, and once nobody here has the blob any more: the caller's, guarded by him */
+} mote_blob;
+
+/* Memory of `size` bytes (1 or more), to be written by the caller, and nobody after mote_blob_seal(): before that it is copied when it is sent. Gives a use. MOTE_EARG, MOTE_ELIMIT
+ * (larger than the machine's memory), MOTE_ENOMEM. Never waits. */
+MOTE_API MOTE_MUST mote_err mote_blob_make(mote_worker *worker, size_t size, mote_blob **blob);
+MOTE_API void mote_blob_seal(mote_blob *blob);
+
+/* One use more, or one fewer: of any worker's, from any thread, also when this worker's membership has ended. Takes. Never waits. */
+MOTE_API void mote_blob_hold(mote_blob *blob);
+MOTE_API void mote_blob_drop(mote_blob *blob);
+
+typedef struct mote_blob_stats {
+    size_t live, live_bytes; /* of this worker's own: that anybody has */
+    size_t held;             /* of all workers that live, in use here */
+    uint64_t made;           /* own ones, since the start */
+} mote_blob_stats;
+
+/* Figures; they change while they are read. */
+MOTE_API void mote_worker_blob_stats(mote_worker *worker, mote_blob_stats *stats);
 
 /* Ends the membership; the runtime has been stopped. Takes `worker`; NULL is allowed. */
 MOTE_API void mote_worker_free(mote_worker *worker);

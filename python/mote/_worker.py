@@ -19,18 +19,18 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal all get it; the hub says what it means
     sock = socket.socket(fileno=3)
     os.set_inheritable(3, False)
-    hello, fds, _, _ = socket.recv_fds(sock, 65536, 3)
+    hello, fds, _, _ = socket.recv_fds(sock, 65536, 4)
     _, peer, spreads, kind, where = _workers.unpack(hello)
     _workers.program = (kind, where)
     _mote.start(0, 0.1, 0, 0, int(peer) & 255)
-    membership, _, event = _mote.worker_join(int(peer), fds[0])
-    _workers.open_channel(membership, 0, fds[2], fds[1])
+    membership, _, event, blobs = _mote.worker_join(int(peer), fds[0])
+    _workers.open_channel(membership, 0, fds[2], fds[1], fds[3])
     _workers.membership = membership
     _workers.others.add(0)
     _workers.start_keeper()
     if spreads == "1":
         _mote._set("place", _workers.place)
-    _workers.send(sock, _workers.pack("ready"), [event])
+    _workers.send(sock, _workers.pack("ready"), [event, blobs])
     while obey(sock, membership):
         pass
     _mote.stop()
@@ -45,7 +45,7 @@ def obey(sock: socket.socket, membership: object) -> bool:
         return False
     what, *fields = _workers.unpack(message) if message else ["stop"]
     if what == "open":
-        _workers.open_channel(membership, int(fields[0]), fds[0], fds[1])
+        _workers.open_channel(membership, int(fields[0]), fds[0], fds[1], fds[2])
         _workers.others.add(int(fields[0]) % _workers.WORKERS_MAX)
     elif what == "lost":
         peer, how, value = int(fields[0]), fields[1], fields[2]

@@ -58,12 +58,12 @@ def send(sock: socket.socket, message: bytes, fds: list[int]) -> None:
         pass
 
 
-def open_channel(member: object, peer: int, channel: int, event: int) -> None:
+def open_channel(member: object, peer: int, channel: int, event: int, blobs: int) -> None:
     """worker_open(), as soon as all that the incarnation before has sent is delivered."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            _mote.worker_open(member, peer, channel, event)
+            _mote.worker_open(member, peer, channel, event, blobs)
             return
         except _mote.MoteError as error:
             if "MOTE_EBUSY" not in str(error) or time.monotonic() > deadline:
@@ -80,6 +80,7 @@ class Worker:
         self.pid = 0
         self.process = -1  # its pidfd
         self.event = -1
+        self.blobs = -1  # its big binaries
         self.channel = -1  # ours with it, until it is there
         self.sock: Optional[socket.socket] = None
         self.up = False
@@ -95,7 +96,7 @@ class Hub:
     """The node's workers, from the hub. `count` includes the hub itself, which is worker 0. `spreads`: plain spawns may go to others."""
 
     def __init__(self, count: int, spreads: bool):
-        self.membership, self.board, self.event = _mote.worker_join(0, -1)
+        self.membership, self.board, self.event, self.blobs = _mote.worker_join(0, -1)
         self.count = count
         self.spreads = spreads
         self.workers = [Worker(number) for number in range(1, count)]
@@ -153,7 +154,7 @@ class Hub:
         self.selector.register(worker.process, selectors.EVENT_READ, (worker, True))
         self.selector.register(ours, selectors.EVENT_READ, (worker, False))
         worker.channel = _mote.worker_channel()
-        send(ours, pack("hello", worker.peer, int(self.spreads), *self.main), [self.board, self.event, worker.channel])
+        send(ours, pack("hello", worker.peer, int(self.spreads), *self.main), [self.board, self.event, worker.channel, self.blobs])
 
     def heard(self, worker: Worker) -> None:
         assert worker.sock
@@ -164,20 +165,20 @@ class Hub:
         if not message:
             self.selector.unregister(worker.sock)
         elif unpack(message)[0] == "ready":
-            self.ready(worker, fds[0])
+            self.ready(worker, *fds)
 
-    def ready(self, worker: Worker, event: int) -> None:
+    def ready(self, worker: Worker, event: int, blobs: int) -> None:
         """It runs: it and all others learn of each other."""
         assert worker.sock
-        worker.event = event
-        open_channel(self.membership, worker.peer, worker.channel, os.dup(event))
+        worker.event, worker.blobs = event, blobs
+        open_channel(self.membership, worker.peer, worker.channel, os.dup(event), os.dup(blobs))
         worker.channel = -1
         others.add(worker.number)
         for other in self.workers:
             if other.up and other.sock:
                 channel = _mote.worker_channel()
-                send(other.sock, pack("open", worker.peer), [channel, worker.event])
-                send(worker.sock, pack("open", other.peer), [channel, other.event])
+                send(other.sock, pack("open", worker.peer), [channel, worker.event, worker.blobs])
+                send(worker.sock, pack("open", other.peer), [channel, other.event, other.blobs])
                 os.close(channel)
         with self.lock:
             worker.up = True
@@ -209,10 +210,10 @@ class Hub:
             if worker.sock.fileno() in self.selector.get_map():
                 self.selector.unregister(worker.sock)
             worker.sock.close()
-        for fd in (worker.event, worker.channel):
+        for fd in (worker.event, worker.blobs, worker.channel):
             if fd >= 0:
                 os.close(fd)
-        worker.process = worker.event = worker.channel = -1
+        worker.process = worker.event = worker.blobs = worker.channel = -1
         worker.sock = None
 
     # ----------------------------------------------------------------------------------------- from outside

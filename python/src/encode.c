@@ -3,6 +3,7 @@
  *
  * E1 every function here gives false when something was noted in the walk, an error is set, or the writer has failed; mp_encode() finds out which.
  * E2 what is announced in a head (of a list, dict, set) is written, or the whole fails: a container that shrinks meanwhile is an error. */
+#include "blob.h"
 #include "codec.h"
 #include "compat.h"
 
@@ -173,6 +174,7 @@ static bool put_content(struct encode *e, const Py_buffer *b) {
 
 static __attribute__((noinline)) bool put_buffer(struct encode *e, PyObject *v) {
     Py_buffer b;
+    if (mp_is_buffer(e->w.st, v)) (void)mp_buffer_seal(v); /* else it is copied */
     if (PyObject_GetBuffer(v, &b, PyBUF_FULL_RO) < 0) {
         if (PyErr_ExceptionMatches(PyExc_MemoryError)) return false;
         PyErr_Clear();
@@ -277,7 +279,7 @@ static bool put_pairs(struct encode *e, PyObject *v, Py_ssize_t n, bool *text, b
         Py_INCREF(key);
         Py_INCREF(value);
         *text |= PyUnicode_CheckExact(key);
-        *bytes |= PyBytes_CheckExact(key);
+        *bytes |= PyBytes_Check(key) != 0;
         bool good = put_pair(e, key, value);
         Py_DECREF(value);
         Py_DECREF(key);
@@ -362,7 +364,7 @@ static bool put(struct encode *e, PyObject *v) {
     if (t == &PyLong_Type) return put_int(e, v);
     if (t == &PyUnicode_Type) return put_text(e, v);
     if (t == e->w.st->atom) return put_atom(e, v);
-    if (t == &PyBytes_Type) return put_bytes(e, PyBytes_AS_STRING(v), (size_t)PyBytes_GET_SIZE(v));
+    if (t == &PyBytes_Type || t == e->w.st->shared_bytes) return put_bytes(e, PyBytes_AS_STRING(v), (size_t)PyBytes_GET_SIZE(v));
     if (t == &PyFloat_Type) return put_float(e, v);
     if (t == e->w.st->pid) return put_pid(e, v);
     if (t == e->w.st->ref) return put_ref(e, v);

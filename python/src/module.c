@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The module _mote: its state and what it is made of. */
+#include "blob.h"
 #include "aio.h"
 #include "compat.h"
 #include "process.h"
@@ -49,7 +50,8 @@ static int init(PyObject *module) {
     if (mp_values_init(st) < 0 || mp_pattern_init(st) < 0 || mp_process_init(st) < 0 || mp_aio_init(st) < 0 || mp_server_init(st) < 0) return -1;
     if (no_proc_reason(st) < 0 || PyModule_AddFunctions(module, mp_process_methods) < 0 || PyModule_AddFunctions(module, mp_look_methods) < 0) return -1;
     if (PyModule_AddIntConstant(module, "OWN_STACKS", MP_OWN_STACKS) < 0 || PyModule_AddFunctions(module, mp_aio_methods) < 0) return -1;
-    if (PyModule_AddFunctions(module, mp_tree_methods) < 0 || PyModule_AddFunctions(module, mp_codec_methods) < 0 || mp_codec_init(st) < 0) return -1;
+    if (PyModule_AddFunctions(module, mp_tree_methods) < 0 || PyModule_AddFunctions(module, mp_codec_methods) < 0 || mp_codec_init(st) < 0 || mp_blob_init(st) < 0) return -1;
+    if (PyModule_AddFunctions(module, mp_blob_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_control_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_node_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_worker_methods) < 0) return -1;
@@ -83,6 +85,8 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->process_task);
     Py_CLEAR(st->receive);
     Py_CLEAR(st->method);
+    Py_CLEAR(st->shared_bytes);
+    Py_CLEAR(st->buffer);
     Py_CLEAR(st->atom);
     Py_CLEAR(st->pid);
     Py_CLEAR(st->ref);

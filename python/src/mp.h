@@ -60,6 +60,8 @@ struct mp_state {
     PyObject *met_atoms[MP_MET], *met_keys[MP_MET]; /* Atoms and short str that were read from bytes, by their letters; see decode.c */
     PyObject *told;           /* class Told: ProcessExit in a process that does not wait, see watch.c */
     struct mp_node *node;     /* the running node, or NULL */
+    PyTypeObject *shared_bytes, *buffer; /* SharedBytes, Buffer */
+    struct mote_worker *member; /* this interpreter as one of the node's workers, or NULL */
 };
 
 static inline struct mp_state *mp_state_of(PyObject *module) { return PyModule_GetState(module); }
@@ -96,7 +98,7 @@ PyObject *mp_share_other(struct mp_state *st, PyObject *value);
 static inline bool mp_is_plain(const struct mp_state *st, PyObject *v) {
     PyTypeObject *t = Py_TYPE(v);
     return t == &PyLong_Type || t == &PyUnicode_Type || t == st->atom || t == &PyBytes_Type || t == &PyFloat_Type || v == Py_None || t == st->pid ||
-           t == st->ref || t == &PyBool_Type || t == &PyComplex_Type;
+           t == st->ref || t == &PyBool_Type || t == &PyComplex_Type || t == st->shared_bytes;
 }
 static inline PyObject *mp_share(struct mp_state *st, PyObject *value) {
     if (!mp_is_plain(st, value)) return mp_share_other(st, value);

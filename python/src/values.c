@@ -6,12 +6,14 @@
  * - tuple, frozenset, registered messages: the same object when all within is; else made anew. A frozen dataclass with a __dict__ (no slots) is
  *   always made anew, since a __dict__ can be written to.
  * - list, dict, set, bytearray: copied.
- * - memoryview over bytes: a new view of the same memory (the view itself can be released, so it is not shared). Every other buffer (an array,
+ * - memoryview over bytes (or SharedBytes, or a Buffer that was sent; a Buffer itself as well): a new view of the same memory (the view itself can be released, so it is not shared). Every other buffer (an array,
  *   NumPy's too, and views of them): copied once into bytes, and arrives as a read-only memoryview with its format and shape. A read-only view
  *   proves nothing: who made it may hold a writable one. So sending big data again and again costs nothing once it is bytes.
  * - everything else: NotSendable.
  * V2: values nest to MP_DEPTH_MAX levels, in both directions; a cycle is too deep. What a peer sends deeper arrives as a Term from there on.
  * V3: nothing here runs a program's code while it holds a borrowed reference into a mutable container. */
+#include "blob.h"
+#include "blob.h"
 #include "values.h"
 
 #include <string.h>
@@ -645,6 +647,7 @@ PyObject *mp_view_cast(PyObject *bytes, const Py_buffer *b) {
 
 static PyObject *share_buffer(struct mp_walk *w, PyObject *v) {
     Py_buffer b;
+    if (mp_is_buffer(w->st, v) && mp_buffer_seal(v)) return PyMemoryView_FromObject(v);
     if (PyObject_GetBuffer(v, &b, PyBUF_FULL_RO) < 0) {
         if (PyErr_ExceptionMatches(PyExc_MemoryError)) return NULL;
         PyErr_Clear();
@@ -672,7 +675,7 @@ PyObject *mp_view_of_view(struct mp_walk *w, PyObject *v) {
 
 static PyObject *share_view(struct mp_walk *w, PyObject *v) {
     PyObject *view = mp_view_of_view(w, v), *base = view ? PyMemoryView_GET_BASE(view) : NULL;
-    if (!view || (base && PyBytes_CheckExact(base))) return view;
+    if (!view || (base && mp_is_fixed(w->st, base))) return view;
     Py_DECREF(view);
     return share_buffer(w, v);
 }
@@ -814,7 +817,7 @@ static mote_term term_of_bytes(struct mp_walk *w, PyObject *bytes) {
 static mote_term term_of_view(struct mp_walk *w, PyObject *view) {
     PyObject *base = PyMemoryView_GET_BASE(view);
     Py_buffer *b = PyMemoryView_GET_BUFFER(view);
-    if (base && PyBytes_CheckExact(base) && PyBuffer_IsContiguous(b, 'C')) return term_of_memory(w, base, b->buf, (size_t)b->len);
+    if (base && mp_is_fixed(w->st, base) && PyBuffer_IsContiguous(b, 'C')) return term_of_memory(w, base, b->buf, (size_t)b->len);
     PyObject *bytes = PyBytes_FromObject(view);
     mote_term term = bytes ? term_of_bytes(w, bytes) : MOTE_TERM_NONE;
     Py_XDECREF(bytes);
@@ -822,6 +825,7 @@ static mote_term term_of_view(struct mp_walk *w, PyObject *view) {
 }
 
 static mote_term term_of_buffer(struct mp_walk *w, PyObject *v) {
+    if (mp_is_buffer(w->st, v)) (void)mp_buffer_seal(v);
     PyObject *view = mp_view_of_view(w, v);
     mote_term term = view ? term_of_view(w, view) : MOTE_TERM_NONE;
     Py_XDECREF(view);
@@ -939,7 +943,7 @@ static mote_term term_of(struct mp_walk *w, PyObject *v) {
     PyTypeObject *t = Py_TYPE(v);
     if (t == &PyLong_Type) return term_of_int(w, v);
     if (t == &PyUnicode_Type || t == w->st->atom) return term_of_text(w, v);
-    if (t == &PyBytes_Type) return term_of_bytes(w, v);
+    if (t == &PyBytes_Type || t == w->st->shared_bytes) return term_of_bytes(w, v);
     if (t == &PyFloat_Type) return term_of_float(w, v);
     if (t == w->st->pid) return pid_term(v);
     if (t == w->st->ref) return ref_term(v);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The interpreter as one of a node's workers: what mote/_workers.py needs of mote/worker.h. That module starts the programs and gives descriptors around; it
  * knows its membership by a capsule. */
+#include "blob.h"
 #include "process.h"
 
 #include <mote/worker.h>
@@ -14,11 +15,11 @@ static mote_worker *worker_of(PyObject *capsule) { return PyCapsule_GetPointer(c
 #define RECORD_INSIDE 512 /* bytes on the stack */
 #define RECORD_MAX ((size_t)1 << 31)
 
-static const struct mp_codec codec = {.form = MOTE_FORM_MOTE};
+static Py_ssize_t load(void *context, const void *data, size_t size, uint8_t *handle) { return (Py_ssize_t)mote_parcel_blob(context, data, size, handle); }
 
 /* 0, or -1: error set, for the writer's failure too. */
-static int encode(struct mp_state *st, PyObject *value, mote_writer *w) {
-    int failed = mp_encode(st, &codec, value, w);
+static int encode(struct mp_state *st, const struct mp_codec *codec, PyObject *value, mote_writer *w) {
+    int failed = mp_encode(st, codec, value, w);
     if (failed > 0) PyErr_Format(st->not_sendable, "mote: a message to another worker: %s", mote_err_text(w->err));
     return failed ? -1 : 0;
 }
@@ -26,14 +27,19 @@ static int encode(struct mp_state *st, PyObject *value, mote_writer *w) {
 int mp_far_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
     char memory[RECORD_INSIDE];
     mote_writer w;
-    mote_writer_init(&w, MOTE_FORM_MOTE, memory, sizeof memory, RECORD_MAX);
-    int failed = encode(st, message, &w);
-    mote_bytes bytes = mote_writer_bytes(&w);
-    mote_err err = failed ? MOTE_OK : mote_host_send_encoded(p->self, to, bytes.data, bytes.size);
-    mote_writer_fini(&w);
-    if (failed) return -1;
+    mote_parcel parcel;
+    const struct mp_codec codec = {.form = MOTE_FORM_MOTE, .blob_min = MOTE_BLOB_MIN, .blob = load, .context = &parcel};
+    mote_err err = mote_parcel_begin(p->self, to, &parcel);
     if (err) return mp_fail(st, err, "mote.send"), -1;
-    return mp_let_others(p);
+    mote_writer_init(&w, MOTE_FORM_MOTE, memory, sizeof memory, RECORD_MAX);
+    int failed = encode(st, &codec, message, &w);
+    mote_bytes bytes = mote_writer_bytes(&w);
+    if (failed)
+        mote_parcel_drop(&parcel);
+    else
+        mote_host_send_encoded(&parcel, bytes.data, bytes.size);
+    mote_writer_fini(&w);
+    return failed ? -1 : mp_let_others(p);
 }
 
 /* The state of the module in the interpreter that runs. Borrowed; NULL: it is gone. */
@@ -51,40 +57,57 @@ bool mp_far_encode(void *object, mote_writer *writer) {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     struct mp_state *st = state_here();
-    bool ok = st && encode(st, object, writer) == 0;
+    const struct mp_codec codec = {.form = MOTE_FORM_MOTE};
+    bool ok = st && encode(st, &codec, object, writer) == 0;
     if (!ok && !writer->err) mote_writer_fail(writer, MOTE_ETERM);
     PyErr_Restore(type, value, trace);
     PyGILState_Release(gil);
     return ok;
 }
 
+static bool unblob(void *context, mote_bytes handle, mote_bytes *bytes, void **held) {
+    const struct mp_letter *letter = context;
+    mote_blob *blob;
+    if (letter->blobs->take(letter->blobs->context, handle, &blob)) return false;
+    *bytes = (mote_bytes){blob->data, blob->size};
+    *held = blob;
+    return true;
+}
+
+static void let_go(void *data, void *held) {
+    (void)data;
+    mote_blob_drop(held);
+}
+
 /* As a term, for what is no value here: of a class that this worker does not know, say. */
-static PyObject *decode_term(struct mp_state *st, const void *bytes, size_t size, size_t *used) {
-    const mote_external_options options = {.form = MOTE_FORM_MOTE};
+static PyObject *decode_term(struct mp_letter *letter, mote_bytes bytes, size_t *used) {
+    const mote_external_options options = {.form = MOTE_FORM_MOTE, .unblob = unblob, .release = let_go, .context = letter};
     mote_arena *arena = mote_arena_new(0);
     mote_term term;
     PyErr_Clear();
-    PyObject *value = arena && !mote_term_decode(arena, bytes, size, &options, &term, used) ? mp_from_term(st, term) : NULL;
+    PyObject *value = arena && !mote_term_decode(arena, bytes.data, bytes.size, &options, &term, used) ? mp_from_term(letter->st, term) : NULL;
     mote_arena_free(arena);
     return value;
 }
 
-void *mp_far_decode(void *context, const void *bytes, size_t size, size_t *used) {
+void *mp_far_decode(void *context, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used) {
     struct mp_node *node = context;
+    struct mp_letter letter = {node->st, blobs};
+    const struct mp_codec codec = {.form = MOTE_FORM_MOTE, .unblob = mp_unblob, .context = &letter};
     mote_reader r;
     PyObject *type, *error, *trace;
     PyErr_Fetch(&type, &error, &trace);
-    mote_reader_init(&r, MOTE_FORM_MOTE, bytes, size);
+    mote_reader_init(&r, MOTE_FORM_MOTE, bytes.data, bytes.size);
     PyObject *value = mp_decode(node->st, &codec, &r);
     *used = (size_t)(r.next - r.data);
-    if (!value) value = decode_term(node->st, bytes, size, used);
+    if (!value) value = decode_term(&letter, bytes, used);
     PyErr_Restore(type, error, trace);
     return value;
 }
 
 /* ---------------------------------------------------------------------------------------------- membership */
 
-/* worker_join(peer, board) -> (membership, board, event): descriptors, which stay the node's */
+/* worker_join(peer, board) -> (membership, board, event, blobs): descriptors, which stay the node's */
 static PyObject *py_join(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
@@ -95,7 +118,8 @@ static PyObject *py_join(PyObject *module, PyObject *args) {
     mote_err err = mote_worker_new(p->self, peer, board, &worker);
     if (err) return mp_fail(st, err, "mote: joining the node");
     PyObject *capsule = PyCapsule_New(worker, capsule_name, NULL);
-    return capsule ? Py_BuildValue("(Nii)", capsule, mote_worker_board(worker), mote_worker_event(worker)) : NULL;
+    st->member = worker;
+    return capsule ? Py_BuildValue("(Niii)", capsule, mote_worker_board(worker), mote_worker_event(worker), mote_worker_blobs(worker)) : NULL;
 }
 
 /* worker_channel() -> a descriptor, the caller's */
@@ -106,14 +130,14 @@ static PyObject *py_channel(PyObject *module, PyObject *none) {
     return err ? mp_fail(mp_state_of(module), err, "mote: a channel between workers") : PyLong_FromLong(fd);
 }
 
-/* worker_open(membership, peer, channel, event): takes the descriptors, unless it raises */
+/* worker_open(membership, peer, channel, event, blobs): takes the descriptors, unless it raises */
 static PyObject *py_open(PyObject *module, PyObject *args) {
     PyObject *capsule;
     unsigned peer;
-    int channel, event;
-    if (!PyArg_ParseTuple(args, "OIii", &capsule, &peer, &channel, &event)) return NULL;
+    int channel, event, blobs;
+    if (!PyArg_ParseTuple(args, "OIiii", &capsule, &peer, &channel, &event, &blobs)) return NULL;
     mote_worker *worker = worker_of(capsule);
-    mote_err err = worker ? mote_worker_open(worker, peer, channel, event) : MOTE_OK;
+    mote_err err = worker ? mote_worker_open(worker, peer, channel, event, blobs) : MOTE_OK;
     if (!worker) return NULL;
     if (err) return mp_fail(mp_state_of(module), err, "mote: a channel to a worker");
     Py_RETURN_NONE;
@@ -155,8 +179,8 @@ static PyObject *py_idle(PyObject *module, PyObject *args) {
 /* worker_leave(membership): the node has stopped */
 static PyObject *py_leave(PyObject *module, PyObject *capsule) {
     mote_worker *worker = worker_of(capsule);
-    (void)module;
     if (!worker || PyCapsule_SetName(capsule, "mote worker that has left") < 0) return NULL;
+    mp_state_of(module)->member = NULL;
     mote_worker_free(worker);
     Py_RETURN_NONE;
 }

@@ -444,6 +444,11 @@ unsigned mt_os_cores(void) {
     return cores ? cores : 1;
 }
 
+size_t mt_os_memory_total(void) {
+    long pages = sysconf(_SC_PHYS_PAGES);
+    return (pages > 0 ? (size_t)pages : 1) * mt_os_page_size();
+}
+
 size_t mt_os_rss(void) {
     return read_number("/proc/self/statm", 1, 0) * mt_os_page_size();
 }

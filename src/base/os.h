@@ -63,6 +63,8 @@ uint64_t mt_os_now_ns(void);
 uint64_t mt_os_random(void);
 /* Cores this program may run on (affinity), at least 1. */
 unsigned mt_os_cores(void);
+/* Bytes of the machine's memory. */
+size_t mt_os_memory_total(void);
 /* Bytes of this program's memory that are in RAM; 0 when unknown. */
 size_t mt_os_rss(void);
 /* The calling thread's number for mt_os_thread_times(). */

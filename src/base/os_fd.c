@@ -64,6 +64,13 @@ mote_err mt_os_memory_reader(int fd, int *reader) {
     return MOTE_OK;
 }
 
+mote_err mt_os_dup(int fd, int *copy) {
+    int made = fails_with(EMFILE) ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (made < 0) return MOTE_EOS;
+    *copy = made;
+    return MOTE_OK;
+}
+
 mote_err mt_os_memory_size(int fd, size_t *size) {
     int seals = fcntl(fd, F_GET_SEALS);
     if (seals < 0 || (seals & SEALS) != SEALS) return MOTE_EARG; /* I2 */

@@ -26,6 +26,8 @@ mote_err mt_os_memory_new(const char *name, size_t size, int *fd);
 mote_err mt_os_memory_reader(int fd, int *reader);
 /* Size of a memory file whose size is sealed; MOTE_EARG for any other file: I2. */
 mote_err mt_os_memory_size(int fd, size_t *size);
+/* Another descriptor of the same. Gives. MOTE_EOS. */
+mote_err mt_os_dup(int fd, int *copy);
 /* Maps whole pages of a file from its start, readable and writable: `shared` with the others, or as a private copy that is made page by page when
  * written. Takes no memory at first. Borrows fd. NULL on failure; mt_os_unmap() undoes it. */
 void *mt_os_memory_map(int fd, size_t size, bool shared);

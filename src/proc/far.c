@@ -37,6 +37,7 @@ struct peer { /* MT_SHARED */
 
 struct mt_far { /* MT_SHARED */
     struct mt_lock mu;
+    _Atomic(const struct mt_freighter *) freighter; /* atomic: release; NULL: big binaries are written as others */
     uint64_t questions;        /* lock: mu: counts ids */
     struct peer peers[MT_WORKERS_MAX]; /* see there */
 };
@@ -69,6 +70,22 @@ static struct mt_far *make(mote_runtime *rt) {
     mt_lock_init(&far->mu, MT_RANK_FAR);
     atomic_store_explicit(&rt->far, far, memory_order_release);
     return far;
+}
+
+mote_err mt_far_freight(mote_runtime *rt, const struct mt_freighter *freighter) {
+    mt_lock_take(&rt->mu);
+    struct mt_far *far = make(rt);
+    if (far) atomic_store_explicit(&far->freighter, freighter, memory_order_release);
+    mt_lock_drop(&rt->mu);
+    return far ? MOTE_OK : MOTE_ENOMEM;
+}
+
+bool mt_far_put(mote_runtime *rt, unsigned worker, const void *record, size_t size) {
+    struct peer *peer = hold(rt, worker, false);
+    if (!peer) return false;
+    (void)peer->carrier.put(peer->carrier.context, record, size); /* what is not a message is never refused */
+    release(peer);
+    return true;
 }
 
 mote_err mt_far_open(mote_runtime *rt, unsigned worker, const struct mt_carrier *carrier) {
@@ -158,32 +175,85 @@ void mt_far_forget(struct mt_proc *p) {
 
 /* -------------------------------------------------------------------------------------------------- sending */
 
+static const struct mt_freighter *freighter_of(const mote_runtime *rt) {
+    struct mt_far *far = far_of(rt);
+    return far ? atomic_load_explicit(&far->freighter, memory_order_acquire) : NULL;
+}
+
 /* A record as it is written: first in memory of its own. */
 struct record {
+    mote_runtime *rt;
+    struct peer *peer; /* held */
+    mote_parcel parcel;
     mote_writer out;
     uint64_t first[32];
 };
 
-static void begin(struct record *r, const struct head *head) {
+/* Begins a record for a peer, which it takes over. */
+static void begin(struct record *r, mote_runtime *rt, struct peer *peer, const struct head *head) {
+    r->rt = rt;
+    r->peer = peer;
+    r->parcel = (mote_parcel){.pid = head->to};
     mote_writer_init(&r->out, MOTE_FORM_MOTE, r->first, sizeof r->first, RECORD_BYTES_MAX);
     mote_raw_write(&r->out, head, sizeof *head);
 }
 
-/* Gives the record to the carrier. */
-static void finish(mote_runtime *rt, struct peer *peer, struct record *r, bool *crowded) {
+/* Gives the record to the carrier, and the peer up. */
+static enum mt_far_sent finish(struct record *r) {
+    struct peer *peer = r->peer;
     mote_err err = r->out.err;
     mote_bytes bytes = mote_writer_bytes(&r->out);
+    bool crowded = false;
     if (err)
-        mt_log(rt, MOTE_LOG_ERROR, "a signal to worker %u is lost: %s", (unsigned)(peer - far_of(rt)->peers), mote_err_text(err));
+        mt_log(r->rt, MOTE_LOG_ERROR, "a signal to worker %u is lost: %s", (unsigned)(peer - far_of(r->rt)->peers), mote_err_text(err));
     else
-        *crowded = !peer->carrier.put(peer->carrier.context, bytes.data, bytes.size);
+        crowded = !peer->carrier.put(peer->carrier.context, bytes.data, bytes.size);
+    mt_far_unload(r->rt, &r->parcel, !err);
     mote_writer_fini(&r->out);
+    release(peer);
+    return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
 }
 
-static const mote_external_options form = {.form = MOTE_FORM_MOTE};
+/* The receiver of an alias is named by the slot alone, in whatever incarnation. */
+static uint64_t in_incarnation(uint64_t pid, uint32_t up) {
+    return (pid & ~MT_PID_WORKER_MASK) | (uint64_t)(up - 1) << (3 + MT_PID_INDEX_BITS);
+}
+
+/* From now on it is for the incarnation that is there. */
+static void settle(mote_runtime *rt, mote_parcel *parcel) {
+    struct peer *peer = hold(rt, mt_pid_worker(parcel->pid), true);
+    if (!peer) return;
+    uint32_t up = atomic_load_explicit(&peer->up, memory_order_relaxed);
+    if (up) parcel->pid = in_incarnation(parcel->pid, up);
+    release(peer);
+}
+
+size_t mt_far_load(mote_runtime *rt, mote_parcel *parcel, const void *data, size_t size, uint8_t *handle) {
+    const struct mt_freighter *f = freighter_of(rt);
+    if (f && parcel->alias && !parcel->load) settle(rt, parcel);
+    return f ? f->load(f->context, mt_pid_worker(parcel->pid), &parcel->load, data, size, handle) : 0;
+}
+
+void mt_far_unload(mote_runtime *rt, mote_parcel *parcel, bool sent) {
+    if (!parcel->load) return;
+    const struct mt_freighter *f = freighter_of(rt);
+    void *load = parcel->load;
+    parcel->load = NULL;
+    f->loaded(f->context, load, sent);
+}
+
+/* The encoder's: a binary of a record. */
+static size_t load(void *context, mote_term binary, uint8_t *handle) {
+    struct record *r = context;
+    mote_bytes bytes;
+    return mote_bytes_get(binary, &bytes) ? 0 : mt_far_load(r->rt, &r->parcel, bytes.data, bytes.size, handle);
+}
 
 /* What goes wrong the writer keeps. */
-static void put_term(struct record *r, uint64_t word) { (void)!mote_term_encode((mote_term){word}, &form, &r->out); }
+static void put_term(struct record *r, uint64_t word) {
+    const mote_external_options form = {.form = MOTE_FORM_MOTE, .blob_min = MOTE_BLOB_MIN, .blob = load, .context = r};
+    (void)!mote_term_encode((mote_term){word}, &form, &r->out);
+}
 
 /* The name in a signal MONITOR or DOWN, or []: none. */
 static uint64_t name_in(const struct mt_sig *sig) {
@@ -233,11 +303,6 @@ static void put_terms(struct record *r, const struct mt_sig *sig) {
     }
 }
 
-/* The receiver of an alias is named by the slot alone, in whatever incarnation. */
-static uint64_t in_incarnation(uint64_t pid, uint32_t up) {
-    return (pid & ~MT_PID_WORKER_MASK) | (uint64_t)(up - 1) << (3 + MT_PID_INDEX_BITS);
-}
-
 enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
     mote_runtime *rt = mt_runtime_of_sched(s);
     bool travels = sig->kind != MT_SIG_FD && sig->kind != MT_SIG_DONE;
@@ -245,39 +310,39 @@ enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *si
     if (!peer) return MT_FAR_ABSENT;
     struct head head = {.kind = sig->kind, .flags = sig->flags & MT_SIG_PRIORITY, .to = pid};
     struct record record;
-    bool crowded = false;
     if (sig->kind == MT_SIG_INFO) {
         head.b = mt_question_asker(sig);
         head.a = keep_question(far_of(rt), peer, sig);
-        begin(&record, &head);
-        finish(rt, peer, &record, &crowded);
-        release(peer);
+        begin(&record, rt, peer, &head);
+        (void)finish(&record);
         return MT_FAR_TAKEN;
     }
     if (sig->kind == MT_SIG_ALIASED) head.to = in_incarnation(pid, atomic_load_explicit(&peer->up, memory_order_relaxed));
     fill_head(s, &head, sig);
-    begin(&record, &head);
+    begin(&record, rt, peer, &head);
     put_terms(&record, sig);
-    finish(rt, peer, &record, &crowded);
-    release(peer);
+    enum mt_far_sent sent = finish(&record);
     mt_sig_free(&s->cache, sig);
-    return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
+    return sent;
 }
 
-enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, uint64_t pid, uint64_t alias, const void *term, size_t size) {
+enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, mote_parcel *parcel, const void *term, size_t size) {
     mote_runtime *rt = mt_runtime(self);
-    struct peer *peer = hold(rt, mt_pid_worker(pid), alias != 0);
-    if (!peer) return MT_FAR_ABSENT;
+    uint64_t pid = parcel->pid, alias = parcel->alias;
+    struct peer *peer = hold(rt, mt_pid_worker(pid), alias && !parcel->load);
+    if (!peer) {
+        mt_far_unload(rt, parcel, false);
+        return MT_FAR_ABSENT;
+    }
     struct head head = {.kind = alias ? MT_SIG_ALIASED : MT_SIG_MESSAGE, .to = pid, .a = alias, .b = mt_proc_pid(self)};
     if (alias) head.to = in_incarnation(pid, atomic_load_explicit(&peer->up, memory_order_relaxed));
     struct record record;
-    bool crowded = false;
     mt_count(&self->task.sched->sent, 1);
-    begin(&record, &head);
+    begin(&record, rt, peer, &head);
+    record.parcel.load = parcel->load;
+    parcel->load = NULL;
     mote_raw_write(&record.out, term, size);
-    finish(rt, peer, &record, &crowded);
-    release(peer);
-    return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
+    return finish(&record);
 }
 
 void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_process_info *info) {
@@ -285,9 +350,8 @@ void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_p
     struct peer *peer = hold(rt, mt_pid_worker(asker), false);
     struct answer answer = {0};
     struct record record;
-    bool crowded;
     if (!peer) return;
-    begin(&record, &(struct head){.kind = ANSWER, .to = asker, .a = id, .b = info != NULL});
+    begin(&record, rt, peer, &(struct head){.kind = ANSWER, .to = asker, .a = id, .b = info != NULL});
     if (info) {
         answer.info = *info;
         answer.info.function = NULL;
@@ -295,8 +359,7 @@ void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_p
     }
     mote_raw_write(&record.out, &answer, sizeof answer);
     put_term(&record, info && info->registered.word ? info->registered.word : MT_NIL_WORD);
-    finish(rt, peer, &record, &crowded);
-    release(peer);
+    (void)finish(&record);
 }
 
 /* ------------------------------------------------------------------------------------------------- standing still */
@@ -361,18 +424,52 @@ struct taking {
     const uint8_t *next, *end;
     uint64_t pid;      /* of the receiver: what an alias leads to */
     mote_arena *arena; /* its terms */
+    mote_err unloading; /* what was wrong with a handle */
 };
 
 static bool is_of(const struct taking *t, uint64_t pid) { return mt_tag(pid) == MT_PID && mt_pid_worker(pid) == t->worker; }
 static bool is_ref_of(const struct taking *t, uint64_t ref) { return mt_tag(ref) == MT_REF && mt_ref_worker(ref) == t->worker % MT_WORKERS_MAX; }
 static bool is_own_ref(const struct taking *t, uint64_t ref) { return mt_tag(ref) == MT_REF && mt_ref_worker(ref) == mt_own_worker(t->rt); }
 
+/* A handle in the record: gives what it stands for. */
+static mote_err take_blob(void *context, mote_bytes handle, mote_blob **blob) {
+    struct taking *t = context;
+    const struct mt_freighter *f = freighter_of(t->rt);
+    mote_err err = f ? f->unload(f->context, handle, blob) : MOTE_ETERM;
+    if (err) t->unloading = err;
+    return err;
+}
+
+static bool unblob(void *context, mote_bytes handle, mote_bytes *bytes, void **held) {
+    mote_blob *blob;
+    if (take_blob(context, handle, &blob)) return false;
+    *bytes = (mote_bytes){blob->data, blob->size};
+    *held = blob;
+    return true;
+}
+
+static void drop_blob(void *data, void *held) {
+    (void)data;
+    mote_blob_drop(held);
+}
+
 static mote_err get_term(struct taking *t, mote_term *term) {
     if (!t->arena && !(t->arena = mote_arena_new(0))) return MOTE_ENOMEM;
+    const mote_external_options form = {.form = MOTE_FORM_MOTE, .unblob = unblob, .release = drop_blob, .context = t};
     size_t used;
     mote_err err = mote_term_decode(t->arena, t->next, (size_t)(t->end - t->next), &form, term, &used);
     t->next += used;
-    return err;
+    return err == MOTE_ETERM && t->unloading ? t->unloading : err;
+}
+
+/* A record that was not read to its end, for want of memory: what it holds is taken, and let go. */
+static void let_go(struct taking *t, const uint8_t *terms) {
+    mote_reader r;
+    mote_token token;
+    mote_blob *blob;
+    mote_reader_init(&r, MOTE_FORM_MOTE, terms, (size_t)(t->end - terms));
+    while (r.next < t->end && mote_token_read(&r, &token))
+        if (token.kind == MOTE_TOKEN_HANDLE && !take_blob(t, token.bytes, &blob)) mote_blob_drop(blob);
 }
 
 static mote_err get_reason(struct taking *t, struct mt_reason *reason) {
@@ -400,9 +497,10 @@ static bool is_hosted(const struct taking *t) {
 
 static mote_err take_object(struct taking *t, size_t extra, struct mt_sig **out) {
     const mote_host_loop *host = t->rt->options.host_loop;
+    const mote_host_blobs blobs = {take_blob, t};
     size_t used;
-    void *object = host->decode(host->context, t->next, (size_t)(t->end - t->next), &used);
-    if (!object) return MOTE_ETERM;
+    void *object = host->decode(host->context, (mote_bytes){t->next, (size_t)(t->end - t->next)}, &blobs, &used);
+    if (!object) return t->unloading ? t->unloading : MOTE_ETERM;
     t->next += used;
     mote_host_box box;
     mote_err err = mt_sig_of_term(&t->s->cache, mote_host_box_term(&box, host->decoded, object), extra, NULL, out);
@@ -540,6 +638,7 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
     if (!t.pid) t.pid = mt_pid_of(t.rt, 0, 0);
     mote_err err = t.head.kind == ANSWER ? take_answer(&t) : take_signal(&t, &sig);
     if (!err && sig) deliver(&t, t.pid, sig);
+    if (err == MOTE_ENOMEM && t.head.kind != ANSWER) let_go(&t, (const uint8_t *)record + sizeof t.head);
     mote_arena_free(t.arena);
     return err;
 }

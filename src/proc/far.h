@@ -10,6 +10,8 @@
 #ifndef MT_PROC_FAR_H
 #define MT_PROC_FAR_H
 
+#include <mote/host.h>
+
 #include "proc/proc.h"
 
 struct mt_carrier {
@@ -19,6 +21,23 @@ struct mt_carrier {
     bool (*crowded)(void *context); /* whether put() would say false */
     void *context;
 };
+
+/* How big binaries travel between workers: all of them have one. F4 a message's are its *load*, NULL until it has one, which is ended once, by loaded(). */
+struct mt_freighter {
+    void *context;
+    /* A big binary of a message to that worker: puts a handle (255 bytes) and gives its size; 0: the bytes shall be written. Any thread. */
+    size_t (*load)(void *context, unsigned worker, void **load, const void *data, size_t size, uint8_t *handle);
+    /* The message has been given to the carrier, or will not be. */
+    void (*loaded)(void *context, void *load, bool sent);
+    /* Gives a use of what a handle in the record that is being taken stands for, as mote_host_blobs. The thread of mt_far_take(). */
+    mote_err (*unload)(void *context, mote_bytes handle, mote_blob **blob);
+};
+
+/* From now on big binaries travel so. Borrows it while the runtime lives. MOTE_ENOMEM. */
+mote_err mt_far_freight(mote_runtime *rt, const struct mt_freighter *freighter);
+
+/* Gives a record of the carrier's own to the worker (number and incarnation): false: it is not there. Any thread; never waits. */
+bool mt_far_put(mote_runtime *rt, unsigned worker, const void *record, size_t size);
 
 /* The other worker (number and incarnation) is there: signals go to it. MOTE_EARG (a number that is none, or this runtime's own), MOTE_EBUSY (an
  * incarnation before it has not been lost), MOTE_ENOMEM. */
@@ -32,8 +51,12 @@ enum mt_far_sent {
 };
 enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *sig);
 
-/* The same for a message that is encoded already, from a process; `alias`: 0, or the alias it is sent to. Owner. */
-enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, uint64_t pid, uint64_t alias, const void *term, size_t size);
+/* The same for a message that is encoded already, from a process. Owner. Takes what the parcel has. */
+enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, mote_parcel *parcel, const void *term, size_t size);
+
+/* The load of a parcel: mote_parcel_blob(), and its end. */
+size_t mt_far_load(mote_runtime *rt, mote_parcel *parcel, const void *data, size_t size, uint8_t *handle);
+void mt_far_unload(mote_runtime *rt, mote_parcel *parcel, bool sent);
 
 /* Counts the process among those that wait for the carrier of a far pid's worker, as one suspension; false: nothing waits there any more. Owner. */
 bool mt_far_stand(struct mt_proc *self, uint64_t pid);

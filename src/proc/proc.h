@@ -376,8 +376,8 @@ void mt_resume_sender(struct mt_sched *s, struct mt_sig *suspend);
 void mt_bury_letter(struct mt_sched *s, uint64_t dead, struct mt_sig *sig);
 /* Sends a message from a process, with its receiver's policy; may switch. Takes it. */
 mote_err mt_send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig);
-/* The same to a far pid (`alias`: 0, or what it was found by) of a message that is encoded already. */
-void mt_send_encoded(struct mt_proc *self, uint64_t pid, uint64_t alias, const void *term, size_t size);
+/* The same to a far pid of a message that is encoded already; takes what the parcel has. */
+void mt_send_encoded(struct mt_proc *self, struct mote_parcel *parcel, const void *term, size_t size);
 /* Whether a receiver's policy makes it stand still. */
 bool mt_suspended(struct mt_proc *p);
 /* A far receiver's mailbox is full: the process stands still after this turn, if it can, until there is room. */

@@ -175,8 +175,9 @@ void mt_send_away(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     if ((self->task.budget -= MT_COST_AWAY) <= 0) mt_turn_over(self);
 }
 
-void mt_send_encoded(struct mt_proc *self, uint64_t pid, uint64_t alias, const void *term, size_t size) {
-    enum mt_far_sent sent = mt_far_send_encoded(self, pid, alias, term, size);
+void mt_send_encoded(struct mt_proc *self, mote_parcel *parcel, const void *term, size_t size) {
+    uint64_t pid = parcel->pid;
+    enum mt_far_sent sent = mt_far_send_encoded(self, parcel, term, size);
     if (sent == MT_FAR_ABSENT) mt_count(&self->task.sched->dead, 1);
     if (sent == MT_FAR_CROWDED && may_stand(self) && mt_far_stand(self, pid)) stand_still(self);
     if ((self->task.budget -= MT_COST_AWAY) <= 0) mt_turn_over(self);

@@ -296,17 +296,18 @@ static uint64_t bits(struct fill *f, enum mt_kind kind, mote_bytes bytes, uint64
 /* The binary that a handle stands for. */
 static uint64_t unblob(struct fill *f, mote_bytes handle) {
     mote_bytes bytes;
+    void *held = NULL;
     const mote_external_options *o = f->etf->options;
     struct mt_bin *bin = mt_bin_new(0);
     if (!bin) return failed(f, MOTE_ENOMEM);
-    if (!o->unblob(o->context, handle, &bytes)) {
+    if (!o->unblob(o->context, handle, &bytes, &held)) {
         mt_bin_drop(bin);
         return failed(f, MOTE_ETERM);
     }
     bin->data = bytes.data;
     bin->size = bytes.size;
     bin->release = o->release;
-    bin->context = o->context;
+    bin->context = held;
     return shared(f, MT_BIN_SHARED, bin, 8 * (uint64_t)bytes.size);
 }
 

@@ -653,11 +653,12 @@ static size_t blob_out(void *context, mote_term binary, uint8_t *handle) {
     mote_put16_(handle, bytes.size);
     return 2;
 }
-static bool blob_in(void *context, mote_bytes handle, mote_bytes *bytes) {
+static bool blob_in(void *context, mote_bytes handle, mote_bytes *bytes, void **held) {
     CHECK(context == &blobs && handle.size == 2);
     size_t size = mote_get16_(handle.data);
     if (size > sizeof blobs.memory) return false;
     *bytes = (mote_bytes){blobs.memory, size};
+    *held = &blobs;
     blobs.given++;
     return true;
 }

@@ -19,6 +19,7 @@ struct use {
     struct mt_node node; /* key: page */
     uint32_t serial;
     uint32_t holds;      /* the owner counts for us, or will */
+    bool open;           /* somebody here may still write to it */
     size_t users;
     uint32_t awaited_count, awaited_room;
     struct awaited *awaited;
@@ -33,6 +34,7 @@ struct mt_blob_map { /* MT_SHARED */
     char *base;             /* const */
     size_t bytes;           /* const */
     size_t page_size;       /* const */
+    void *context;          /* owner: the caller, before others have the map */
     struct mt_hash uses;    /* lock: mu */
     struct use *released;   /* lock: mu: no longer in `uses`: mt_blob_map_released() */
     uint32_t ended_before[MT_PEER_WORKERS]; /* lock: mu: incarnations of each worker below this have ended: mt_blob_map_ended() */
@@ -50,7 +52,7 @@ mote_err mt_blob_map_new(mt_peer self, mt_peer owner, int fd, struct mt_blob_map
     if (!m) return MOTE_ENOMEM;
     *m = (struct mt_blob_map){.self = self, .owner = owner, .fd = fd, .bytes = bytes, .page_size = page};
     if (mt_hash_init(&m->uses)) goto fail;
-    m->base = mt_os_memory_map(fd, bytes, false);
+    m->base = mt_os_memory_map(fd, bytes, self == owner);
     if (!m->base) goto fail;
     mt_lock_init(&m->mu, MT_RANK_BLOBS);
     *map = m;
@@ -60,6 +62,9 @@ fail:
     mt_os_free(m);
     return MOTE_ENOMEM;
 }
+
+mt_peer mt_blob_map_owner(const struct mt_blob_map *map) { return map->owner; }
+void **mt_blob_map_context(struct mt_blob_map *map) { return &map->context; }
 
 static void free_map(struct mt_blob_map *m) {
     mt_hash_fini(&m->uses);
@@ -85,8 +90,9 @@ static struct use *find_use(struct mt_blob_map *m, uint32_t page) {
 static struct use *make_use(struct mt_blob_map *m, const struct mt_blob_handle *h) {
     struct use *u = mt_os_alloc_zero(sizeof *u);
     if (!u) return NULL;
-    u->public.data = m->base + h->page * m->page_size + MT_BLOB_GAP;
-    u->public.size = h->size;
+    u->public.blob.data = m->base + h->page * m->page_size + MT_BLOB_GAP;
+    u->public.blob.size = h->size;
+    u->public.map = m;
     u->node.key = h->page;
     u->serial = h->serial;
     u->awaited = u->few;
@@ -116,7 +122,7 @@ static void end_if_unused(struct mt_blob_map *m, struct use *u, struct mt_blob_n
 
 static mote_err take_locked(struct mt_blob_map *m, const struct mt_blob_handle *h, mt_peer from, struct mt_blob_use **use, struct mt_blob_note *note) {
     struct use *u = is_possible(m, h) ? find_use(m, h->page) : NULL;
-    if (!is_possible(m, h) || (u && (u->serial != h->serial || u->public.size != h->size || u->holds == UINT32_MAX))) return MOTE_EARG;
+    if (!is_possible(m, h) || (u && (u->serial != h->serial || u->public.blob.size != h->size || u->holds == UINT32_MAX))) return MOTE_EARG;
     if (!u) u = make_use(m, h);
     if (!m->owner_died) {
         *note = (struct mt_blob_note){.kind = MT_BLOB_HOLD, .page = h->page, .serial = h->serial, .count = u ? 1 : 0, .peer = from};
@@ -132,7 +138,7 @@ static mote_err take_locked(struct mt_blob_map *m, const struct mt_blob_handle *
 
 mote_err mt_blob_map_take(struct mt_blob_map *map, const struct mt_blob_handle *handle, mt_peer from, struct mt_blob_use **use, struct mt_blob_note *note) {
     *note = (struct mt_blob_note){.kind = MT_BLOB_NONE};
-    MT_ASSERT(from != map->self);
+    MT_ASSERT(from != map->self || from == map->owner);
     mt_lock_take(&map->mu);
     MT_ASSERT(!map->closed);
     mote_err err = take_locked(map, handle, from, use, note);
@@ -147,14 +153,31 @@ void mt_blob_use_hold(struct mt_blob_map *map, struct mt_blob_use *use) {
     mt_lock_drop(&map->mu);
 }
 
+struct mt_blob_use *mt_blob_map_find(struct mt_blob_map *map, const void *data, size_t size) {
+    size_t at = (size_t)((uintptr_t)data - (uintptr_t)map->base);
+    if (at >= map->bytes || at % map->page_size != MT_BLOB_GAP) return NULL;
+    mt_lock_take(&map->mu);
+    struct use *u = find_use(map, (uint32_t)(at / map->page_size));
+    bool found = u && u->users && !u->open && u->public.blob.size == size;
+    if (found) u->users++;
+    mt_lock_drop(&map->mu);
+    return found ? &u->public : NULL;
+}
+
+void mt_blob_use_open(struct mt_blob_map *map, struct mt_blob_use *use, bool open) {
+    mt_lock_take(&map->mu);
+    of_public(use)->open = open;
+    mt_lock_drop(&map->mu);
+}
+
 bool mt_blob_use_drop(struct mt_blob_map *map, struct mt_blob_use *use, struct mt_blob_note *release) {
     struct use *u = of_public(use);
     *release = (struct mt_blob_note){.kind = MT_BLOB_NONE};
     mt_lock_take(&map->mu);
     MT_ASSERT(u->users);
     if (!--u->users) {
-        use->host = NULL;
-        mt_os_decommit((char *)use->data - MT_BLOB_GAP, map->page_size); /* B6; before the owner can use the page anew */
+        use->blob.host = NULL;
+        mt_os_decommit((char *)use->blob.data - MT_BLOB_GAP, map->page_size); /* B6; before the owner can use the page anew */
         end_if_unused(map, u, release);
     }
     bool last = map->closed && !map->uses.count;
@@ -165,7 +188,7 @@ bool mt_blob_use_drop(struct mt_blob_map *map, struct mt_blob_use *use, struct m
 
 void mt_blob_use_handle(struct mt_blob_map *map, struct mt_blob_use *use, struct mt_blob_handle *handle) {
     const struct use *u = of_public(use); /* what is read here does not change while it is used */
-    *handle = (struct mt_blob_handle){.size = use->size, .page = (uint32_t)u->node.key, .serial = u->serial, .owner = map->owner};
+    *handle = (struct mt_blob_handle){.size = use->blob.size, .page = (uint32_t)u->node.key, .serial = u->serial, .owner = map->owner};
 }
 
 static struct awaited *find_awaited(struct use *u, mt_peer peer) {
@@ -212,6 +235,13 @@ mote_err mt_blob_use_pass(struct mt_blob_map *map, struct mt_blob_use *use, mt_p
     mt_lock_drop(&map->mu);
     if (!err) mt_blob_use_handle(map, use, handle);
     return err;
+}
+
+void mt_blob_use_unpass(struct mt_blob_map *map, struct mt_blob_use *use, mt_peer to) {
+    mt_lock_take(&map->mu);
+    struct awaited *a = find_awaited(of_public(use), to);
+    if (a) await_fewer(of_public(use), a, 1); /* else the owner or `to` has ended */
+    mt_lock_drop(&map->mu);
 }
 
 mote_err mt_blob_map_apply(struct mt_blob_map *map, const struct mt_blob_note *note, struct mt_blob_note *release) {

@@ -359,6 +359,13 @@ void mt_blobs_free(struct mt_blobs *b) {
 
 int mt_blobs_fd(const struct mt_blobs *blobs) { return blobs->reader; }
 
+mote_err mt_blobs_map(struct mt_blobs *b, struct mt_blob_map **map) {
+    int fd;
+    mote_err err = mt_os_dup(b->fd, &fd);
+    if (!err && (err = mt_blob_map_new(b->self, b->self, fd, map))) mt_os_close(fd);
+    return err;
+}
+
 static struct run *make_locked(struct mt_blobs *b, size_t size, uint32_t pages, bool *warm) {
     struct run *r = take_run(b, pages, warm);
     if (!r) return NULL;

@@ -11,15 +11,17 @@
  *    have: until then a handle that the dead passed on may be under way. Who awaits that the dead's hold is counted awaits it until the *owner* has said so.
  * B5 notes and handles come from outside: what cannot be gives an error and changes nothing. What a blob contains may change under the reader if its
  *    owner is evil; nothing else of the reader's can.
- * B6 a blob begins 32 bytes behind the start of a page; a zero byte follows its data. The pages are its own, so a reader may write into the first 32 bytes: it maps
- *    privately, that page becomes its own, and is given up with the last use.
+ * B6 a blob begins 64 bytes behind the start of a page; a zero byte follows its data. The pages are its own, so a reader may write into the first 64 bytes: it maps
+ *    privately, that page becomes its own, and is given up with the last use. (The owner writes into the gap itself, and others see what they never look at.)
  */
 #ifndef MT_WORKER_BLOBS_H
 #define MT_WORKER_BLOBS_H
 
+#include <mote/worker.h>
+
 #include "base/os_fd.h"
 
-#define MT_BLOB_GAP 32u /* B6 */
+#define MT_BLOB_GAP 64u /* B6 */
 
 /* A worker in one of its lives: the incarnation number * 64 + the worker. Those of one worker only grow. */
 #define MT_PEER_WORKERS 64u
@@ -64,6 +66,9 @@ int mt_blobs_fd(const struct mt_blobs *blobs);
 /* A new blob of `size` bytes (1 or more) with one hold, the owner's own. Its handle, and where its data goes: to be written before anyone gets the handle, and never after;
  * borrowed until the last hold is gone. The zero byte behind it is written. MOTE_ENOMEM: no room; MOTE_ELIMIT: too large. */
 mote_err mt_blobs_make(struct mt_blobs *blobs, size_t size, struct mt_blob_handle *handle, void **data);
+/* A map of one's own, by which one reads what has come home. Gives. MOTE_EOS, MOTE_ENOMEM. */
+struct mt_blob_map;
+mote_err mt_blobs_map(struct mt_blobs *blobs, struct mt_blob_map **map);
 /* Counts one hold of `peer`, itself included: before the handle is sent to it, or when the own handle has come back from another worker. MOTE_NOMATCH: not a
  * blob of ours; MOTE_ENOPROC: the peer is forgotten; MOTE_ENOMEM. */
 mote_err mt_blobs_hold(struct mt_blobs *blobs, const struct mt_blob_handle *handle, mt_peer peer);
@@ -88,23 +93,28 @@ void mt_blobs_info_get(struct mt_blobs *blobs, struct mt_blobs_info *info);
 
 /* ------------------------------------------------------------------------------------------------- a reader */
 
-struct mt_blob_map;
-
-/* A blob in use here. */
+/* A blob in use here: what the public header shows of it, and its map. */
 struct mt_blob_use {
-    void *data;  /* const: the gap is before it: B6 */
-    size_t size; /* const */
-    void *host;  /* the caller's: NULL at first. What it makes of the gap stands in it */
+    mote_blob blob; /* const but for `host` */
+    struct mt_blob_map *map; /* const */
 };
 
-/* Maps the blobs of `owner`. Takes fd on success. Gives. MOTE_EARG: its size could change; MOTE_ENOMEM. */
+/* Maps the blobs of `owner`: another's, or one's own by a descriptor that can be written, which need no copy of the gap's page. Takes fd on success. Gives. MOTE_EARG: its
+ * size could change; MOTE_ENOMEM. */
 mote_err mt_blob_map_new(mt_peer self, mt_peer owner, int fd, struct mt_blob_map **map);
+/* Whose blobs, and what the caller keeps with the map (NULL at first). */
+mt_peer mt_blob_map_owner(const struct mt_blob_map *map);
+void **mt_blob_map_context(struct mt_blob_map *map);
 /* Gives the mapping up: at once, or when the last use is dropped. No handle of that owner may come any more. Takes. */
 void mt_blob_map_close(struct mt_blob_map *map);
 
 /* Takes a handle that came from `from`, the owner or another: its use, which all that hold the blob here share, counted once more. `note` is to be sent to the owner (B3) before
  * anything else, unless its kind is MT_BLOB_NONE: also when this fails for MOTE_ENOMEM. MOTE_EARG: it cannot be (B5). */
 mote_err mt_blob_map_take(struct mt_blob_map *map, const struct mt_blob_handle *handle, mt_peer from, struct mt_blob_use **use, struct mt_blob_note *note);
+/* The use of the blob that is just these bytes, if it is one and may be sent, counted once more; NULL. */
+struct mt_blob_use *mt_blob_map_find(struct mt_blob_map *map, const void *data, size_t size);
+/* Whether somebody here may still write to it: then it is not found. */
+void mt_blob_use_open(struct mt_blob_map *map, struct mt_blob_use *use, bool open);
 /* One user more. */
 void mt_blob_use_hold(struct mt_blob_map *map, struct mt_blob_use *use);
 /* One fewer. With the last one the gap's page is given up, and `release` is a note to be sent to the owner: else its kind is MT_BLOB_NONE. Whether it was the last
@@ -113,6 +123,8 @@ bool mt_blob_use_drop(struct mt_blob_map *map, struct mt_blob_use *use, struct m
 /* Passes the blob on to `to`, which is neither self nor the owner: its handle. MOTE_ENOPROC: the owner has died, or mt_blob_map_ended() has been said of
  * `to`; MOTE_ENOMEM. Copy the data then. */
 mote_err mt_blob_use_pass(struct mt_blob_map *map, struct mt_blob_use *use, mt_peer to, struct mt_blob_handle *handle);
+/* It was not passed on after all. */
+void mt_blob_use_unpass(struct mt_blob_map *map, struct mt_blob_use *use, mt_peer to);
 /* The handle, to send the blob back to its owner. */
 void mt_blob_use_handle(struct mt_blob_map *map, struct mt_blob_use *use, struct mt_blob_handle *handle);
 /* Applies a note of MT_BLOB_COUNTED from the owner; `release` is to be sent to it, unless its kind is MT_BLOB_NONE. MOTE_NOMATCH: nothing was awaited: the receiver may have

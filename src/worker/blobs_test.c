@@ -58,7 +58,7 @@ static struct mt_blob_note tell(unsigned who, const struct mt_blob_note *note);
 static struct mt_blob_use *take(unsigned who, const struct mt_blob_handle *handle, unsigned from, struct mt_blob_note *note) {
     struct mt_blob_use *use;
     CHECK_OK(mt_blob_map_take(g.maps[who], handle, from, &use, note));
-    CHECK(note->kind == (from == OWNER ? MT_BLOB_NONE : MT_BLOB_HOLD) && use->size == handle->size);
+    CHECK(note->kind == (from == OWNER ? MT_BLOB_NONE : MT_BLOB_HOLD) && use->blob.size == handle->size);
     return use;
 }
 
@@ -102,8 +102,8 @@ static void one_is_written_and_read(void) {
         struct mt_blob_handle h = make(size, 5);
         struct mt_blob_use *use = give(HOLDER, &h);
         mt_blobs_drop(g.blobs, &h, OWNER);
-        CHECK(all_are(use->data, size, 5) && all_are(mt_blobs_data(g.blobs, &h), size, 5));
-        memset((char *)use->data - MT_BLOB_GAP, 9, MT_BLOB_GAP); /* a header of its own */
+        CHECK(all_are(use->blob.data, size, 5) && all_are(mt_blobs_data(g.blobs, &h), size, 5));
+        memset((char *)use->blob.data - MT_BLOB_GAP, 9, MT_BLOB_GAP); /* a header of its own */
         CHECK(((char *)mt_blobs_data(g.blobs, &h))[-1] == 0);
         CHECK_INT(info().live, 1);
         struct mt_blob_note release = drop(HOLDER, use);
@@ -118,8 +118,8 @@ static void uses_are_shared_and_given_back_at_once(void) {
     set_up(MIB, MIB);
     struct mt_blob_handle h = make(40000, 1);
     struct mt_blob_use *use = give(HOLDER, &h);
-    use->host = &h;
-    for (int i = 0; i < 9; i++) CHECK(give(HOLDER, &h) == use && use->host == &h);
+    use->blob.host = &h;
+    for (int i = 0; i < 9; i++) CHECK(give(HOLDER, &h) == use && use->blob.host == &h);
     mt_blob_use_hold(g.maps[HOLDER], use);
     mt_blobs_drop(g.blobs, &h, OWNER);
     for (int i = 0; i < 10; i++) CHECK_INT(drop(HOLDER, use).kind, MT_BLOB_NONE);
@@ -141,8 +141,8 @@ static void pages_are_used_again(void) {
         CHECK(i == 1 || h.page == page);
         page = h.page;
         struct mt_blob_use *use = give(HOLDER, &h);
-        memset((char *)use->data - MT_BLOB_GAP, i, MT_BLOB_GAP);
-        CHECK(all_are(use->data, 30000, i));
+        memset((char *)use->blob.data - MT_BLOB_GAP, i, MT_BLOB_GAP);
+        CHECK(all_are(use->blob.data, 30000, i));
         struct mt_blob_note release = drop(HOLDER, use);
         tell(HOLDER, &release);
         mt_blobs_drop(g.blobs, &h, OWNER);
@@ -182,13 +182,13 @@ static void passing_on_in_any_order(void) {
         }
         CHECK_INT(info().live, order != 0);
         if (order % 2) {
-            CHECK(all_are(use->data, 5000, 3));
+            CHECK(all_are(use->blob.data, 5000, 3));
             release = drop(HOLDER, use);
             CHECK_INT(release.count, 2);
             tell(HOLDER, &release);
         }
         if (order == 1 || order == 2) {
-            CHECK(info().live == 1 && all_are(third->data, 5000, 3));
+            CHECK(info().live == 1 && all_are(third->blob.data, 5000, 3));
             release = drop(THIRD, third);
             tell(THIRD, &release);
         }
@@ -287,15 +287,15 @@ static void a_dead_owner_leaves_its_blobs(void) {
     mt_blobs_free(g.blobs);
     mt_blob_map_owner_died(g.maps[HOLDER]);
     CHECK_INT(mt_blob_map_count(g.maps[HOLDER]), 1); /* the other waited for an answer alone */
-    CHECK(all_are(use->data, 50000, 3));
+    CHECK(all_are(use->blob.data, 50000, 3));
     CHECK_INT(mt_blob_use_pass(g.maps[HOLDER], use, THIRD, &passed), MOTE_ENOPROC);
     struct mt_blob_use *third = take(THIRD, &h, OWNER, &release); /* was under way */
     mt_blob_map_close(g.maps[HOLDER]);
     mt_blob_map_close(g.maps[THIRD]);
     mt_blob_use_hold(g.maps[HOLDER], use);
-    CHECK(!mt_blob_use_drop(g.maps[HOLDER], use, &release) && all_are(use->data, 50000, 3));
+    CHECK(!mt_blob_use_drop(g.maps[HOLDER], use, &release) && all_are(use->blob.data, 50000, 3));
     CHECK(mt_blob_use_drop(g.maps[HOLDER], use, &release) && release.kind == MT_BLOB_NONE); /* the last of all */
-    CHECK(all_are(third->data, 50000, 3) && mt_blob_use_drop(g.maps[THIRD], third, &release));
+    CHECK(all_are(third->blob.data, 50000, 3) && mt_blob_use_drop(g.maps[THIRD], third, &release));
 }
 
 /* ----------------------------------------------------------------------------------------------- nonsense */
@@ -358,7 +358,7 @@ static void impossible_handles_are_refused(void) {
     }
     CHECK(!none && mt_blob_map_count(g.maps[THIRD]) == 0);
     struct mt_blob_use *whole = take(THIRD, &all, OWNER, &release); /* is possible */
-    memset((char *)whole->data - MT_BLOB_GAP, 1, MT_BLOB_GAP);
+    memset((char *)whole->blob.data - MT_BLOB_GAP, 1, MT_BLOB_GAP);
     CHECK_INT(drop(THIRD, whole).kind, MT_BLOB_RELEASE);
     struct mt_blob_note counted = {.kind = MT_BLOB_COUNTED, .page = h.page, .serial = h.serial, .count = 1};
     CHECK_INT(mt_blob_map_apply(g.maps[HOLDER], &counted, &release), MOTE_NOMATCH); /* nothing was asked */
@@ -447,7 +447,7 @@ static void *use_and_drop(void *arg) {
     struct mt_blob_handle *h = arg;
     for (int i = 0; i < (TOOL ? 200 : 20000); i++) {
         struct mt_blob_use *use = give(HOLDER, h);
-        CHECK(((char *)use->data)[0] == 6);
+        CHECK(((char *)use->blob.data)[0] == 6);
         struct mt_blob_note release = drop(HOLDER, use);
         if (release.kind != MT_BLOB_NONE) tell(HOLDER, &release);
         struct mt_blob_handle own = make(40000, 1);

@@ -26,6 +26,7 @@ struct board_memory { /* MT_SHARED */
     _Atomic uint32_t buckets[BUCKETS]; /* atomic: release and acquire: number of the entry + 1, N1 */
     struct entry entries[MT_BOARD_NAMES];
     char letters[MT_BOARD_LETTERS];    /* const once their entry is in a bucket */
+    _Atomic uint32_t maps[MT_BOARD_WORKERS][MT_BOARD_WORKERS]; /* atomic: relaxed: by worker and owner: the owner's peer number + 1 */
 };
 
 struct mt_board { /* MT_SHARED */
@@ -261,4 +262,19 @@ bool mt_board_next(struct mt_board *board, size_t *cursor, char name[MT_BOARD_NA
         return true;
     }
     return false;
+}
+
+/* ---------------------------------------------------------------------------------------------- blobs' readers */
+
+void mt_board_maps_set(struct mt_board *board, unsigned worker, unsigned owner) {
+    atomic_store_explicit(&board->m->maps[worker % MT_BOARD_WORKERS][owner % MT_BOARD_WORKERS], owner + 1, memory_order_relaxed);
+}
+
+void mt_board_maps_clear(struct mt_board *board, unsigned worker) {
+    for (unsigned owner = 0; owner < MT_BOARD_WORKERS; owner++)
+        atomic_store_explicit(&board->m->maps[worker % MT_BOARD_WORKERS][owner], 0, memory_order_relaxed);
+}
+
+bool mt_board_maps(struct mt_board *board, unsigned worker, unsigned owner) {
+    return atomic_load_explicit(&board->m->maps[worker % MT_BOARD_WORKERS][owner % MT_BOARD_WORKERS], memory_order_relaxed) == owner + 1;
 }

@@ -11,7 +11,12 @@ struct round {
 
 static mote_err deliver(void *context, const void *record, size_t size) {
     struct round *r = context;
-    return mt_far_take(r->sched, r->line->peer & 255, record, size);
+    struct mt_freight *freight = r->worker->freight;
+    if (mt_freight_is_record(record, size)) return mt_freight_take(freight, r->line->peer, record, size);
+    mt_freight_begin(freight, r->line->peer);
+    mote_err err = mt_far_take(r->sched, r->line->peer & 255, record, size);
+    mt_freight_end(freight);
+    return err;
 }
 
 static struct mt_line *line_of(struct mote_worker *w, unsigned i) { return atomic_load_explicit(&w->lines[i], memory_order_acquire); }
@@ -49,6 +54,7 @@ static void lose(mote_self *self, struct mote_worker *w, unsigned peer, mote_ter
     const struct mt_channel_sink sink = {deliver, &r};
     if (!r.line || r.line->peer != peer) return;
     while (mt_channel_take(r.line->channel, &sink) > 0) continue;
+    mt_freight_lost(w->freight, peer);
     atomic_store(&w->lines[peer % MT_WORKERS_MAX], NULL); /* the next incarnation can be opened as soon as it is lost */
     while (mt_far_lost(r.sched, peer & 255, reason) == MOTE_ENOMEM) mote_must(self, mote_sleep(self, 10));
     while (mt_far_is_used(w->runtime, peer & 255)) mote_must(self, mote_yield(self));
@@ -64,6 +70,12 @@ static bool obey(mote_self *self, struct mote_worker *w, mote_term message) {
     return true;
 }
 
+/* For how many ms nothing is to be trimmed; -1: for ever. */
+static int64_t trims_in_ms(struct mote_worker *w) {
+    uint64_t now = mt_os_now_ns(), next = mt_freight_trim(w->freight, now);
+    return next == MT_NEVER ? -1 : next <= now ? 1 : (int64_t)((next - now) / 1000000 + 1);
+}
+
 /* Sleeps until the doorbell rings, or a message comes. `armed`: the event is watched. */
 static void rest(mote_self *self, struct mote_worker *w, bool *armed) {
     struct mt_doorbell *bell = mt_board_doorbell(w->board, w->self % MT_WORKERS_MAX);
@@ -73,8 +85,9 @@ static void rest(mote_self *self, struct mote_worker *w, bool *armed) {
     mt_doorbell_sleep(bell);
     if (all_rest(w)) {
         if (!*armed) mote_must(self, mote_fd_arm(self, w->event, MOTE_READ, &ref));
-        mote_must(self, mote_receive(self, -1, &message));
-        reported = !obey(self, w, message);
+        mote_err err = mote_receive(self, trims_in_ms(w), &message);
+        if (err != MOTE_TIMEOUT) mote_must(self, err);
+        reported = !err && !obey(self, w, message);
         *armed = !reported;
     }
     mt_doorbell_wake(bell, w->event, reported);

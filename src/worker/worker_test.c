@@ -75,17 +75,18 @@ static void counter(mote_self *self, mote_term arg) {
 
 static int other(void) {
     struct side s;
-    int fds[3], own; /* board, channel, the hub's event */
+    int fds[4], own[2]; /* board, channel, the hub's event and blobs */
     mote_pid pid;
-    receive_fds(3, fds, 3);
+    receive_fds(3, fds, 4);
     join(&s, OTHER, fds[0]);
-    CHECK_OK(mote_worker_open(s.worker, 0, fds[1], fds[2]));
+    CHECK_OK(mote_worker_open(s.worker, 0, fds[1], fds[2], fds[3]));
     CHECK_OK(mote_spawn(s.self, echo, MOTE_TERM_NIL, &pid));
     CHECK_OK(mote_register(s.self, mote_atom_make("far_echo"), pid));
     CHECK_OK(mote_spawn(s.self, counter, MOTE_TERM_NIL, &pid));
     CHECK_OK(mote_register(s.self, mote_atom_make("far_counter"), pid));
-    own = mote_worker_event(s.worker);
-    send_fds(3, &own, 1);
+    own[0] = mote_worker_event(s.worker);
+    own[1] = mote_worker_blobs(s.worker);
+    send_fds(3, own, 2);
     CHECK_OK(mote_receive_match(s.self, -1, "stop")); /* nobody sends it: it is killed */
     return 0;
 }
@@ -100,7 +101,7 @@ struct pair {
 };
 
 static void begin(struct pair *p) {
-    int ends[2], channel, theirs;
+    int ends[2], channel, theirs[2];
     char *argv[] = {(char[]){"worker_test"}, (char[]){"--other"}, NULL};
     join(&p->hub, 0, -1);
     CHECK_OK(mote_worker_channel(&channel));
@@ -108,9 +109,9 @@ static void begin(struct pair *p) {
     struct mt_os_program program = {.path = "/proc/self/exe", .argv = argv, .fds = &ends[1], .fd_count = 1};
     CHECK_OK(mt_os_program_start(&program, &p->pid, &p->process));
     mt_os_close(ends[1]);
-    send_fds(ends[0], (int[]){mote_worker_board(p->hub.worker), channel, mote_worker_event(p->hub.worker)}, 3);
-    receive_fds(ends[0], &theirs, 1);
-    CHECK_OK(mote_worker_open(p->hub.worker, OTHER, channel, theirs));
+    send_fds(ends[0], (int[]){mote_worker_board(p->hub.worker), channel, mote_worker_event(p->hub.worker), mote_worker_blobs(p->hub.worker)}, 4);
+    receive_fds(ends[0], theirs, 2);
+    CHECK_OK(mote_worker_open(p->hub.worker, OTHER, channel, theirs[0], theirs[1]));
     mt_os_close(ends[0]);
     CHECK_OK(mote_whereis(p->hub.self, mote_atom_make("far_echo"), &p->echo));
     CHECK_OK(mote_whereis(p->hub.self, mote_atom_make("far_counter"), &p->counter));
@@ -223,11 +224,13 @@ static void encoded(void) {
     mote_writer_init(&w, MOTE_FORM_MOTE, memory, sizeof memory, sizeof memory);
     CHECK(mote_tuple_write(&w, 2) && mote_pid_write(&w, mote_self_pid(p.hub.self)) && mote_int_write(&w, 77));
     mote_bytes bytes = mote_writer_bytes(&w);
-    CHECK_OK(mote_host_send_encoded(p.hub.self, mote_pid_term(p.echo), bytes.data, bytes.size));
+    mote_parcel parcel;
+    CHECK_OK(mote_parcel_begin(p.hub.self, mote_pid_term(p.echo), &parcel));
+    mote_host_send_encoded(&parcel, bytes.data, bytes.size);
     CHECK_OK(mote_receive_match(p.hub.self, PATIENCE_MS, "77"));
-    CHECK_INT(mote_host_send_encoded(p.hub.self, mote_pid_term(mote_self_pid(p.hub.self)), bytes.data, bytes.size), MOTE_ENOPROC);
-    CHECK_INT(mote_host_send_encoded(p.hub.self, mote_atom_term(mote_atom_make("nobody")), bytes.data, bytes.size), MOTE_ENAME);
-    CHECK_INT(mote_host_send_encoded(NULL, mote_pid_term(p.echo), bytes.data, bytes.size), MOTE_ESELF);
+    CHECK_INT(mote_parcel_begin(p.hub.self, mote_pid_term(mote_self_pid(p.hub.self)), &parcel), MOTE_ENOPROC);
+    CHECK_INT(mote_parcel_begin(p.hub.self, mote_atom_term(mote_atom_make("nobody")), &parcel), MOTE_ENAME);
+    CHECK_INT(mote_parcel_begin(NULL, mote_pid_term(p.echo), &parcel), MOTE_ESELF);
     mote_writer_fini(&w);
     end(&p);
 }
@@ -268,12 +271,12 @@ static void errors(void) {
     CHECK_INT(mote_worker_channel(NULL), MOTE_EARG);
     CHECK_OK(mote_worker_channel(&fd));
     CHECK_OK(mt_os_event_new(&event));
-    CHECK_INT(mote_worker_open(NULL, 1, fd, event), MOTE_EARG);
-    CHECK_INT(mote_worker_open(s.worker, 64, fd, event), MOTE_EARG); /* its own number */
-    CHECK_INT(mote_worker_open(s.worker, 1, event, event), MOTE_EARG);
-    CHECK_OK(mote_worker_open(s.worker, 1, fd, event));
+    CHECK_INT(mote_worker_open(NULL, 1, fd, event, -1), MOTE_EARG);
+    CHECK_INT(mote_worker_open(s.worker, 64, fd, event, -1), MOTE_EARG); /* its own number */
+    CHECK_INT(mote_worker_open(s.worker, 1, event, event, -1), MOTE_EARG);
+    CHECK_OK(mote_worker_open(s.worker, 1, fd, event, -1));
     CHECK_OK(mote_worker_channel(&fd));
-    CHECK_INT(mote_worker_open(s.worker, 65, fd, event), MOTE_EBUSY);
+    CHECK_INT(mote_worker_open(s.worker, 65, fd, event, -1), MOTE_EBUSY);
     mt_os_close(fd);
     CHECK_INT(mote_worker_cut(s.worker), 0);
     CHECK_INT(mote_worker_number(mote_self_pid(s.self)), 0);

@@ -24,8 +24,8 @@ static void release(void *data, void *context) {
     (void)context, (void)data;
     memory.released++;
 }
-static bool unblob(void *context, mote_bytes handle, mote_bytes *bytes) {
-    (void)context;
+static bool unblob(void *context, mote_bytes handle, mote_bytes *bytes, void **held) {
+    (void)context, (void)held;
     const uint8_t *p = handle.data;
     if (p[0] == 'x') return false;
     *bytes = (mote_bytes){memory.blob, p[0]};
