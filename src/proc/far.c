@@ -44,6 +44,11 @@ struct mt_far { /* MT_SHARED */
 
 static struct mt_far *far_of(const mote_runtime *rt) { return atomic_load_explicit(&rt->far, memory_order_acquire); }
 
+static const struct mt_freighter *freighter_of(const mote_runtime *rt) {
+    struct mt_far *far = far_of(rt);
+    return far ? atomic_load_explicit(&far->freighter, memory_order_acquire) : NULL;
+}
+
 static void release(struct peer *peer) { atomic_fetch_sub(&peer->users, 1); }
 
 /* The peer of a worker, whose carrier may be used until release(); NULL: it is not there. `any`: whatever its incarnation. Who takes it down clears `up` first and then waits for
@@ -111,6 +116,8 @@ static void forget(struct mt_cache *cache, struct mt_sig *sig) {
 void mt_far_free(mote_runtime *rt) {
     struct mt_far *far = far_of(rt);
     if (!far) return;
+    const struct mt_freighter *f = freighter_of(rt);
+    if (f) f->over(f->context);
     for (struct peer *peer = far->peers; peer < far->peers + MT_WORKERS_MAX; peer++) {
         if (!peer->notes.buckets) continue;
         for (struct mt_node *node; (node = mt_hash_pop(&peer->notes));) forget(&rt->stopper->cache, (struct mt_sig *)(void *)node);
@@ -174,11 +181,6 @@ void mt_far_forget(struct mt_proc *p) {
 }
 
 /* -------------------------------------------------------------------------------------------------- sending */
-
-static const struct mt_freighter *freighter_of(const mote_runtime *rt) {
-    struct mt_far *far = far_of(rt);
-    return far ? atomic_load_explicit(&far->freighter, memory_order_acquire) : NULL;
-}
 
 /* A record as it is written: first in memory of its own. */
 struct record {

@@ -31,6 +31,8 @@ struct mt_freighter {
     void (*loaded)(void *context, void *load, bool sent);
     /* Gives a use of what a handle in the record that is being taken stands for, as mote_host_blobs. The thread of mt_far_take(). */
     mote_err (*unload)(void *context, mote_bytes handle, mote_blob **blob);
+    /* The runtime ends: it is not to be used any more. */
+    void (*over)(void *context);
 };
 
 /* From now on big binaries travel so. Borrows it while the runtime lives. MOTE_ENOMEM. */

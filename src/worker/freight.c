@@ -43,7 +43,8 @@ struct taken {
 };
 
 struct mt_freight { /* MT_SHARED */
-    mote_runtime *rt;        /* const */
+    _Atomic(mote_runtime *) rt; /* atomic: seq_cst: NULL once it ends */
+    _Atomic uint32_t users;  /* atomic: seq_cst: who may be using it, see send_record() */
     struct mt_board *board;  /* const */
     mt_peer self;            /* const */
     struct mt_blobs *blobs;  /* const */
@@ -64,7 +65,20 @@ static uint64_t bit_of(mt_peer peer) { return UINT64_C(1) << mt_peer_worker(peer
 /* ------------------------------------------------------------------------------------------------- notes */
 
 /* To a worker that lives, or nobody. */
-static void send_record(struct mt_freight *f, mt_peer to, struct record *r) { (void)mt_far_put(f->rt, to & 255, r, sizeof *r); }
+static void send_record(struct mt_freight *f, mt_peer to, struct record *r) {
+    atomic_fetch_add(&f->users, 1);
+    mote_runtime *rt = atomic_load(&f->rt);
+    if (rt) (void)mt_far_put(rt, to & 255, r, sizeof *r);
+    atomic_fetch_sub(&f->users, 1);
+}
+
+/* Blobs are dropped by whom it pleases, also while the runtime ends: after this nobody uses it. */
+static void over(void *context) {
+    struct mt_freight *f = context;
+    atomic_store(&f->rt, NULL);
+    while (atomic_load(&f->users)) mt_cpu_relax(); /* no longer than a put() takes */
+}
+
 
 static void tell(struct mt_freight *f, mt_peer to, const struct mt_blob_note *note) {
     struct mt_blob_note none;
@@ -172,7 +186,7 @@ static struct berth *ended_locked(struct mt_freight *f, mt_peer dead, uint64_t w
 }
 
 /* G4 */
-static void over(struct mt_freight *f, struct berth *b) {
+static void bury(struct mt_freight *f, struct berth *b) {
     if (!b) return;
     mt_blobs_forget(f->blobs, b->peer);
     free_berth(b);
@@ -206,12 +220,12 @@ void mt_freight_lost(struct mt_freight *f, mt_peer peer) {
         mt_lock_take(&f->mu);
         b = without_locked(f, peer);
         mt_lock_drop(&f->mu);
-        over(f, b);
+        bury(f, b);
     } while (b);
     mt_lock_take(&f->mu);
     b = ended_locked(f, peer, bit_of(f->self));
     mt_lock_drop(&f->mu);
-    over(f, b);
+    bury(f, b);
 }
 
 /* ------------------------------------------------------------------------------------------------ loading */
@@ -392,7 +406,7 @@ static void take_ended(struct mt_freight *f, mt_peer from, mt_peer dead) {
     if (b && b->peer == dead) b->ended |= bit_of(from); /* it knew before us */
     b = ended_locked(f, dead, bit_of(from));
     mt_lock_drop(&f->mu);
-    over(f, b);
+    bury(f, b);
 }
 
 /* What cannot be applied changes nothing: whoever made the handle up may be another. */
@@ -472,7 +486,7 @@ mote_err mt_freight_new(mote_runtime *rt, mt_peer self, struct mt_board *board, 
     f->rt = rt;
     f->board = board;
     f->self = self;
-    f->freighter = (struct mt_freighter){f, load, loaded, unload};
+    f->freighter = (struct mt_freighter){f, load, loaded, unload, over};
     mt_lock_init(&f->mu, MT_RANK_FREIGHT);
     mt_board_maps_clear(board, mt_peer_worker(self)); /* an incarnation before has said so */
     mote_err err = make_blobs(f);

@@ -15,16 +15,18 @@ struct side {
     mote_self *self;
     mote_worker *worker;
     mote_pid keeper;
+    mote_arena *kept;
 };
 static struct side sides[SIDES];
 
 /* Keeps what it is told to, sends it on, and says what is in it. */
 static void keeper(mote_self *self, mote_term arg) {
-    mote_arena *kept = mote_arena_new(0);
     mote_term m, what, have = MOTE_TERM_NIL;
     mote_pid from, to;
     mote_bytes bytes;
-    (void)arg;
+    uint64_t place;
+    CHECK_OK(mote_uint_get(arg, &place));
+    mote_arena *kept = sides[place].kept;
     while (!mote_receive(self, -1, &m)) {
         if (mote_match(m, "{keep, ?, ?}", &from, &what)) have = mote_term_copy(kept, what);
         else if (mote_match(m, "{pass, ?, ?}", &from, &to)) CHECK_OK(mote_send(self, to, "{keep, ?, ?}", from, have));
@@ -38,7 +40,6 @@ static void keeper(mote_self *self, mote_term arg) {
         if (!mote_bytes_get(have, &bytes)) first = ((const uint8_t *)bytes.data)[0] + 1000 * bytes.size;
         CHECK_OK(mote_send(self, from, "{kept, ?}", first));
     }
-    mote_arena_free(kept);
 }
 
 static int dup_of(int fd) {
@@ -53,7 +54,8 @@ static void join(unsigned i, unsigned peer) {
     CHECK_OK(mote_runtime_start(&options, &s->runtime));
     CHECK_OK(mote_attach(s->runtime, &s->self));
     CHECK_OK(mote_worker_new(s->self, peer, i ? dup_of(mote_worker_board(sides[0].worker)) : -1, &s->worker));
-    CHECK_OK(mote_spawn(s->self, keeper, MOTE_TERM_NIL, &s->keeper));
+    s->kept = mote_arena_new(0);
+    CHECK_OK(mote_spawn(s->self, keeper, mote_uint_make(s->kept, i), &s->keeper));
 }
 
 static void open_both(unsigned a, unsigned b, unsigned peer_a, unsigned peer_b, bool blobs) {
@@ -75,6 +77,7 @@ static void leave(unsigned i) {
     if (!sides[i].runtime) return;
     CHECK_OK(mote_detach(sides[i].self));
     (void)mote_runtime_stop(sides[i].runtime, 0);
+    mote_arena_free(sides[i].kept);
     mote_worker_free(sides[i].worker);
     sides[i] = (struct side){0};
 }
