@@ -140,7 +140,7 @@ static bool mark(mote_runtime *rt, uint64_t local) {
 static bool note_locked(struct mt_sched *s, struct peer *peer, uint64_t local, unsigned worker) {
     struct mt_sig *note = mt_sig_new(&s->cache, MT_SIG_LOST, 2);
     if (!note) return false;
-    note->unused = (uint16_t)worker;
+    note->extra = (uint16_t)worker;
     note->root = local;
     note->heap[0] = note->heap[1] = 0;
     if (mark(mt_runtime_of_sched(s), local))

@@ -56,7 +56,7 @@ struct mt_sig {
     struct mt_sig *next;
     uint8_t kind;
     uint8_t flags;
-    uint16_t unused; /* of a note and a LOST signal: the worker, see far.c */
+    uint16_t extra; /* of a note and a LOST signal: the worker, see far.c; of a WATCH and an ALIAS: what the alias is, see relation.c */
     uint32_t words; /* of heap */
     uint64_t root;  /* the message, the reason */
     uint64_t heap[];
@@ -281,7 +281,7 @@ static inline struct mt_sig *mt_sig_new(struct mt_cache *cache, enum mt_sig_kind
     if (mt_unlikely(!sig)) return NULL;
     sig->kind = (uint8_t)kind;
     sig->flags = 0;
-    sig->unused = 0;
+    sig->extra = 0;
     sig->words = (uint32_t)words;
     return sig;
 }

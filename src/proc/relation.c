@@ -5,8 +5,8 @@
  *   kind     key (root)   heap
  *   LINK     other's pid  1: id of the unlink that awaits its acknowledgement, 0: active
  *   MONITOR  reference    1: who monitors this process, 2: the name by which, or 0
- *   WATCH    reference    0: fragment of the tag (SHARED), 1: whom this process monitors, 2: the tag, 3: mode and flags of the alias
- *   ALIAS    reference    3: flags of the alias
+ *   WATCH    reference    0: fragment of the tag (SHARED), 1: whom this process monitors, 2: the tag, 3: the name by which, if it is far, or 0
+ *   ALIAS    reference    as a WATCH; `extra` of both: mode and flags of the alias
  *
  * R1 an unlinked link stays in the table, inactive, until the other side has acknowledged: what it sent before that (LINK, LINK_EXIT)
  *    came from the old link and is dropped. Both ends agree once all signals between them have arrived; tests/spin/link.pml.
@@ -23,7 +23,7 @@
 #define MONITOR_WORDS 7u
 #define NAMED_WORDS 10u
 #define ALIAS_COUNTER_BITS (MT_REF_COUNTER_BITS - MT_PID_INDEX_BITS)
-/* Of heap[3] of WATCH and ALIAS; the lowest bits are enum mote_alias_mode or MOTE_ALIAS_REPLY. */
+/* Of `extra` of WATCH and ALIAS; the lowest bits are enum mote_alias_mode or MOTE_ALIAS_REPLY. */
 #define MODE_MASK 15u
 #define PRIORITY 16u
 
@@ -314,11 +314,21 @@ static mote_err new_watch(struct mt_proc *self, uint64_t pid, const mote_monitor
         mt_reason_share(sig, &tag);
         sig->heap[1] = pid;
         sig->heap[2] = tag.word;
-        sig->heap[3] = (uint64_t)options->alias | (options->priority ? PRIORITY : 0);
+        sig->heap[3] = 0;
+        sig->extra = (uint16_t)((unsigned)options->alias | (options->priority ? PRIORITY : 0));
     }
     mt_reason_drop(&tag);
     *out = sig;
     return sig ? MOTE_OK : MOTE_ENOMEM;
+}
+
+/* By which name: for the DOWN when another worker ends, which nobody else writes. */
+static void note_name(struct mt_sig *watch, uint64_t name) {
+    watch->heap[3] = name;
+    if (!mt_atom_counted(name)) return;
+    mt_atom_hold(name);
+    if (mt_tag(watch->heap[2]) == MT_ATOM && mt_atom_counted(watch->heap[2])) mt_atom_hold(watch->heap[2]); /* as in fill_down() */
+    watch->flags |= MT_SIG_COUNTED;
 }
 
 /* The other's side. */
@@ -353,7 +363,7 @@ mote_err mt_monitor(struct mt_proc *self, uint64_t pid, uint64_t name, const mot
     *ref = watch->root;
     if (pid == mt_proc_pid(self)) { /* never fires; its alias is one all the same */
         watch->kind = MT_SIG_ALIAS;
-        watch->heap[3] = (watch->heap[3] & PRIORITY) | (options->alias == MOTE_ALIAS_REPLY_DEMONITOR ? MOTE_ALIAS_REPLY : 0u);
+        watch->extra = (uint16_t)((watch->extra & PRIORITY) | (options->alias == MOTE_ALIAS_REPLY_DEMONITOR ? MOTE_ALIAS_REPLY : 0u));
         if (!options->alias) mt_sig_free(mt_cache_of(self), watch);
         else insert(self, watch);
         return MOTE_OK;
@@ -362,6 +372,7 @@ mote_err mt_monitor(struct mt_proc *self, uint64_t pid, uint64_t name, const mot
         mt_sig_free(mt_cache_of(self), watch);
         return MOTE_ENOMEM;
     }
+    if (name && mt_is_far(mt_runtime(self), pid)) note_name(watch, name);
     insert(self, watch);
     if (!pid || !reaches(self, pid, sig)) mt_relation_bury(self->task.sched, pid, sig);
     return MOTE_OK;
@@ -381,7 +392,7 @@ static mote_err keep_alias(struct mt_proc *self, struct mt_sig *watch) {
     if (!sig) return MOTE_ENOMEM;
     sig->root = watch->root;
     watch->kind = MT_SIG_ALIAS;
-    watch->heap[3] &= PRIORITY;
+    watch->extra &= PRIORITY;
     send(self, watch->heap[1], sig);
     return MOTE_OK;
 }
@@ -405,7 +416,7 @@ mote_err mt_demonitor(struct mt_proc *self, uint64_t ref, bool flush, bool *acti
     struct mt_sig *watch = find(self, ref);
     *active = watch && watch->kind == MT_SIG_WATCH;
     if (*active) {
-        if ((watch->heap[3] & MODE_MASK) == MOTE_ALIAS_EXPLICIT_UNALIAS) return keep_alias(self, watch);
+        if ((watch->extra & MODE_MASK) == MOTE_ALIAS_EXPLICIT_UNALIAS) return keep_alias(self, watch);
         send_demonitor(self, watch);
     } else if (flush) {
         flush_down(self, ref);
@@ -443,11 +454,11 @@ static struct mt_sig *apply_down(struct mt_proc *self, struct mt_sig *sig) {
         sig->heap[2] = watch->heap[2];
         mt_as_message(self, sig);
     }
-    if ((watch->heap[3] & MODE_MASK) != MOTE_ALIAS_EXPLICIT_UNALIAS) {
+    if ((watch->extra & MODE_MASK) != MOTE_ALIAS_EXPLICIT_UNALIAS) {
         forget(self, watch);
     } else {
         watch->kind = MT_SIG_ALIAS;
-        watch->heap[3] &= PRIORITY;
+        watch->extra &= PRIORITY;
     }
     return sig;
 }
@@ -474,7 +485,7 @@ static struct mt_sig *lose(struct mt_proc *self, const struct mt_sig *sig, const
     if (sig->kind == MT_SIG_LINK && !sig->heap[1]) {
         if ((out = mt_sig_new(mt_cache_of(self), MT_SIG_LINK_EXIT, MT_EXIT_WORDS))) mt_exit_fill(out, MT_SIG_LINK_EXIT, sig->root, reason);
     } else if (sig->kind == MT_SIG_WATCH) {
-        out = mt_down_of_far(mt_cache_of(self), sig->root, 0, sig->heap[1], reason);
+        out = mt_down_of_far(mt_cache_of(self), sig->root, sig->heap[3], sig->heap[1], reason);
     } else {
         return NULL;
     }
@@ -489,7 +500,7 @@ static void apply_lost(struct mt_proc *self, struct mt_sig *lost) {
     bool failed = false;
     for (struct mt_sig *sig; (sig = pop(self));) {
         uint64_t other = sig->kind == MT_SIG_LINK ? sig->root : sig->kind == MT_SIG_ALIAS ? 0 : sig->heap[1];
-        bool is_its = mt_is_far(mt_runtime(self), other) && mt_pid_worker(other) == lost->unused;
+        bool is_its = mt_is_far(mt_runtime(self), other) && mt_pid_worker(other) == lost->extra;
         struct mt_sig *out = is_its ? lose(self, sig, &reason, &failed) : NULL;
         if (out) mt_deliver(self->task.sched, mt_proc_pid(self), out);
         if (is_its && (sig->kind == MT_SIG_MONITOR || (sig->kind == MT_SIG_LINK && sig->heap[1]))) {
@@ -544,7 +555,7 @@ mote_err mt_alias(struct mt_proc *self, unsigned flags, uint64_t *ref) {
     mote_err err = new_watch(self, 0, &options, &alias);
     if (err) return err;
     alias->kind = MT_SIG_ALIAS;
-    alias->heap[3] = (alias->heap[3] & PRIORITY) | (flags & MOTE_ALIAS_REPLY);
+    alias->extra = (uint16_t)((alias->extra & PRIORITY) | (flags & MOTE_ALIAS_REPLY));
     insert(self, alias);
     mark(self, alias->root);
     *ref = alias->root;
@@ -558,24 +569,24 @@ mote_err mt_unalias(struct mt_proc *self, uint64_t ref) {
         forget(self, alias);
         return MOTE_OK;
     }
-    if (alias->kind != MT_SIG_WATCH || !(alias->heap[3] & MODE_MASK)) return MOTE_NOMATCH;
-    alias->heap[3] = MOTE_ALIAS_NONE; /* the monitor stays */
+    if (alias->kind != MT_SIG_WATCH || !(alias->extra & MODE_MASK)) return MOTE_NOMATCH;
+    alias->extra = MOTE_ALIAS_NONE; /* the monitor stays */
     return MOTE_OK;
 }
 
 struct mt_sig *mt_alias_apply(struct mt_proc *self, struct mt_sig *sig) {
     struct mt_sig *alias = find(self, sig->heap[sig->words - 1]);
-    bool open = alias && (alias->kind == MT_SIG_ALIAS || (alias->kind == MT_SIG_WATCH && (alias->heap[3] & MODE_MASK)));
+    bool open = alias && (alias->kind == MT_SIG_ALIAS || (alias->kind == MT_SIG_WATCH && (alias->extra & MODE_MASK)));
     if (!open) {
         if (self->flags & MT_PF_BOUNDED) atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed);
         mt_bury_letter(self->task.sched, mt_proc_pid(self), sig);
         return NULL;
     }
     sig->kind = MT_SIG_MESSAGE;
-    if (!(alias->heap[3] & PRIORITY)) sig->flags &= (uint8_t)~MT_SIG_PRIORITY;
-    if (alias->kind == MT_SIG_ALIAS && (alias->heap[3] & MOTE_ALIAS_REPLY))
+    if (!(alias->extra & PRIORITY)) sig->flags &= (uint8_t)~MT_SIG_PRIORITY;
+    if (alias->kind == MT_SIG_ALIAS && (alias->extra & MOTE_ALIAS_REPLY))
         forget(self, alias);
-    else if (alias->kind == MT_SIG_WATCH && (alias->heap[3] & MODE_MASK) == MOTE_ALIAS_REPLY_DEMONITOR)
+    else if (alias->kind == MT_SIG_WATCH && (alias->extra & MODE_MASK) == MOTE_ALIAS_REPLY_DEMONITOR)
         send_demonitor(self, alias);
     return sig;
 }

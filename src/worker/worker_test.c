@@ -84,6 +84,8 @@ static int other(void) {
     CHECK_OK(mote_register(s.self, mote_atom_make("far_echo"), pid));
     CHECK_OK(mote_spawn(s.self, counter, MOTE_TERM_NIL, &pid));
     CHECK_OK(mote_register(s.self, mote_atom_make("far_counter"), pid));
+    CHECK_OK(mote_spawn(s.self, echo, MOTE_TERM_NIL, &pid));
+    CHECK_OK(mote_register(s.self, mote_atom_make("far_named"), pid));
     own[0] = mote_worker_event(s.worker);
     own[1] = mote_worker_blobs(s.worker);
     send_fds(3, own, 2);
@@ -210,6 +212,36 @@ static void dies(void) {
     leave(&p.hub);
 }
 
+/* Who has monitored a name is told of the name: of one that this program knows for ever, and of one that it has read, with a tag that it has read. */
+static void dies_by_name(void) {
+    struct pair p;
+    mote_ref ref, far_ref, gone;
+    mote_term m;
+    bool active;
+    if (TOOL) return;
+    begin(&p);
+    mote_arena *arena = mote_arena_new(0);
+    mote_term name = mote_atom_make_counted(arena, "far_named", 9);
+    mote_monitor_options options = {.tag = mote_atom_make_counted(arena, "a_tag_read", 10), .alias = MOTE_ALIAS_EXPLICIT_UNALIAS};
+    CHECK_OK(mote_monitor(p.hub.self, mote_atom_make("far_echo"), &ref));
+    CHECK_OK(mote_monitor_opt(p.hub.self, name, &options, &far_ref));
+    CHECK_OK(mote_monitor_opt(p.hub.self, name, &options, &gone));
+    CHECK_OK(mote_demonitor(p.hub.self, gone, true, &active));
+    CHECK_OK(mote_unalias(p.hub.self, gone));
+    mt_os_process_kill(p.process, SIGKILL);
+    CHECK_OK(mote_worker_lost(p.hub.worker, p.hub.self, OTHER, mote_atom_term(mote_atom_make("over"))));
+    CHECK_OK(mote_receive_match(p.hub.self, PATIENCE_MS, "{'DOWN', ^, process, {far_echo, nonode@nohost}, over}", ref));
+    CHECK_OK(mote_receive_match(p.hub.self, PATIENCE_MS, "{_, ^, process, {_, nonode@nohost}, over}", far_ref));
+    m = mote_message(p.hub.self);
+    CHECK(mote_match(m, "{^, _, process, {^, _}, over}", options.tag, name));
+    CHECK_INT(mote_receive(p.hub.self, 0, &m), MOTE_TIMEOUT);
+    CHECK_OK(mote_unalias(p.hub.self, far_ref));
+    size_t atoms = mote_atom_count();
+    mote_arena_free(arena);
+    CHECK_INT(atoms - mote_atom_count(), 2); /* nobody else holds them, or has given up what it did not hold */
+    end(&p);
+}
+
 /* A host's own way: what it has encoded itself. */
 static void encoded(void) {
     struct pair p;
@@ -248,7 +280,7 @@ static void names(void) {
     CHECK_INT(mote_whereis(p.hub.self, mote_atom_make("hub"), &pid), MOTE_ENAME);
     CHECK_OK(mote_register(p.hub.self, mote_atom_make("hub"), me));
     CHECK_OK(mote_registered(p.hub.self, all, 10, &count));
-    CHECK_INT(count, 3);
+    CHECK_INT(count, 4);
     CHECK_INT(mote_register(p.hub.self, mote_atom_make("other_name"), p.echo), MOTE_ENOPROC); /* only its own worker can */
     mote_ref ref;
     CHECK_OK(mote_monitor(p.hub.self, p.echo, &ref));
@@ -296,5 +328,5 @@ static void errors(void) {
 
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "--other") == 0) return other();
-    return check_main(argc, argv, (struct check_test[]){TEST(talks), TEST(one_way), TEST(large), TEST(dies), TEST(encoded), TEST(names), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(talks), TEST(one_way), TEST(large), TEST(dies), TEST(dies_by_name), TEST(encoded), TEST(names), TEST(errors), {0}});
 }
