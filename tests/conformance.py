@@ -4,6 +4,7 @@
 
   tests/conformance.py PROGRAM [PREFIX ...]   all scenarios of the program, or those whose ids have a prefix
       --schedulers N                          of our runtime
+      --across N                              with the parties of each in two workers; N scenarios must have been so
       --recorded                              do not run Erlang, even if it is installed
       --self-test                             takes lines away and changes them, and sees that it is found
 
@@ -52,8 +53,8 @@ def documented(name):
     return re.search(rf"\b{name}\b", SEMANTICS.read_text(encoding="utf-8")) is not None
 
 
-def run_ours(program, schedulers, prefixes):
-    command = [program] + (["--schedulers", str(schedulers)] if schedulers else []) + prefixes
+def run_ours(program, schedulers, across, prefixes):
+    command = [program] + (["--schedulers", str(schedulers)] if schedulers else []) + (["--workers", "2"] if across else []) + prefixes
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         try:
             output, reports = started.communicate(timeout=SECONDS_MAX)
@@ -62,7 +63,11 @@ def run_ours(program, schedulers, prefixes):
             output, reports = started.communicate()
     for line in reports.splitlines():
         print(f"# {line}")
+    for line in re.findall("(?m)^#.*$", output):
+        print(line)
     faults = [] if started.returncode == 0 else [f"{program} ended with {started.returncode}"]
+    if across and f"# in two workers: {across} scenarios" not in output.splitlines():
+        faults.append(f"not {across} scenarios had their parties in two workers")
     return lines_of(output), faults
 
 
@@ -156,6 +161,7 @@ def main():
     parser.add_argument("program", nargs="?")
     parser.add_argument("prefixes", nargs="*")
     parser.add_argument("--schedulers", type=int)
+    parser.add_argument("--across", type=int)
     parser.add_argument("--recorded", action="store_true")
     parser.add_argument("--self-test", action="store_true")
     options = parser.parse_args()
@@ -163,7 +169,7 @@ def main():
         return self_test()
     table = {name: row for name, row in scenarios().items() if not options.prefixes or name.startswith(tuple(options.prefixes))}
     expected, recorded = recorded_lines(table)
-    ours, faults = run_ours(options.program, options.schedulers, options.prefixes)
+    ours, faults = run_ours(options.program, options.schedulers, options.across, options.prefixes)
     live = None if options.recorded else run_erlang(options.prefixes)
     results = compare(table, ours, expected, recorded, live)
     results["the program ended well"] = faults

@@ -382,6 +382,13 @@ static void links(void) {
     HEARS(b.left, "done");
     CHECK_OK(mote_receive(b.left, PATIENCE_MS, &m));
     CHECK(mote_match(m, "{^, {'EXIT', ^, noproc}}", r, l));
+
+    l = start(b.left, servant); /* not trapping: that ends it, the call does not fail */
+    CHECK_OK(mote_monitor(b.left, l, &ref));
+    CHECK_OK(mote_send(b.left, l, "{link, ?, ?}", r2, mote_self_pid(b.left)));
+    HEARS(b.left, "done");
+    CHECK_OK(mote_receive(b.left, PATIENCE_MS, &m));
+    CHECK(mote_match(m, "{'DOWN', ^, process, ^, noproc}", ref, l));
     end(&b);
 }
 

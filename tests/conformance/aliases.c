@@ -18,7 +18,7 @@ static bool unalias(mote_self *self, mote_ref alias) {
     if (err != MOTE_NOMATCH) mote_must(self, err);
     return err == MOTE_OK;
 }
-static void send_alias(mote_self *self, mote_ref alias, const char *name) { mote_must(self, mote_send_term(self, alias, atom(name))); }
+static void send_alias(mote_self *self, mote_ref alias, const char *name) { mote_must(self, say(self, mote_ref_term(alias), atom(name))); }
 
 static void open_and_closed(mote_self *self, struct out *out) {
     mote_ref alias = alias_with(self, 0);

@@ -60,6 +60,29 @@ void put_rest(mote_self *self, struct out *out);
 /* conf.erl's n/1: CONF_N is thousandths of the rounds. */
 int rounds(int n);
 
+/* Workers. With two, whatever a process starts is in the worker that it is not in itself, so that all signals between the two cross; what one party would send
+ * to itself the other worker sends. A scenario of which nothing has crossed is a fault, unless its reason stands in main.c. With one worker these are the plain calls. */
+bool across(void);
+unsigned crossed(void); /* how often something did, since this was asked */
+/* Runs the first process, in worker 0; the program's exit code. */
+int run_across(const mote_options *options, mote_body body);
+/* mote_spawn_opt(): body or handler, link, monitor, and for a body stack_size, mailbox_max, policy. */
+mote_pid launch(mote_self *self, const mote_spawn_options *options, mote_term arg);
+/* In the caller's own worker: for one of two parties that the caller starts. */
+mote_pid start_here(mote_self *self, mote_body body, mote_term arg);
+mote_pid idle_here(mote_self *self);
+mote_pid dead_here(mote_self *self);
+/* Sends to oneself, or through an alias of one's own: it is there when this returns. Receives. */
+mote_err say(mote_self *self, mote_term to, mote_term message);
+/* mote_send_after() to oneself. */
+mote_err say_after(mote_self *self, int64_t ms, mote_ref *timer, mote_term message);
+/* mote_register(), which knows its own worker's processes only. Receives. */
+mote_err name_it(mote_self *self, const char *name, mote_pid pid);
+/* What the other worker has sent until now is here. Receives. */
+void hear(mote_self *self);
+/* How many there are in the node, and whether this is one. Receives. */
+size_t processes(mote_self *self, mote_pid pid, bool *found);
+
 /* Processes. */
 mote_pid start(mote_self *self, mote_body body, mote_term arg);
 mote_pid start_linked(mote_self *self, mote_body body, mote_term arg);
@@ -97,6 +120,7 @@ void busy_us(mote_self *self, int64_t us);
 /* A race counts only if both outcomes were seen, each in at least one round of a hundred. */
 struct race {
     int rounds, first, violations;
+    int64_t us[4]; /* how long sweep() takes between two workers: longer after a round that was not `first` */
 };
 void race_round(struct race *race, bool first, bool holds);
 void put_race(struct out *out, const struct race *race);
@@ -105,7 +129,7 @@ mote_pid racer(mote_self *self, int round, const char *reason);
 /* In half of the rounds: waits until the peer has applied what was sent to it. Else the next message lands behind that, which may
  * end the turn. */
 void let_see(mote_self *self, mote_pid peer, int round);
-void sweep(mote_self *self, int round); /* a little time, another in each round */
+void sweep(mote_self *self, const struct race *race); /* a little time, another in each round */
 
 /* A term in the scratch arena: valid until the next receive. */
 #define TERM(self, text, ...)                                                               \

@@ -95,7 +95,8 @@ static void killed_peers(mote_self *self, struct out *out) {
     trap(self);
     mote_pid victim = idle(self);
     mote_must(self, mote_link(self, victim));
-    start_monitored(self, links_and_waits, mote_pid_term(victim), &monitor);
+    mote_pid peer = start_here(self, links_and_waits, mote_pid_term(victim));
+    mote_must(self, mote_monitor(self, peer, &monitor));
     settle(self);
     signal_exit(self, victim, "kill");
     mote_must(self, mote_receive_match(self, LIMIT_MS, "{'EXIT', _, _}")); /* of two senders: the DOWN may come first */

@@ -33,7 +33,7 @@ static void among_spinners(mote_self *self, struct out *out) {
     mote_must(self, mote_runtime_info_get(self, &info));
     unsigned n = 2 * info.schedulers;
     mote_assert(self, n <= MAX);
-    for (unsigned i = 0; i < n; i++) spinners[i] = start(self, spins, MOTE_TERM_NIL);
+    for (unsigned i = 0; i < n; i++) spinners[i] = (i % 2 ? start_here : start)(self, spins, MOTE_TERM_NIL);
     mote_pid server = start(self, echo, MOTE_TERM_NIL);
     uint64_t since = now_ns();
     put(out, "%d", ping_pongs(self, server));
@@ -60,17 +60,12 @@ static void offender_ends(mote_self *self, struct out *out) {
     mote_ref monitor;
     mote_pid offender, other = idle(self);
     mote_spawn_options options = {.body = forever, .mailbox_max = 10000, .policy = MOTE_END, .monitor = &monitor};
-    mote_must(self, mote_spawn_opt(self, &options, MOTE_TERM_NIL, &offender));
+    offender = launch(self, &options, MOTE_TERM_NIL);
     for (int i = 0; i < 20000; i++) mote_must(self, mote_send(self, offender, "[1, 2, 3]"));
     put_reason(out, down(self, monitor));
     put_bool(out, is_alive(self, other));
 }
 
-static size_t processes(mote_self *self) {
-    size_t count = 0;
-    mote_must(self, mote_process_list(self, NULL, 0, &count));
-    return count;
-}
 static int by_word(const void *a, const void *b) {
     uint64_t x = ((const mote_ref *)a)->word, y = ((const mote_ref *)b)->word;
     return x < y ? -1 : x > y;
@@ -80,14 +75,15 @@ static void many_at_once(mote_self *self, struct out *out) {
     enum { N = 100000 };
     mote_pid *pids = mote_alloc(self, N * sizeof *pids);
     mote_ref *monitors = mote_alloc(self, N * sizeof *monitors), *told = mote_alloc(self, N * sizeof *told);
-    size_t before = processes(self);
+    bool found;
+    size_t before = processes(self, mote_self_pid(self), &found);
     int killed = 0;
     mote_assert(self, pids && monitors && told);
     for (int i = 0; i < N; i++) pids[i] = start_light(self, true, &monitors[i]);
     for (int i = 0; i < N; i++) signal_exit(self, pids[i], "kill");
     for (int i = 0; i < N && mote_receive_match(self, LIMIT_MS, "{'DOWN', ?, _, _, killed}", &told[i]) == MOTE_OK; i++) continue;
     settle(self);
-    size_t after = processes(self);
+    size_t after = processes(self, mote_self_pid(self), &found);
     qsort(monitors, N, sizeof *monitors, by_word);
     qsort(told, N, sizeof *told, by_word);
     for (int i = 0; i < N; i++) killed += told[i].word == monitors[i].word;
@@ -118,7 +114,7 @@ static void recursion(mote_self *self, struct out *out) {
             put(out, "untested");
             continue;
         }
-        mote_must(self, mote_spawn_opt(self, &options, mote_int_make(NULL, 1000000), NULL));
+        launch(self, &options, mote_int_make(NULL, 1000000));
         put_term(out, down(self, monitor));
     }
 }

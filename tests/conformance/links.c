@@ -39,9 +39,9 @@ static void other_side(mote_self *self, struct out *out) {
 }
 
 static void link_to_dead(mote_self *self, struct out *out) {
-    mote_pid pid = dead(self);
-    put_raised(out, mote_link(self, pid));
+    put_raised(out, mote_link(self, dead_here(self))); /* of another worker it is not known: the link is made, and the exit signal comes */
     trap(self);
+    mote_pid pid = dead(self);
     put_returned(out, mote_link(self, pid));
     put_exit(out, pid, msg(self));
 }
@@ -60,7 +60,7 @@ static void unlink_race(mote_self *self, struct out *out) {
         link_with(self, pid);
         let_see(self, pid, i);
         send(self, pid, "go");
-        sweep(self, i);
+        sweep(self, &race);
         unlink_from(self, pid);
         bool came = mote_receive_match(self, 0, "{'EXIT', ^, _}", pid) == MOTE_OK;
         gone(self, pid);
@@ -158,7 +158,7 @@ static mote_ref start_peer(mote_self *self, int i, mote_body body, const mote_ha
     bool stackless = FEW_STACKS || i % 2;
     mote_ref monitor = {0};
     mote_spawn_options options = {.body = stackless ? NULL : body, .handler = stackless ? handler : NULL, .monitor = &monitor};
-    mote_must(self, mote_spawn_opt(self, &options, TERM(self, "{?, ?}", mote_self_pid(self), hub), NULL));
+    launch(self, &options, TERM(self, "{?, ?}", mote_self_pid(self), hub));
     mote_arena_reset(mote_scratch(self));
     return monitor;
 }
@@ -186,7 +186,7 @@ static void tells_handle(mote_self *self, mote_term message, void *state) {
 }
 static void many_links(mote_self *self, struct out *out) {
     static const mote_handler teller = {.name = "teller", .state_size = sizeof(struct peer), .init = tells_init, .handle = tells_handle};
-    mote_pid hub = idle(self);
+    mote_pid hub = idle_here(self);
     int got = 0;
     for (int i = 0; i < MANY; i++) mote_demonitor(self, start_peer(self, i, tells_of_hub, &teller, hub), true, NULL);
     await_up(self);
@@ -204,7 +204,7 @@ static void links_init(mote_self *self, mote_term arg, void *state) { *(struct p
 static void ignores(mote_self *self, mote_term message, void *state) { (void)self, (void)message, (void)state; }
 static void crash_of_set(mote_self *self, struct out *out) {
     static const mote_handler linker = {.name = "linker", .state_size = sizeof(struct peer), .init = links_init, .handle = ignores};
-    mote_pid hub = idle(self);
+    mote_pid hub = idle_here(self);
     mote_ref *monitors = mote_alloc(self, MANY * sizeof *monitors);
     int same = 0;
     mote_assert(self, monitors);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * conformance [--schedulers N] [PREFIX ...]: runs the scenarios whose ids have one of the prefixes, and prints "id result" for each.
+ * conformance [--schedulers N] [--workers 2] [PREFIX ...]: runs the scenarios whose ids have one of the prefixes, and prints "id result" for each.
+ * With two workers the parties of each are in different ones, and its line says so if they were not.
  *
  * CONF_N scales rounds as in conf.erl, MOTE_TEST_SEED is the chaos_seed, CONF_LOG=1 shows what the runtime reports. */
 #include "conf.h"
@@ -10,6 +11,35 @@ static const struct conf *const groups[] = {
     conf_order,   conf_exits,   conf_links,  conf_monitors, conf_names,       conf_ends, conf_timers,
     conf_aliases, conf_mailbox, conf_limits, conf_calls,    conf_supervisors, NULL,
 };
+
+/* Those of which nothing crosses from one worker to another, and why not. */
+static const struct here {
+    const char *id, *why;
+} heres[] = {
+    {"A09", "there is no party: nobody has the name"},
+    {"B08", "there is no other party: it sends the signal to itself"},
+    {"B17", "there is no other party: it asks for its own flag"},
+    {"C08", "there is no other party: it links to itself"},
+    {"D02", "there is no party: nobody has the name"},
+    {"D08", "there is no party: nobody has the reference"},
+    {"D10", "there is no other party: it monitors itself"},
+    {"F06", "functions are looked up by the runtime that starts the process"},
+    {"G07", "that the receiver has ended is known in its own worker; a timer's function does not wait for an answer from there"},
+    {"G10", "nothing is sent: the arguments are refused"},
+    {"H10", "nothing is sent: the arguments are refused"},
+    {"I04", "memory of one runtime, in which the binary is shared"},
+    {"K04", "there is no other party: it calls itself"},
+};
+
+static unsigned scenarios_across;
+
+/* What is wrong with where the parties of a scenario were; NULL: nothing. */
+static const char *misplaced(const char *id, unsigned crossed) {
+    bool here = false;
+    scenarios_across += crossed != 0;
+    for (size_t i = 0; i < sizeof heres / sizeof *heres; i++) here |= strcmp(heres[i].id, id) == 0;
+    return here && crossed ? "it_crosses_after_all" : !here && !crossed ? "nothing_crossed" : NULL;
+}
 
 static void run_one(mote_self *self, mote_term arg) {
     struct out out = {0};
@@ -26,7 +56,8 @@ static void run_one(mote_self *self, mote_term arg) {
 static void result(mote_self *self, const struct conf *conf, struct out *out) {
     mote_ref ref = mote_ref_make(self), monitor;
     mote_term m, value;
-    mote_pid pid = start_monitored(self, run_one, TERM(self, "{?, ?, ?}", mote_self_pid(self), ref, (uint64_t)(uintptr_t)conf), &monitor);
+    mote_pid pid = {0};
+    mote_must(self, mote_spawn_monitor(self, run_one, TERM(self, "{?, ?, ?}", mote_self_pid(self), ref, (uint64_t)(uintptr_t)conf), &pid, &monitor));
     bool found = false;
     for (uint64_t since = now_ns(); !found && ms_since(since) < SCENARIO_MS;) {
         if (mote_receive(self, 100, &m)) continue;
@@ -38,6 +69,8 @@ static void result(mote_self *self, const struct conf *conf, struct out *out) {
     if (!found) put(out, "hang");
     if (!found) signal_exit(self, pid, "kill");
     mote_must(self, mote_demonitor(self, monitor, true, NULL));
+    const char *wrong = across() ? misplaced(conf->id, crossed()) : NULL;
+    if (wrong) put(out, "%s", wrong);
 }
 
 struct choice {
@@ -51,6 +84,8 @@ static bool chosen(const struct choice *choice, const char *id) {
     return choice->count == 0;
 }
 
+static struct choice choice; /* the program's */
+
 static int run_all(mote_self *self, void *context) {
     trap(self);
     for (const struct conf *const *group = groups; *group; group++)
@@ -63,16 +98,30 @@ static int run_all(mote_self *self, void *context) {
         }
     return 0;
 }
+static void runs_all(mote_self *self, mote_term arg) {
+    (void)arg;
+    run_all(self, &choice);
+    for (size_t i = 0; i < sizeof heres / sizeof *heres; i++)
+        if (chosen(&choice, heres[i].id)) printf("# in one worker: %s, %s\n", heres[i].id, heres[i].why);
+    printf("# in two workers: %u scenarios\n", scenarios_across);
+    fflush(stdout);
+}
 
 static void log_nothing(void *context, mote_log_level level, const char *text) { (void)context, (void)level, (void)text; }
 
+/* The number behind an option at the front of the arguments; 0: it is not there. */
+static unsigned option(int *argc, char ***argv, const char *name) {
+    if (*argc < 2 || strcmp(**argv, name) != 0) return 0;
+    unsigned n = (unsigned)strtoul((*argv)[1], NULL, 10);
+    *argc -= 2, *argv += 2;
+    return n;
+}
+
 int main(int argc, char **argv) {
     mote_options options = {.chaos_seed = chaos_seed(), .overflow_ends_process = true, .log = getenv("CONF_LOG") ? NULL : log_nothing};
-    int first = 1;
-    if (argc > 2 && strcmp(argv[1], "--schedulers") == 0) {
-        options.schedulers = (unsigned)strtoul(argv[2], NULL, 10);
-        first = 3;
-    }
-    struct choice choice = {argc - first, argv + first};
-    return mote_run(&options, run_all, &choice);
+    argc--, argv++;
+    options.schedulers = option(&argc, &argv, "--schedulers");
+    bool two = option(&argc, &argv, "--workers") == 2;
+    choice = (struct choice){argc, argv};
+    return two ? run_across(&options, runs_all) : mote_run(&options, run_all, &choice);
 }

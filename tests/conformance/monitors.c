@@ -39,7 +39,7 @@ static void monitors_and_exits(mote_self *self, mote_term arg) {
 }
 static void one_way(mote_self *self, struct out *out) {
     struct out died = {0};
-    mote_pid pid = idle(self);
+    mote_pid pid = idle_here(self);
     put_die(self, &died, monitors_and_exits, mote_pid_term(pid));
     settle(self);
     put(out, "alive:%s", is_alive(self, pid) ? "true" : "false");
@@ -53,10 +53,10 @@ static void demonitor_race(mote_self *self, struct out *out) {
         mote_ref ref = monitor(self, pid);
         let_see(self, pid, i);
         send(self, pid, "go");
-        sweep(self, i);
+        sweep(self, &race);
         bool active = demonitor(self, ref, true);
         gone(self, pid);
-        race_round(&race, active, mote_receive_match(self, 0, "{'DOWN', ^, _, _, _}", ref) == MOTE_TIMEOUT);
+        race_round(&race, !active, mote_receive_match(self, 0, "{'DOWN', ^, _, _, _}", ref) == MOTE_TIMEOUT);
     }
     put_race(out, &race);
 }
@@ -101,10 +101,10 @@ static void of_oneself(mote_self *self, struct out *out) {
 static void of_name(mote_self *self, struct out *out) {
     mote_ref ref = {0};
     mote_pid first = idle(self);
-    mote_must(self, mote_register(self, "conf_d11", first));
+    mote_must(self, name_it(self, "conf_d11", first));
     mote_must(self, mote_monitor(self, "conf_d11", &ref));
     mote_must(self, mote_unregister(self, "conf_d11"));
-    mote_pid second = idle(self);
+    mote_pid second = idle_here(self);
     mote_must(self, mote_register(self, "conf_d11", second));
     signal_exit(self, second, "q");
     settle(self);

@@ -11,18 +11,18 @@ static bool is_free(mote_self *self, const char *name) {
 
 static void come_and_go(mote_self *self, struct out *out) {
     mote_pid found, pid = idle(self);
-    put_returned(out, mote_register(self, "conf_e1", pid));
+    put_returned(out, name_it(self, "conf_e1", pid));
     put_bool(out, mote_whereis(self, "conf_e1", &found) == MOTE_OK && found.word == pid.word);
     put_returned(out, mote_unregister(self, "conf_e1"));
     put(out, "%s", is_free(self, "conf_e1") ? "undefined" : "PID");
 }
 
 static void refused(mote_self *self, struct out *out) {
-    mote_pid p = idle(self), q = idle(self);
-    mote_must(self, mote_register(self, "conf_e2", p));
+    mote_pid p = idle(self), q = idle_here(self);
+    mote_must(self, name_it(self, "conf_e2", p));
     put_raised(out, mote_register(self, "conf_e2", q));
-    put_raised(out, mote_register(self, "conf_e2b", p));
-    mote_err err = mote_register(self, "conf_e2c", dead(self));
+    put_raised(out, name_it(self, "conf_e2b", p));
+    mote_err err = name_it(self, "conf_e2c", dead(self));
     put_raised(out, err == MOTE_ENOPROC ? MOTE_EARG : err); /* told apart here; Erlang says badarg */
     put_raised(out, mote_register(self, "undefined", q));
     put_raised(out, mote_unregister(self, "conf_e2d"));
@@ -34,7 +34,7 @@ static void free_at_down(mote_self *self, struct out *out) {
     for (int i = 0; i < n; i++) {
         mote_ref monitor;
         mote_pid pid = start_monitored(self, obeys, atom("normal"), &monitor);
-        mote_must(self, mote_register(self, "conf_e3", pid));
+        mote_must(self, name_it(self, "conf_e3", pid));
         send(self, pid, "go");
         down(self, monitor);
         violations += !is_free(self, "conf_e3");
@@ -47,10 +47,10 @@ static void free_at_exit(mote_self *self, struct out *out) {
     trap(self);
     for (int i = 0; i < n; i++) {
         mote_pid pid = start_linked(self, obeys, atom("normal"));
-        mote_must(self, mote_register(self, "conf_e4", pid));
+        mote_must(self, name_it(self, "conf_e4", pid));
         send(self, pid, "go");
         mote_assert(self, mote_match(msg(self), "{'EXIT', ^, normal}", pid));
-        mote_pid next = idle(self);
+        mote_pid next = idle_here(self);
         violations += mote_register(self, "conf_e4", next) != MOTE_OK;
         signal_exit(self, next, "kill");
         is_alive(self, next);
@@ -62,7 +62,7 @@ static void free_when_not_alive(mote_self *self, struct out *out) {
     int violations = 0, n = rounds(1000);
     for (int i = 0; i < n; i++) {
         mote_pid pid = idle(self);
-        mote_must(self, mote_register(self, "conf_e5", pid));
+        mote_must(self, name_it(self, "conf_e5", pid));
         signal_exit(self, pid, "kill");
         mote_assert(self, !is_alive(self, pid));
         violations += !is_free(self, "conf_e5");
@@ -79,7 +79,7 @@ static void wants_the_name(mote_self *self, mote_term arg) {
 static bool one_wins(mote_self *self) {
     mote_pid rivals[2];
     int winners = 0;
-    for (int i = 0; i < 2; i++) rivals[i] = start(self, wants_the_name, self_term(self));
+    for (int i = 0; i < 2; i++) rivals[i] = (i ? start : start_here)(self, wants_the_name, self_term(self));
     for (int i = 0; i < 2; i++) send(self, rivals[i], "go");
     for (int i = 0; i < 2; i++) {
         bool won;
@@ -104,16 +104,8 @@ const struct conf conf_names[] = {
 /* ------------------------------------------------------------------------------------------------------ F */
 
 static bool is_listed(mote_self *self, mote_pid pid) {
-    size_t count = 0, capacity = 0;
-    bool found = false;
-    mote_must(self, mote_process_list(self, NULL, 0, &capacity));
-    capacity += 1000; /* others may start meanwhile */
-    mote_pid *pids = mote_alloc(self, capacity * sizeof *pids);
-    mote_assert(self, pids);
-    mote_must(self, mote_process_list(self, pids, capacity, &count));
-    mote_assert(self, count <= capacity);
-    for (size_t i = 0; i < count; i++) found |= pids[i].word == pid.word;
-    mote_dealloc(self, pids);
+    bool found;
+    processes(self, pid, &found);
     return found;
 }
 static void nothing_left(mote_self *self, struct out *out) {

@@ -120,7 +120,7 @@ static void four_addresses(mote_self *self, struct out *out) {
 }
 
 static void first_match(mote_self *self, struct out *out) {
-    for (int i = 1; i <= 5; i++) mote_must(self, mote_send(self, mote_self_pid(self), "?", i));
+    for (int i = 1; i <= 5; i++) mote_must(self, say(self, self_term(self), mote_int_make(NULL, i)));
     mote_must(self, mote_receive_match(self, LIMIT_MS, "3"));
     mote_must(self, mote_receive_match(self, LIMIT_MS, "5"));
     put_rest(self, out);
@@ -145,7 +145,7 @@ static void link_unlink_exit(mote_self *self, struct out *out) {
     int violations = 0, n = rounds(1000);
     for (int i = 0; i < n; i++) {
         mote_ref monitor;
-        mote_pid victim = idle(self);
+        mote_pid victim = idle_here(self);
         start_monitored(self, links_and_unlinks, mote_pid_term(victim), &monitor);
         mote_assert(self, is(down(self, monitor), "boom"));
         violations += !is_alive(self, victim);
@@ -212,7 +212,7 @@ static void down_comes_last(mote_self *self, struct out *out) {
 static void to_oneself(mote_self *self, struct out *out) {
     int violations = 0, n = rounds(1000);
     for (int i = 1; i <= n; i++) {
-        mote_must(self, mote_send(self, mote_self_pid(self), "?", i));
+        mote_must(self, say(self, self_term(self), mote_int_make(NULL, i)));
         violations += mote_receive_match(self, 0, "^", i) != MOTE_OK;
     }
     put_violations(out, violations);

@@ -4,7 +4,8 @@
 
 static mote_ref after(mote_self *self, int64_t ms, mote_pid to, const char *name) {
     mote_ref timer = {0};
-    mote_must(self, mote_send_after(self, ms, to, &timer, "?", atom(name)));
+    bool own = to.word == mote_self_pid(self).word;
+    mote_must(self, own ? say_after(self, ms, &timer, atom(name)) : mote_send_after(self, ms, to, &timer, "?", atom(name)));
     return timer;
 }
 /* Erlang's cancel_timer: a number, or false. */
@@ -29,7 +30,7 @@ static void never_early(mote_self *self, struct out *out) {
 /* A message that names its timer has a reference of the sender's own in it. */
 static void both_forms(mote_self *self, struct out *out) {
     mote_ref ref = mote_ref_make(self);
-    mote_must(self, mote_send_after(self, 1, mote_self_pid(self), NULL, "{timeout, ?, m}", ref));
+    mote_must(self, say_after(self, 1, NULL, TERM(self, "{timeout, ?, m}", ref)));
     put(out, "%s", mote_receive_match(self, LIMIT_MS, "{timeout, ^, m}", ref) ? "no" : "ok");
     after(self, 1, mote_self_pid(self), "b");
     put_term(out, msg(self));
@@ -39,6 +40,7 @@ static void cancel_before(mote_self *self, struct out *out) {
     int64_t left = -1;
     bool was = cancelled(self, after(self, 60, mote_self_pid(self), "t"), &left);
     pause_ms(self, 90);
+    hear(self);
     put_bool(out, was && left >= 0 && left <= 60);
     put(out, "%d", count_rest(self));
 }
@@ -58,6 +60,7 @@ static void cancel_race(mote_self *self, struct out *out) {
         busy_us(self, (int64_t)i * 37 % 3000);
         bool fired = !cancelled(self, timer, NULL);
         pause_ms(self, i % 20 ? 0 : 5);
+        hear(self);
         bool once = !fired || is(msg_within(self, 50), "t");
         race_round(&race, fired, once && is(msg_within(self, 0), "nothing"));
     }
@@ -80,7 +83,7 @@ static void to_name(mote_self *self, struct out *out) {
 
 static void receiver_dies(mote_self *self, struct out *out) {
     int64_t left;
-    mote_pid pid = idle(self);
+    mote_pid pid = idle_here(self);
     mote_ref timer = after(self, 5000, pid, "t");
     signal_exit(self, pid, "kill");
     gone(self, pid);
@@ -105,7 +108,8 @@ static void not_restarted(mote_self *self, struct out *out) {
     put_bool(out, ms < 1000);
 }
 static void zero_still_takes(mote_self *self, struct out *out) {
-    send(self, mote_self_pid(self), "x"), send(self, mote_self_pid(self), "y");
+    mote_must(self, say(self, self_term(self), atom("x")));
+    mote_must(self, say(self, self_term(self), atom("y")));
     put(out, "%s", mote_receive_match(self, 0, "y") ? "missed" : "found");
 }
 
@@ -125,7 +129,7 @@ static void outlives_starter(mote_self *self, struct out *out) {
 }
 static void deadline_order(mote_self *self, struct out *out) {
     static const int ms[] = {60, 20, 40, 80};
-    for (int i = 0; i < 4; i++) mote_must(self, mote_send_after(self, ms[i], mote_self_pid(self), NULL, "?", ms[i]));
+    for (int i = 0; i < 4; i++) mote_must(self, say_after(self, ms[i], NULL, mote_int_make(NULL, ms[i])));
     for (int i = 0; i < 4; i++) put_term(out, msg(self));
 }
 static void many_cancelled(mote_self *self, struct out *out) {
@@ -136,6 +140,7 @@ static void many_cancelled(mote_self *self, struct out *out) {
     for (int i = 0; i < N; i++) timers[i] = after(self, 300, mote_self_pid(self), "t");
     for (int i = 0; i < N; i++) n += cancelled(self, timers[i], NULL);
     pause_ms(self, 350);
+    hear(self);
     put(out, "%d", n);
     put(out, "%d", count_rest(self));
 }

@@ -141,19 +141,18 @@ int rounds(int n) {
 /* ----------------------------------------------------------------------------------------------- processes */
 
 mote_pid start(mote_self *self, mote_body body, mote_term arg) {
+    return launch(self, &(mote_spawn_options){.body = body}, arg);
+}
+mote_pid start_here(mote_self *self, mote_body body, mote_term arg) {
     mote_pid pid = {0};
     mote_must(self, mote_spawn(self, body, arg, &pid));
     return pid;
 }
 mote_pid start_linked(mote_self *self, mote_body body, mote_term arg) {
-    mote_pid pid = {0};
-    mote_must(self, mote_spawn_link(self, body, arg, &pid));
-    return pid;
+    return launch(self, &(mote_spawn_options){.body = body, .link = true}, arg);
 }
 mote_pid start_monitored(mote_self *self, mote_body body, mote_term arg, mote_ref *monitor) {
-    mote_pid pid = {0};
-    mote_must(self, mote_spawn_monitor(self, body, arg, &pid, monitor));
-    return pid;
+    return launch(self, &(mote_spawn_options){.body = body, .monitor = monitor}, arg);
 }
 
 void forever(mote_self *self, mote_term arg) {
@@ -169,6 +168,12 @@ void obeys(mote_self *self, mote_term arg) {
 }
 
 mote_pid idle(mote_self *self) { return start(self, forever, MOTE_TERM_NIL); }
+mote_pid idle_here(mote_self *self) { return start_here(self, forever, MOTE_TERM_NIL); }
+mote_pid dead_here(mote_self *self) {
+    mote_pid pid = start_here(self, ends, MOTE_TERM_NIL);
+    mote_assert(self, !is(gone(self, pid), "no_down"));
+    return pid;
+}
 mote_pid dead(mote_self *self) {
     mote_ref monitor;
     mote_pid pid = start_monitored(self, ends, MOTE_TERM_NIL, &monitor);
@@ -184,12 +189,10 @@ static void ignores(mote_self *self, mote_term message, void *state) { (void)sel
 mote_pid start_light(mote_self *self, bool stays, mote_ref *monitor) {
     static const mote_handler stayer = {.name = "stayer", .handle = ignores};
     static const mote_handler ender = {.name = "ender", .init = ends_in_init, .handle = ignores};
-    mote_pid pid = {0};
     mote_spawn_options options = {.monitor = monitor};
     if (FEW_STACKS) options.handler = stays ? &stayer : &ender;
     else options.body = stays ? forever : ends;
-    mote_must(self, mote_spawn_opt(self, &options, MOTE_TERM_NIL, &pid));
-    return pid;
+    return launch(self, &options, MOTE_TERM_NIL);
 }
 
 void signal_exit(mote_self *self, mote_pid pid, const char *reason) { mote_must(self, mote_exit_send(self, pid, atom(reason))); }
@@ -240,7 +243,10 @@ bool is(mote_term term, const char *name) { return mote_term_same(term, atom(nam
 void pause_ms(mote_self *self, int64_t ms) {
     mote_assert(self, mote_receive_match(self, ms, "'a message that never comes'") == MOTE_TIMEOUT);
 }
-void settle(mote_self *self) { pause_ms(self, 30); }
+void settle(mote_self *self) {
+    pause_ms(self, 30);
+    hear(self);
+}
 void send(mote_self *self, mote_pid pid, const char *name) { mote_must(self, mote_send_term(self, pid, atom(name))); }
 
 /* --------------------------------------------------------------------------------------------------- races */
@@ -254,10 +260,17 @@ void busy_us(mote_self *self, int64_t us) {
 void let_see(mote_self *self, mote_pid peer, int round) {
     if (round % 4 / 2) mote_assert(self, is_alive(self, peer));
 }
-/* Four turns at most; with a seed they have 16 reductions, not 2000. */
-void sweep(mote_self *self, int round) { spin_for(self, (int)((int64_t)round * 7919 % 8000) / (chaos_seed() ? 250 : 1)); }
+/* Four turns at most; with a seed they have 16 reductions, not 2000. Between two workers as long as it takes for both outcomes. */
+void sweep(mote_self *self, const struct race *race) {
+    int round = race->rounds + 1;
+    int64_t us = race->us[round % 4];
+    if (!across()) spin_for(self, (int)((int64_t)round * 7919 % 8000) / (chaos_seed() ? 250 : 1));
+    else if (us) busy_us(self, us);
+}
 
 void race_round(struct race *race, bool first, bool holds) {
+    int64_t *us = &race->us[(race->rounds + 1) % 4];
+    *us += first ? -(*us + 3) / 4 : *us < 100000 ? *us / 4 + 4 : 0;
     race->rounds++;
     race->first += first;
     race->violations += !holds;
