@@ -3,7 +3,7 @@
  *
  * Two forms. MOTE_FORM_ERLANG is what Erlang writes and reads. MOTE_FORM_MOTE is that and some tags of our own, from 1 to 8, for what Erlang cannot
  * say; it is for peers that have said they understand it. A *writer* puts pieces of a term behind each other, a *reader* gives one piece (a token)
- * after the other. A tuple, list, map, function, object of a host is a token that says how many terms follow. Tag bytes are known here and nowhere else.
+ * after the other. A tuple, list, map, function, object of a host is a token that says how many terms follow. Tag bytes are known here.
  *
  * Any thread; a writer or reader is used by one at a time. Nothing here waits.
  * X1 a reader reads no byte behind the last; each length is compared with the bytes that are left, in 64 bits, before it is used.
