@@ -745,20 +745,33 @@ mote_err mote_flag_set(mote_self *self, mote_flag flag, int64_t value, int64_t *
     return MOTE_EARG;
 }
 
-static mote_err check_pid(mote_self *self, mote_pid pid) {
+/* A pid that a user gives: *word is what relations and signals know it by. */
+static mote_err check_pid(mote_self *self, mote_pid pid, uint64_t *word) {
+    mote_err err = check_self(self);
+    bool own;
+    *word = pid.word;
+    if (err || mt_likely(mt_tag(pid.word) == MT_PID)) return err;
+    *word = mote_term_type((mote_term){pid.word}) == MOTE_PID ? mt_far_word(mt_runtime(mt_self(self)), pid.word, &own) : 0;
+    return mote_term_type((mote_term){pid.word}) != MOTE_PID ? MOTE_ETERM : *word || own ? MOTE_OK : MOTE_ENOMEM;
+}
+
+/* One of this node's. */
+static mote_err check_own_pid(mote_self *self, mote_pid pid) {
     mote_err err = check_self(self);
     return !err && mt_tag(pid.word) != MT_PID ? MOTE_ETERM : err;
 }
 
 mote_err mote_link(mote_self *self, mote_pid pid) {
-    mote_err err = check_pid(self, pid);
-    if (!err) err = mt_link(mt_self(self), pid.word);
+    uint64_t word;
+    mote_err err = check_pid(self, pid, &word);
+    if (!err) err = mt_link(mt_self(self), word);
     return paid(self, err);
 }
 
 mote_err mote_unlink(mote_self *self, mote_pid pid) {
-    mote_err err = check_pid(self, pid);
-    if (!err) err = mt_unlink(mt_self(self), pid.word);
+    uint64_t word;
+    mote_err err = check_pid(self, pid, &word);
+    if (!err) err = mt_unlink(mt_self(self), word);
     return paid(self, err);
 }
 
@@ -786,7 +799,7 @@ mote_err (mote_monitor_opt)(mote_self *self, mote_term process, const mote_monit
     if (err == MOTE_ENAME) pid = 0; /* the DOWN says so */
     else if (err) return err;
     if (mt_tag(process.word) == MT_ATOM) name = process.word;
-    if (mt_tag(process.word) == MT_BOXED) name = mt_ptr(process.word)[1];
+    if (mt_tag(process.word) == MT_BOXED && !mt_is_remote(pid)) name = mt_ptr(process.word)[1];
     return paid(self, mt_monitor(p, pid, name, options ? options : &none, &ref->word));
 }
 
@@ -885,7 +898,7 @@ mote_err mote_group_leader(mote_self *self, mote_pid *leader) {
 }
 
 mote_err mote_group_leader_set(mote_self *self, mote_pid leader, mote_pid pid) {
-    mote_err err = check_pid(self, pid);
+    mote_err err = check_own_pid(self, pid);
     if (!err && mt_tag(leader.word) != MT_PID) err = MOTE_ETERM;
     if (err) return err;
     struct mt_proc *p = mt_self(self);
@@ -897,7 +910,7 @@ mote_err mote_group_leader_set(mote_self *self, mote_pid leader, mote_pid pid) {
 }
 
 mote_err mote_deaths_to(mote_self *self, mote_pid subscriber) {
-    mote_err err = check_pid(self, subscriber);
+    mote_err err = check_own_pid(self, subscriber);
     if (!err) atomic_store_explicit(&mt_runtime(mt_self(self))->deaths_to, subscriber.word, memory_order_relaxed);
     return err;
 }

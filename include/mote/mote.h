@@ -476,7 +476,7 @@ typedef struct mote_options {
     void *log_context;
     size_t stack_head;      /* bytes kept free above every straight-line process's stack, out of its size, for a host: see host.h */
     const struct mote_host_loop *host_loop; /* what a host does around the schedulers' work: see host.h; borrowed while the runtime lives */
-    unsigned worker;        /* of a node of several: its number, and from bit 6 on how many came before it, modulo 4; 0 else. See worker.h */
+    unsigned worker;        /* of a node of several: its number (0 to 62), and from bit 6 on how many came before it, modulo 4; 0 else. See worker.h */
 } mote_options;
 
 /* Starts a runtime. `options` (NULL: defaults) is copied. Gives `runtime`; end it with mote_runtime_stop().

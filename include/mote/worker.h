@@ -3,7 +3,7 @@
  * linked and monitored from all. For an interpreter that can use one core only; a C program uses all cores with one runtime.
  *
  * The caller starts the programs, and gets descriptors from one to the other; see docs/design/workers.md. A worker is named by its *peer* number: its number
- * (0 to 63; 0 is the hub, which starts the others and outlives them) plus 64 times its incarnation. Descriptors are closed on exec.
+ * (0 to 62; 0 is the hub, which starts the others and outlives them) plus 64 times its incarnation. Descriptors are closed on exec.
  */
 #ifndef MOTE_WORKER_H
 #define MOTE_WORKER_H

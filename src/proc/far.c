@@ -33,6 +33,7 @@ struct peer { /* MT_SHARED */
     uint64_t *standing;        /* lock: mu: pids of those who stand still for it */
     size_t standing_count;     /* lock: mu */
     size_t standing_room;      /* lock: mu */
+    uint64_t node;             /* const while it is up: a node's name, held */
 };
 
 struct mt_far { /* MT_SHARED */
@@ -40,6 +41,10 @@ struct mt_far { /* MT_SHARED */
     _Atomic(const struct mt_freighter *) freighter; /* atomic: release; NULL: big binaries are written as others */
     uint64_t questions;        /* lock: mu: counts ids */
     struct peer peers[MT_WORKERS_MAX]; /* see there */
+    _Atomic(const struct mt_net *) net; /* atomic: release */
+    _Atomic(struct mt_remotes *) remotes; /* atomic: release: there is one with the first word */
+    _Atomic(struct peer *) nodes[MT_NODES_MAX]; /* atomic: release; they stay */
+    _Atomic unsigned nodes_end; /* atomic: release: there is none from here on; changes under rt->mu */
 };
 
 static struct mt_far *far_of(const mote_runtime *rt) { return atomic_load_explicit(&rt->far, memory_order_acquire); }
@@ -51,22 +56,29 @@ static const struct mt_freighter *freighter_of(const mote_runtime *rt) {
 
 static void release(struct peer *peer) { atomic_fetch_sub(&peer->users, 1); }
 
-/* The peer of a worker, whose carrier may be used until release(); NULL: it is not there. `any`: whatever its incarnation. Who takes it down clears `up` first and then waits for
+/* The peer that a place has; NULL: it never had one. */
+static struct peer *peer_at(const struct mt_far *far, unsigned place) {
+    if (place < MT_PLACE_NODES) return (struct peer *)(uintptr_t)&far->peers[place % MT_WORKERS_MAX];
+    return place - MT_PLACE_NODES < MT_NODES_MAX ? atomic_load_explicit(&far->nodes[place - MT_PLACE_NODES], memory_order_acquire) : NULL;
+}
+
+/* The peer of a place, whose carrier may be used until release(); NULL: it is not there. `any`: whatever a worker's incarnation. Who takes it down clears `up` first and then waits for
  * `users` to be 0: so nobody is in the carrier, and nobody will be. */
-static struct peer *hold(const mote_runtime *rt, unsigned worker, bool any) {
+static struct peer *hold(const mote_runtime *rt, unsigned place, bool any) {
     struct mt_far *far = far_of(rt);
-    if (!far) return NULL;
-    struct peer *peer = &far->peers[worker % MT_WORKERS_MAX];
+    struct peer *peer = far ? peer_at(far, place) : NULL;
+    if (!peer) return NULL;
     atomic_fetch_add(&peer->users, 1);
     uint32_t up = atomic_load(&peer->up);
-    if (up && (any || up - 1 == worker)) return peer;
+    if (up && (any || up - 1 == place)) return peer;
     release(peer);
     return NULL;
 }
 
-bool mt_far_is_used(const mote_runtime *rt, unsigned worker) {
+bool mt_far_is_used(const mote_runtime *rt, unsigned place) {
     struct mt_far *far = far_of(rt);
-    return far && atomic_load(&far->peers[worker % MT_WORKERS_MAX].users) != 0;
+    struct peer *peer = far ? peer_at(far, place) : NULL;
+    return peer && atomic_load(&peer->users) != 0;
 }
 
 static struct mt_far *make(mote_runtime *rt) {
@@ -93,17 +105,137 @@ bool mt_far_put(mote_runtime *rt, unsigned worker, const void *record, size_t si
     return true;
 }
 
+/* It is there from now on. */
+static mote_err rise(struct peer *peer, unsigned place, const struct mt_carrier *carrier) {
+    mote_err err = atomic_load(&peer->up) ? MOTE_EBUSY : peer->notes.buckets ? MOTE_OK : mt_hash_init(&peer->notes);
+    if (err) return err;
+    while (atomic_load(&peer->users)) mt_cpu_relax(); /* of the incarnation before: no longer than a put() takes */
+    peer->carrier = *carrier;
+    atomic_store(&peer->up, place + 1);
+    return MOTE_OK;
+}
+
 mote_err mt_far_open(mote_runtime *rt, unsigned worker, const struct mt_carrier *carrier) {
-    if (worker >> MT_PID_WORKER_BITS || worker % MT_WORKERS_MAX == mt_own_worker(rt)) return MOTE_EARG;
+    if (worker >> MT_PID_WORKER_BITS || worker % MT_WORKERS_MAX == mt_own_worker(rt) || worker % MT_WORKERS_MAX == MT_REMOTE) return MOTE_EARG;
     mt_lock_take(&rt->mu);
     struct mt_far *far = make(rt);
-    struct peer *peer = far ? &far->peers[worker % MT_WORKERS_MAX] : NULL;
-    mote_err err = !far ? MOTE_ENOMEM : atomic_load(&peer->up) ? MOTE_EBUSY : peer->notes.buckets ? MOTE_OK : mt_hash_init(&peer->notes);
-    if (!err) {
-        while (atomic_load(&peer->users)) mt_cpu_relax(); /* of the incarnation before: no longer than a put() takes */
-        peer->carrier = *carrier;
-        atomic_store(&peer->up, worker + 1);
+    mote_err err = far ? rise(&far->peers[worker % MT_WORKERS_MAX], worker, carrier) : MOTE_ENOMEM;
+    mt_lock_drop(&rt->mu);
+    return err;
+}
+
+/* -------------------------------------------------------------------------------------------------- nodes */
+
+mote_err mt_far_net(mote_runtime *rt, const struct mt_net *net) {
+    mt_lock_take(&rt->mu);
+    struct mt_far *far = make(rt);
+    mote_err err = !far ? MOTE_ENOMEM : atomic_load(&far->net) ? MOTE_EBUSY : MOTE_OK;
+    if (!err) atomic_store_explicit(&far->net, net, memory_order_release);
+    mt_lock_drop(&rt->mu);
+    return err;
+}
+
+const struct mt_net *mt_far_net_of(const mote_runtime *rt) {
+    struct mt_far *far = far_of(rt);
+    return far ? atomic_load_explicit(&far->net, memory_order_acquire) : NULL;
+}
+
+static struct mt_remotes *remotes_of(const mote_runtime *rt) {
+    struct mt_far *far = far_of(rt);
+    return far ? atomic_load_explicit(&far->remotes, memory_order_acquire) : NULL;
+}
+
+static struct mt_remotes *make_remotes(mote_runtime *rt) {
+    struct mt_remotes *remotes = remotes_of(rt);
+    if (remotes) return remotes;
+    mt_lock_take(&rt->mu);
+    struct mt_far *far = make(rt);
+    remotes = far ? atomic_load(&far->remotes) : NULL;
+    if (far && !remotes && !mt_remotes_new(&remotes)) atomic_store_explicit(&far->remotes, remotes, memory_order_release);
+    mt_lock_drop(&rt->mu);
+    return remotes;
+}
+
+uint64_t mt_far_word(mote_runtime *rt, uint64_t term, bool *own) {
+    struct mt_remote_id id;
+    const struct mt_net *net = mt_far_net_of(rt);
+    *own = false;
+    if (!mt_remote_id_of(term, &id)) return 0;
+    *own = id.node == MT_NODE || (net && id.node == net->name);
+    struct mt_remotes *remotes = *own ? NULL : make_remotes(rt);
+    return remotes ? mt_remote_word(remotes, &id) : 0;
+}
+
+bool mt_far_id(const mote_runtime *rt, uint64_t word, struct mt_remote_id *id) {
+    struct mt_remotes *remotes = remotes_of(rt);
+    return remotes && mt_is_remote(word) && mt_remote_get(remotes, word, id);
+}
+
+void mt_far_hold(const mote_runtime *rt, uint64_t word) {
+    if (mt_unlikely(mt_is_remote(word))) mt_remote_hold(remotes_of(rt), word);
+}
+
+void mt_far_drop(const mote_runtime *rt, uint64_t word) {
+    if (mt_unlikely(mt_is_remote(word))) mt_remote_drop(remotes_of(rt), word);
+}
+
+unsigned mt_far_node_place(const mote_runtime *rt, uint64_t node) {
+    struct mt_far *far = far_of(rt);
+    unsigned end = far ? atomic_load_explicit(&far->nodes_end, memory_order_acquire) : 0;
+    for (unsigned i = 0; i < end; i++) {
+        struct peer *peer = atomic_load_explicit(&far->nodes[i], memory_order_acquire);
+        if (atomic_load(&peer->up) && peer->node == node) return MT_PLACE_NODES + i;
     }
+    return MT_PLACE_NONE;
+}
+
+unsigned mt_far_place(const mote_runtime *rt, uint64_t pid) {
+    struct mt_remote_id id;
+    if (!mt_is_remote(pid)) return mt_pid_worker(pid);
+    return mt_far_id(rt, pid, &id) ? mt_far_node_place(rt, id.node) : MT_PLACE_NONE;
+}
+
+/* The place of a far pid; one of a node that has none is dialled. */
+static unsigned place_for(struct mt_sched *s, uint64_t pid) {
+    mote_runtime *rt = mt_runtime_of_sched(s);
+    const struct mt_net *net = mt_far_net_of(rt);
+    unsigned place = mt_far_place(rt, pid);
+    struct mt_remote_id id;
+    if (place != MT_PLACE_NONE || !net || !mt_far_id(rt, pid, &id)) return place;
+    return net->dial(net->context, s, id.node) ? mt_far_node_place(rt, id.node) : MT_PLACE_NONE;
+}
+
+/* A peer for a node: one that has been the same node's, or has none now, or a new one. */
+static mote_err node_peer(struct mt_far *far, uint64_t node, unsigned *index) {
+    unsigned end = atomic_load(&far->nodes_end), spare = end;
+    for (unsigned i = 0; i < end; i++) {
+        struct peer *peer = atomic_load(&far->nodes[i]);
+        if (atomic_load(&peer->up) && peer->node == node) return MOTE_EBUSY;
+        if (!atomic_load(&peer->up) && (spare == end || peer->node == node)) spare = i;
+    }
+    *index = spare;
+    if (spare < end) return MOTE_OK;
+    if (end == MT_NODES_MAX) return MOTE_ELIMIT;
+    struct peer *peer = mt_os_alloc_zero(sizeof *peer);
+    if (!peer) return MOTE_ENOMEM;
+    atomic_store_explicit(&far->nodes[end], peer, memory_order_release);
+    atomic_store_explicit(&far->nodes_end, end + 1, memory_order_release);
+    return MOTE_OK;
+}
+
+mote_err mt_far_node_open(mote_runtime *rt, uint64_t node, const struct mt_carrier *carrier, unsigned *place) {
+    unsigned index = 0;
+    mt_lock_take(&rt->mu);
+    struct mt_far *far = make(rt);
+    mote_err err = far ? node_peer(far, node, &index) : MOTE_ENOMEM;
+    struct peer *peer = err ? NULL : atomic_load(&far->nodes[index]);
+    if (!err) {
+        if (peer->node) mt_atom_drop(peer->node);
+        mt_atom_hold(node);
+        peer->node = node;
+        err = rise(peer, MT_PLACE_NODES + index, carrier);
+    }
+    if (!err) *place = MT_PLACE_NODES + index;
     mt_lock_drop(&rt->mu);
     return err;
 }
@@ -113,17 +245,26 @@ static void forget(struct mt_cache *cache, struct mt_sig *sig) {
     mt_sig_free(cache, sig);
 }
 
+static void free_peer(mote_runtime *rt, struct peer *peer) {
+    if (!peer->notes.buckets) return;
+    for (struct mt_node *node; (node = mt_hash_pop(&peer->notes));) forget(&rt->stopper->cache, (struct mt_sig *)(void *)node);
+    mt_hash_fini(&peer->notes);
+    mt_os_free(peer->standing);
+}
+
 void mt_far_free(mote_runtime *rt) {
     struct mt_far *far = far_of(rt);
     if (!far) return;
     const struct mt_freighter *f = freighter_of(rt);
     if (f) f->over(f->context);
-    for (struct peer *peer = far->peers; peer < far->peers + MT_WORKERS_MAX; peer++) {
-        if (!peer->notes.buckets) continue;
-        for (struct mt_node *node; (node = mt_hash_pop(&peer->notes));) forget(&rt->stopper->cache, (struct mt_sig *)(void *)node);
-        mt_hash_fini(&peer->notes);
-        mt_os_free(peer->standing);
+    for (struct peer *peer = far->peers; peer < far->peers + MT_WORKERS_MAX; peer++) free_peer(rt, peer);
+    for (unsigned i = 0; i < atomic_load(&far->nodes_end); i++) {
+        struct peer *peer = atomic_load(&far->nodes[i]);
+        free_peer(rt, peer);
+        if (peer->node) mt_atom_drop(peer->node);
+        mt_os_free(peer);
     }
+    mt_remotes_free(atomic_load(&far->remotes));
     mt_lock_fini(&far->mu);
     mt_os_free(far);
 }
@@ -137,12 +278,13 @@ static bool mark(mote_runtime *rt, uint64_t local) {
 }
 
 /* A new note, in the table. */
-static bool note_locked(struct mt_sched *s, struct peer *peer, uint64_t local, unsigned worker) {
-    struct mt_sig *note = mt_sig_new(&s->cache, MT_SIG_LOST, 2);
+static bool note_locked(struct mt_sched *s, struct peer *peer, uint64_t local, unsigned place) {
+    struct mt_sig *note = mt_sig_new(&s->cache, MT_SIG_LOST, 3);
     if (!note) return false;
-    note->extra = (uint16_t)worker;
+    note->extra = (uint16_t)place;
     note->root = local;
     note->heap[0] = note->heap[1] = 0;
+    note->heap[2] = peer->node; /* of a place that is a node's */
     if (mark(mt_runtime_of_sched(s), local))
         mt_hash_insert(&peer->notes, (struct mt_node *)(void *)note);
     else
@@ -151,13 +293,13 @@ static bool note_locked(struct mt_sched *s, struct peer *peer, uint64_t local, u
 }
 
 bool mt_far_note(struct mt_sched *s, uint64_t local, uint64_t far_pid) {
-    unsigned worker = mt_pid_worker(far_pid);
+    unsigned place = place_for(s, far_pid);
     struct mt_far *far = far_of(mt_runtime_of_sched(s));
-    if (!far) return false;
-    struct peer *peer = &far->peers[worker % MT_WORKERS_MAX];
+    struct peer *peer = far && place != MT_PLACE_NONE ? peer_at(far, place) : NULL;
+    if (!peer) return false;
     mt_lock_take(&far->mu);
-    bool ok = atomic_load_explicit(&peer->up, memory_order_relaxed) == worker + 1 &&
-              (*mt_hash_find(&peer->notes, local) || note_locked(s, peer, local, worker));
+    bool ok = atomic_load_explicit(&peer->up, memory_order_relaxed) == place + 1 &&
+              (*mt_hash_find(&peer->notes, local) || note_locked(s, peer, local, place));
     mt_lock_drop(&far->mu);
     return ok;
 }
@@ -171,13 +313,17 @@ static struct mt_sig *take_out(struct mt_far *far, struct peer *peer, uint64_t k
     return (struct mt_sig *)(void *)node;
 }
 
+static void forget_at(struct mt_proc *p, struct mt_far *far, struct peer *peer) {
+    struct mt_sig *note = atomic_load_explicit(&peer->up, memory_order_acquire) ? take_out(far, peer, mt_proc_pid(p)) : NULL;
+    if (note) mt_sig_free(mt_cache_of(p), note);
+}
+
 void mt_far_forget(struct mt_proc *p) {
     struct mt_far *far = far_of(mt_runtime(p));
     if (!far) return;
-    for (struct peer *peer = far->peers; peer < far->peers + MT_WORKERS_MAX; peer++) {
-        struct mt_sig *note = atomic_load_explicit(&peer->up, memory_order_acquire) ? take_out(far, peer, mt_proc_pid(p)) : NULL;
-        if (note) mt_sig_free(mt_cache_of(p), note);
-    }
+    for (struct peer *peer = far->peers; peer < far->peers + MT_WORKERS_MAX; peer++) forget_at(p, far, peer);
+    for (unsigned i = 0; i < atomic_load_explicit(&far->nodes_end, memory_order_acquire); i++)
+        forget_at(p, far, atomic_load_explicit(&far->nodes[i], memory_order_acquire));
 }
 
 /* -------------------------------------------------------------------------------------------------- sending */
@@ -232,6 +378,7 @@ static void settle(mote_runtime *rt, mote_parcel *parcel) {
 
 size_t mt_far_load(mote_runtime *rt, mote_parcel *parcel, const void *data, size_t size, uint8_t *handle) {
     const struct mt_freighter *f = freighter_of(rt);
+    if (mt_is_remote(parcel->pid)) return 0;
     if (f && parcel->alias && !parcel->load) settle(rt, parcel);
     return f ? f->load(f->context, mt_pid_worker(parcel->pid), &parcel->load, data, size, handle) : 0;
 }
@@ -305,7 +452,21 @@ static void put_terms(struct record *r, const struct mt_sig *sig) {
     }
 }
 
+/* To a node's. A word that is forgotten, and a node that nobody connects: MT_FAR_ABSENT. */
+static enum mt_far_sent send_to_node(struct mt_sched *s, uint64_t word, struct mt_sig *sig) {
+    mote_runtime *rt = mt_runtime_of_sched(s);
+    struct mt_remote_id id;
+    bool travels = sig->kind != MT_SIG_FD && sig->kind != MT_SIG_DONE && sig->kind != MT_SIG_INFO && sig->kind != MT_SIG_SUSPEND;
+    struct peer *peer = travels && mt_far_id(rt, word, &id) ? hold(rt, place_for(s, word), false) : NULL;
+    if (!peer) return MT_FAR_ABSENT;
+    peer->carrier.signal(peer->carrier.context, s, &id, sig);
+    bool crowded = peer->carrier.crowded(peer->carrier.context);
+    release(peer);
+    return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
+}
+
 enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
+    if (mt_is_remote(pid)) return send_to_node(s, pid, sig);
     mote_runtime *rt = mt_runtime_of_sched(s);
     bool travels = sig->kind != MT_SIG_FD && sig->kind != MT_SIG_DONE;
     struct peer *peer = travels ? hold(rt, mt_pid_worker(pid), sig->kind == MT_SIG_ALIASED) : NULL;
@@ -328,7 +489,21 @@ enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *si
     return sent;
 }
 
+static enum mt_far_sent send_encoded_to_node(struct mt_proc *self, uint64_t word, mote_bytes term) {
+    struct mt_sched *s = self->task.sched;
+    mote_runtime *rt = mt_runtime(self);
+    struct mt_remote_id id;
+    struct peer *peer = mt_far_id(rt, word, &id) ? hold(rt, place_for(s, word), false) : NULL;
+    if (!peer) return MT_FAR_ABSENT;
+    mt_count(&s->sent, 1);
+    peer->carrier.message(peer->carrier.context, s, mt_proc_pid(self), &id, term);
+    bool crowded = peer->carrier.crowded(peer->carrier.context);
+    release(peer);
+    return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
+}
+
 enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, mote_parcel *parcel, const void *term, size_t size) {
+    if (mt_is_remote(parcel->pid)) return send_encoded_to_node(self, parcel->pid, (mote_bytes){term, size});
     mote_runtime *rt = mt_runtime(self);
     uint64_t pid = parcel->pid, alias = parcel->alias;
     struct peer *peer = hold(rt, mt_pid_worker(pid), alias && !parcel->load);
@@ -368,7 +543,8 @@ void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_p
 
 bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
     struct mt_far *far = far_of(mt_runtime(self));
-    struct peer *peer = hold(mt_runtime(self), mt_pid_worker(pid), true);
+    unsigned place = mt_far_place(mt_runtime(self), pid);
+    struct peer *peer = hold(mt_runtime(self), place, true);
     if (!peer) return false;
     mt_lock_take(&far->mu);
     bool stands = peer->carrier.crowded(peer->carrier.context); /* asked under the lock: mt_far_drained() comes later, or has been */
@@ -402,10 +578,10 @@ static void resume_all(struct mt_sched *s, uint64_t *pids, size_t count) {
     mt_os_free(pids);
 }
 
-void mt_far_drained(struct mt_sched *s, unsigned worker) {
+void mt_far_drained(struct mt_sched *s, unsigned place) {
     struct mt_far *far = far_of(mt_runtime_of_sched(s));
-    if (!far) return;
-    struct peer *peer = &far->peers[worker % MT_WORKERS_MAX];
+    struct peer *peer = far ? peer_at(far, place) : NULL;
+    if (!peer) return;
     mt_lock_take(&far->mu);
     uint64_t *pids = peer->standing;
     size_t count = peer->standing_count;
@@ -658,9 +834,9 @@ static void tell(struct mt_sched *s, struct mt_sig *sig, const struct mt_reason 
     mt_deliver(s, sig->root, sig);
 }
 
-mote_err mt_far_lost(struct mt_sched *s, unsigned worker, mote_term term) {
+mote_err mt_far_lost(struct mt_sched *s, unsigned place, mote_term term) {
     struct mt_far *far = far_of(mt_runtime_of_sched(s));
-    struct peer *peer = hold(mt_runtime_of_sched(s), worker, false);
+    struct peer *peer = hold(mt_runtime_of_sched(s), place, false);
     struct mt_hash notes, none;
     struct mt_reason reason;
     mote_err err = peer ? mt_reason_of(term, NULL, &reason) : MOTE_EARG;
@@ -674,7 +850,7 @@ mote_err mt_far_lost(struct mt_sched *s, unsigned worker, mote_term term) {
     mt_lock_drop(&far->mu);
     for (struct mt_node *node; (node = mt_hash_pop(&notes));) tell(s, (struct mt_sig *)(void *)node, &reason);
     mt_hash_fini(&notes);
-    mt_far_drained(s, worker);
+    mt_far_drained(s, place);
 done:
     mt_reason_drop(&reason);
     return err;

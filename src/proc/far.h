@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Signals to and from the processes of the node's other workers: as records, which a carrier takes there.
+ * Signals to and from processes elsewhere: of the node's other workers, as records, which a carrier takes there; of other nodes, as signals, which it takes as they are.
  *
  * Any thread of the runtime that may send. A carrier is its worker's for one incarnation; its context lives until mt_far_is_used() was false after that, or as long as the runtime.
  * F1 what is sent to a far pid is with its carrier before the send returns, so the order of sends is the order of records; mt_far_take() delivers them
@@ -13,6 +13,11 @@
 #include <mote/host.h>
 
 #include "proc/proc.h"
+#include "proc/remote.h"
+
+/* Where a process is: a worker's number and incarnation (below MT_PLACE_NODES), or a node that is, or was, connected. */
+#define MT_PLACE_NODES 256u
+#define MT_NODES_MAX 1024u
 
 struct mt_carrier {
     /* Puts a record behind those before it; copies it. False: it is taken, but too many wait: who sent it shall stand still until
@@ -20,7 +25,40 @@ struct mt_carrier {
     bool (*put)(void *context, const void *record, size_t size);
     bool (*crowded)(void *context); /* whether put() would say false */
     void *context;
+    /* A node's has these instead of put(). A signal for one of its processes, or from a process a message that is encoded already (Erlang's form). Take, borrow. Never block. */
+    void (*signal)(void *context, struct mt_sched *s, const struct mt_remote_id *to, struct mt_sig *sig);
+    void (*message)(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_bytes term);
 };
+
+/* This runtime as a node among others. */
+struct mt_net {
+    void *context;
+    uint64_t name;     /* an atom */
+    uint32_t creation;
+    /* Something is for a node that has no place: opens one for it (mt_far_node_open()), where it waits to be connected; false: it will not be. Any thread; never blocks. */
+    bool (*dial)(void *context, struct mt_sched *s, uint64_t node);
+};
+
+/* From now on this runtime has a name. Borrows it while the runtime lives. MOTE_EBUSY (it has one), MOTE_ENOMEM. */
+mote_err mt_far_net(mote_runtime *rt, const struct mt_net *net);
+/* The net, or NULL. */
+const struct mt_net *mt_far_net_of(const mote_runtime *rt);
+
+/* A node has a place from now on; its name is an atom, which is held. MOTE_EBUSY (it has one that has not been lost), MOTE_ELIMIT (there are MT_NODES_MAX), MOTE_ENOMEM. */
+mote_err mt_far_node_open(mote_runtime *rt, uint64_t node, const struct mt_carrier *carrier, unsigned *place);
+/* The place of a pid that is not this worker's, or of a node by its name; MT_PLACE_NONE: it has none. */
+#define MT_PLACE_NONE UINT32_MAX
+unsigned mt_far_place(const mote_runtime *rt, uint64_t pid);
+unsigned mt_far_node_place(const mote_runtime *rt, uint64_t node);
+
+/* The word for a term about another node (mt_remote_id_of()); 0: it is none, or there is no memory. *own: it is about this node. */
+uint64_t mt_far_word(mote_runtime *rt, uint64_t term, bool *own);
+/* What a word of another node stands for. */
+bool mt_far_id(const mote_runtime *rt, uint64_t word, struct mt_remote_id *id);
+/* Holds such a word for a relation, gives it back. Others: nothing. */
+void mt_far_hold(const mote_runtime *rt, uint64_t word);
+void mt_far_drop(const mote_runtime *rt, uint64_t word);
+
 
 /* How big binaries travel between workers: all of them have one. F4 a message's are its *load*, NULL until it has one, which is ended once, by loaded(). */
 struct mt_freighter {
@@ -69,15 +107,15 @@ void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_p
 /* Delivers a record that has come from a worker. MOTE_ETERM: it is none, and had no effect; MOTE_ENOMEM: it is lost. */
 mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, size_t size);
 
-/* The worker has ended, for `reason`; all its records have been taken. From now on it is as if its processes had ended. MOTE_ETERM, MOTE_ENOMEM (nothing
+/* The worker, or the connection to a node, has ended, for `reason`; all that came from it has been taken. From now on it is as if its processes had ended. MOTE_ETERM, MOTE_ENOMEM (nothing
  * has changed). */
-mote_err mt_far_lost(struct mt_sched *s, unsigned worker, mote_term reason);
+mote_err mt_far_lost(struct mt_sched *s, unsigned place, mote_term reason);
 
 /* Whether somebody may be in the carrier of a worker. Once it has been lost and this was false, its carrier can be freed. */
-bool mt_far_is_used(const mote_runtime *rt, unsigned worker);
+bool mt_far_is_used(const mote_runtime *rt, unsigned place);
 
 /* What waited at the carrier has gone: who stood still for it goes on. */
-void mt_far_drained(struct mt_sched *s, unsigned worker);
+void mt_far_drained(struct mt_sched *s, unsigned place);
 
 /* Notes that a process has a relation with a far pid, F2; false: its worker is not there, or there is no memory. */
 bool mt_far_note(struct mt_sched *s, uint64_t local, uint64_t far);

@@ -104,7 +104,7 @@ static void open_way(struct node *n, int right, size_t crowd) {
     pthread_mutex_init(&w->mu, NULL);
     pthread_cond_init(&w->news, NULL);
     w->last = &w->first;
-    struct mt_carrier carrier = {put, crowded, w};
+    struct mt_carrier carrier = {.put = put, .crowded = crowded, .context = w};
     CHECK_OK(mt_far_open(w->sender, w->target, &carrier));
     CHECK_INT(mt_far_open(w->sender, w->target, &carrier), MOTE_EBUSY);
     CHECK_INT(pthread_create(&w->thread, NULL, postman, w), 0);

@@ -247,11 +247,13 @@ mote_err mt_names_publish(mote_runtime *rt, const struct mt_name_board *board) {
     return err == MOTE_ENOPROC ? MOTE_OK : err;
 }
 
-/* {Name, Node}: the node is this one, or unknown. */
-static mote_err resolve_pair(mote_runtime *rt, uint64_t to, uint64_t *pid) {
-    const uint64_t *t = mt_ptr(to);
-    if (t[0] != mt_header(MT_TUPLE, 2) || mt_tag(t[1]) != MT_ATOM || mt_tag(t[2]) != MT_ATOM) return MOTE_ETERM;
-    *pid = t[2] == MT_NODE ? mt_whereis(rt, t[1]) : 0;
+/* {Name, Node}; a pid or alias of another node's, or of an earlier life of this one. */
+static mote_err resolve_boxed(mote_runtime *rt, uint64_t to, uint64_t *pid) {
+    struct mt_remote_id id;
+    bool own;
+    if (!mt_remote_id_of(to, &id)) return MOTE_ETERM;
+    *pid = mt_far_word(rt, to, &own);
+    if (own && id.kind == MT_REMOTE_NAME) *pid = mt_whereis(rt, id.name);
     return MOTE_OK;
 }
 
@@ -260,7 +262,7 @@ mote_err mt_resolve(mote_runtime *rt, uint64_t to, uint64_t *pid, uint64_t *alia
     switch (mt_tag(to)) {
     case MT_PID: *pid = to; return MOTE_OK;
     case MT_ATOM: *pid = mt_whereis(rt, to); return *pid ? MOTE_OK : MOTE_ENAME;
-    case MT_BOXED: return to ? resolve_pair(rt, to, pid) : MOTE_ETERM;
+    case MT_BOXED: return resolve_boxed(rt, to, pid);
     case MT_REF: break;
     default: return MOTE_ETERM;
     }

@@ -59,7 +59,16 @@ static void to_table(struct mt_proc *p) {
     p->relations = (uint64_t)(uintptr_t)t | 1;
 }
 
+/* Whom a relation is with; 0: nobody. */
+static uint64_t other_of(const struct mt_sig *sig) { return sig->kind == MT_SIG_LINK ? sig->root : sig->kind == MT_SIG_ALIAS ? 0 : sig->heap[1]; }
+
+/* Once it is in no table: a word of another node's process is not held by it any more (Y3). */
+static void let_go(struct mt_proc *p, const struct mt_sig *sig) {
+    if (sig) mt_far_drop(mt_runtime(p), other_of(sig));
+}
+
 static void insert(struct mt_proc *p, struct mt_sig *sig) {
+    mt_far_hold(mt_runtime(p), other_of(sig));
     if (!(p->relations & 1)) {
         uint32_t n = 0;
         for (struct mt_sig *at = list_of(p); at && n <= FEW; at = at->next) n++;
@@ -81,6 +90,7 @@ static struct mt_sig *find(const struct mt_proc *p, uint64_t key) {
 }
 
 static void take_out(struct mt_proc *p, struct mt_sig *sig) {
+    let_go(p, sig);
     if (p->relations & 1) {
         struct mt_hash *hash = &table_of(p)->hash;
         struct mt_node **at = mt_hash_find(hash, sig->root);
@@ -98,9 +108,9 @@ static void take_out(struct mt_proc *p, struct mt_sig *sig) {
 }
 
 static struct mt_sig *pop(struct mt_proc *p) {
-    if (p->relations & 1) return (struct mt_sig *)(void *)mt_hash_pop(&table_of(p)->hash);
-    struct mt_sig *sig = list_of(p);
-    if (sig) p->relations = (uint64_t)(uintptr_t)sig->next;
+    struct mt_sig *sig = p->relations & 1 ? (struct mt_sig *)(void *)mt_hash_pop(&table_of(p)->hash) : list_of(p);
+    if (sig && !(p->relations & 1)) p->relations = (uint64_t)(uintptr_t)sig->next;
+    let_go(p, sig);
     return sig;
 }
 
@@ -143,7 +153,7 @@ struct mt_relation_counts mt_relations_count(const struct mt_proc *p) {
 
 /* ------------------------------------------------------------------------------------------------ signals */
 
-static const struct mt_reason noproc = {MT_WORD_OF(noproc), NULL};
+static const struct mt_reason noproc = {MT_WORD_OF(noproc), NULL}, noconnection = {MT_WORD_OF(noconnection), NULL};
 
 /* As reaches(), to another worker's. */
 static bool reaches_far(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
@@ -192,11 +202,12 @@ static void fill_down(struct mt_sig *sig, uint64_t item, const struct mt_reason 
 }
 
 void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig) {
+    const struct mt_reason *why = mt_is_remote(dead) ? &noconnection : &noproc;
     uint64_t from;
     switch ((enum mt_sig_kind)sig->kind) { /* R2 */
     case MT_SIG_LINK:
         from = sig->root;
-        mt_exit_fill(sig, MT_SIG_LINK_EXIT, dead, &noproc);
+        mt_exit_fill(sig, MT_SIG_LINK_EXIT, dead, why);
         break;
     case MT_SIG_UNLINK:
         from = sig->heap[0];
@@ -205,19 +216,52 @@ void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig) {
         break;
     case MT_SIG_MONITOR:
         from = sig->heap[1];
-        fill_down(sig, dead, &noproc);
+        fill_down(sig, dead, why);
         break;
     default: mt_sig_free(&s->cache, sig); return;
     }
     mt_deliver(s, from, sig);
 }
 
-struct mt_sig *mt_as_message(struct mt_proc *self, struct mt_sig *sig) {
+/* A term for a word that stands in a message: that of another node's process. */
+static mote_term element(const mote_runtime *rt, mote_arena *arena, uint64_t word) {
+    struct mt_remote_id id;
+    if (!mt_is_remote(word)) return (mote_term){word};
+    return mt_far_id(rt, word, &id) ? mt_remote_term(arena, &id) : MOTE_TERM_NIL;
+}
+
+/* {'EXIT', ...} or {'DOWN', ...} with another tag, or about another node's process: built anew. Without memory the process ends, for it must not miss it. */
+static struct mt_sig *anew(struct mt_proc *self, struct mt_sig *sig, uint64_t tag) {
+    size_t count = (size_t)mt_header_words(sig->heap[1]);
+    mote_term term = {0}, elements[5];
+    struct mt_sig *out = NULL;
+    mote_arena *arena = mote_arena_new(0);
+    for (size_t i = 0; arena && i < count; i++) elements[i] = element(mt_runtime(self), arena, i ? sig->heap[2 + i] : tag);
+    if (arena) term = mote_tuple_make(arena, count, elements);
+    if (!term.word || mt_sig_of_term(mt_cache_of(self), term, 0, NULL, &out)) {
+        self->flags |= MT_PF_EXITING;
+        self->arg = MT_WORD_OF(system_limit);
+    }
+    mote_arena_free(arena);
+    mt_sig_free(mt_cache_of(self), sig);
+    return out;
+}
+
+/* As a message that nobody has sent. */
+static struct mt_sig *unsent(struct mt_proc *self, struct mt_sig *sig) {
     sig->kind = MT_SIG_MESSAGE;
-    sig->root = mt_boxed(&sig->heap[1]);
     sig->flags |= MT_SIG_UNSENT;
     if (self->flags & MT_PF_BOUNDED) atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
     return sig;
+}
+
+struct mt_sig *mt_as_message(struct mt_proc *self, struct mt_sig *sig) {
+    if (mt_unlikely(mt_is_remote(sig->heap[1] == mt_header(MT_TUPLE, 5) ? sig->heap[5] : sig->heap[3]))) {
+        sig = anew(self, sig, sig->heap[2]);
+        return sig ? unsent(self, sig) : NULL;
+    }
+    sig->root = mt_boxed(&sig->heap[1]);
+    return unsent(self, sig);
 }
 
 /* -------------------------------------------------------------------------------------------------- links */
@@ -424,24 +468,6 @@ mote_err mt_demonitor(struct mt_proc *self, uint64_t ref, bool flush, bool *acti
     return MOTE_OK;
 }
 
-/* The message with a tag that is no immediate: built anew. Without memory the process ends, for it must not miss it. */
-static struct mt_sig *retag(struct mt_proc *self, struct mt_sig *sig, uint64_t tag) {
-    mote_term term = {0}, elements[5] = {{tag}, {sig->heap[3]}, {sig->heap[4]}, {sig->heap[5]}, {sig->heap[6]}};
-    struct mt_sig *out = NULL;
-    mote_arena *arena = mote_arena_new(0);
-    if (arena) term = mote_tuple_make(arena, 5, elements);
-    if (!term.word || mt_sig_of_term(mt_cache_of(self), term, 0, NULL, &out)) {
-        self->flags |= MT_PF_EXITING;
-        self->arg = MT_WORD_OF(system_limit);
-    }
-    mote_arena_free(arena);
-    mt_sig_free(mt_cache_of(self), sig);
-    if (!out) return NULL;
-    uint64_t root = out->root;
-    mt_as_message(self, out)->root = root;
-    return out;
-}
-
 static struct mt_sig *apply_down(struct mt_proc *self, struct mt_sig *sig) {
     struct mt_sig *watch = find(self, sig->root);
     if (!watch || watch->kind != MT_SIG_WATCH) {
@@ -449,10 +475,11 @@ static struct mt_sig *apply_down(struct mt_proc *self, struct mt_sig *sig) {
         return NULL;
     }
     if (watch->flags & MT_SIG_SHARED) {
-        sig = retag(self, sig, watch->heap[2]);
+        sig = anew(self, sig, watch->heap[2]);
+        if (sig) unsent(self, sig);
     } else {
         sig->heap[2] = watch->heap[2];
-        mt_as_message(self, sig);
+        sig = mt_as_message(self, sig);
     }
     if ((watch->extra & MODE_MASK) != MOTE_ALIAS_EXPLICIT_UNALIAS) {
         forget(self, watch);
@@ -493,14 +520,21 @@ static struct mt_sig *lose(struct mt_proc *self, const struct mt_sig *sig, const
     return out;
 }
 
+/* Whether a far process was at the place that is lost. */
+static bool is_of_place(const mote_runtime *rt, uint64_t other, const struct mt_sig *lost) {
+    struct mt_remote_id id;
+    if (!mt_is_remote(other)) return mt_pid_worker(other) == lost->extra;
+    return lost->extra >= MT_PLACE_NODES && (!mt_far_id(rt, other, &id) || id.node == lost->heap[2]);
+}
+
 /* Links and monitors of it are told by signals to oneself, as if it had sent them last; what it had of this process goes. */
 static void apply_lost(struct mt_proc *self, struct mt_sig *lost) {
     const struct mt_reason reason = {lost->heap[1], lost->flags & MT_SIG_SHARED ? (struct mt_frag *)(uintptr_t)lost->heap[0] : NULL};
     struct mt_sig *kept = NULL, *next;
     bool failed = false;
     for (struct mt_sig *sig; (sig = pop(self));) {
-        uint64_t other = sig->kind == MT_SIG_LINK ? sig->root : sig->kind == MT_SIG_ALIAS ? 0 : sig->heap[1];
-        bool is_its = mt_is_far(mt_runtime(self), other) && mt_pid_worker(other) == lost->extra;
+        uint64_t other = other_of(sig);
+        bool is_its = mt_is_far(mt_runtime(self), other) && is_of_place(mt_runtime(self), other, lost);
         struct mt_sig *out = is_its ? lose(self, sig, &reason, &failed) : NULL;
         if (out) mt_deliver(self->task.sched, mt_proc_pid(self), out);
         if (is_its && (sig->kind == MT_SIG_MONITOR || (sig->kind == MT_SIG_LINK && sig->heap[1]))) {

@@ -153,7 +153,7 @@ static mote_err set_options(mote_runtime *rt, const mote_options *options) {
     if (!o->stack_size) o->stack_size = STACK_DEFAULT;
     if (!o->processes_max) o->processes_max = PROCESSES_MAX;
     if (!o->blocking_max) o->blocking_max = BLOCKING_DEFAULT;
-    if (o->schedulers >= MT_SCHEDS_MAX || o->processes_max > PROCESSES_MAX || o->blocking_max > 4096 || o->worker > 255) return MOTE_ELIMIT;
+    if (o->schedulers >= MT_SCHEDS_MAX || o->processes_max > PROCESSES_MAX || o->blocking_max > 4096 || o->worker > 255 || o->worker % MT_WORKERS_MAX == MT_REMOTE) return MOTE_ELIMIT;
     if (o->stack_size < MT_STACK_MIN || o->stack_size > MT_STACK_MAX) return MOTE_ELIMIT;
     if (o->stack_head % 16 || o->stack_head > o->stack_size - MT_STACK_MIN) return MOTE_ELIMIT;
     o->stack_size = (o->stack_size + page - 1) / page * page;

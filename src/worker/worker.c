@@ -82,7 +82,7 @@ static mote_err make_line(mote_worker *w, struct mt_line *line, int channel, int
     if (atomic_load(&w->peers[number])) return MOTE_EBUSY;
     mote_err err = mt_channel_new(channel, w->self % MT_WORKERS_MAX < number, mt_board_doorbell(w->board, number), line->event, &line->channel);
     if (err || (err = mt_freight_open(w->freight, line->peer, blobs))) return err;
-    err = mt_far_open(w->runtime, line->peer & 255, &(struct mt_carrier){put, crowded, line});
+    err = mt_far_open(w->runtime, line->peer & 255, &(struct mt_carrier){.put = put, .crowded = crowded, .context = line});
     if (err) mt_freight_shut(w->freight, line->peer);
     return err;
 }
