@@ -542,7 +542,7 @@ def spawn_at(where: Any, function: Callable[..., Any], args: tuple[Any, ...], kw
     me = number()
     if where == "here" or where == me:
         return None
-    if me == 0:
+    if me == 0 and hub is None:
         begin()
     if where == "any":
         return place(function, args, kwargs, link, monitor)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 import unittest
 
@@ -279,6 +280,21 @@ class InWorkers(unittest.TestCase):
         for each in (ref, other):
             self.assertEqual(self.down(each).reason, ("worker_died", 1, ("signal", "SIGKILL")))
         self.assertIsNone(mote.whereis("goes_with_it"))
+
+    def test_who_waits_for_a_restart_waits_alone(self):
+        """A place that is being started again holds up the process that wants to be there, and nobody else: here another one lets it start."""
+        hub = mote._workers.hub
+        start, may = hub.start, threading.Event()
+        hub.start = lambda worker: (may.wait(PATIENCE), start(worker))
+        self.addCleanup(hub.__dict__.pop, "start")
+        _, ref = self.there()
+        os.kill(hub.workers[0].pid, signal.SIGKILL)
+        self.down(ref)
+        here = mote.options(place="here")
+        here.spawn(lambda to: mote.send(to, started(echo, to)), mote.self())  # stands still first
+        here.spawn(may.set)
+        pid = mote.receive(mote.Pid, timeout=PATIENCE / 2)
+        self.assertEqual(mote.receive(("here", ANY, ANY), timeout=PATIENCE)[2], pid)
 
     def test_plain_spawns_go_to_idle_ones(self):
         places = set()
