@@ -1,93 +1,75 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""census in Python: counts the words of directory trees with one process per file.  census.py --help
+"""census in Python: counts the words of directory trees on all cores, with one process per file.  census.py --help
 
-    walker --spawns--> reader (one per file) --("read", ..)--> counter
-     ^   |                                                        |
-     |   | ("skipped", ..), .., ("walked", ..)                    | ("ended", ..) for each file, ("words", ..)
-     |   v                                                        |
-    main program, the reducer <-----------------------------------+
+    main program <--("ended", ..)-- foreman --("files", ..)--> crew, one in each worker --spawns--> reader, one per file
+                                    ^  ^                       |  ^                                 |
+                                    |  +------("harvest", ..)--+  +------------("read", ..)---------+
+                      ("died", ..)  +-- overseer, one for each crew: starts it, and starts it again
 
-The walker finds N files. Each ends in one message to the reducer, and when N have ended it is over. Memory is bounded, whatever the tree is like: the
-walker waits while enough readers run, a reader has one block of its file at a time, and stands still while the counter's mailbox is full.
-census_files.py has the files and their words, census_show.py the command line and the report. A word is what census.h says.
+The foreman walks, deals files to the crews as they have room, and adds up what it harvests. A worker may die at any moment (--kill-workers sees to it): what
+its crew had in hand is dealt again. A harvest has the words of some files and says which, in one message: it comes or it does not, so every word counts once.
+Memory is bounded, whatever the tree is like: a reader has one block of its file at a time, and files are looked for when there is room for them.
+census_crew.py has crews, readers and overseers, census_files.py the files and their words, census_ledger.py who has which file in hand, census_show.py the
+command line and the report. A word is what census.h says.
 """
 import sys
 from collections import Counter
 
+import census_crew
 import census_files
+import census_ledger
 import census_show
 
 import mote
 
-UNREAD_MAX, TICK = 256, 0.1  # messages of the counter, seconds
+SHOT, TICK = ("signal", "SIGKILL"), 0.1  # seconds
 
 
-def reader(path, job, counter_pid):
-    """Counts the words of a file, and sends them when it has all: one that crashes has sent nothing."""
-    text = census_files.Text(path, job)
-    for _ in text.read():
-        mote.sleep(0)  # a large file holds nobody up
-    mote.send(counter_pid, ("read", text.words(), text.end()))
-    mote.sleep(0)  # stands still while the counter's mailbox is full
-
-
-def counter(reducer):
-    """Adds up the words of all files, and passes on how each file has ended."""
-    words = Counter()
-    while True:
-        match mote.receive():
-            case ("read", more, end):
-                words.update(more)
-                mote.send(reducer, ("ended", *end))
-            case "report":
-                mote.send(reducer, ("words", dict(words)))
-                return
-
-
-def walker(job, counter_pid, reducer):
-    """Starts a reader for each file of the trees, and waits for the last of them."""
-    running, peak = {}, 0
+def foreman(job, reducer):
+    """Deals files to the crews until all have ended, adds up the words, and tells the reducer how each file has ended."""
+    words, walk, crews = Counter(), census_files.Walk(job), min(job["workers"], job["max_readers"])
+    ledger = census_ledger.Ledger(files_of(walk, reducer), job["max_readers"] // crews)
     mote.receive("go")  # now a signal can stop it
-    walk = census_files.Walk(job)
+    for place in range(crews):
+        mote.options(place="here", link=True).spawn(census_crew.overseer, place, mote.self(), ledger.room, job)
+    while not ledger.is_over():
+        match mote.receive():
+            case ("crew", crew_pid, place):
+                ledger.hire(crew_pid, place)
+            case ("harvest", crew_pid, more, ends):
+                words.update(more)
+                for number, *end in ends:
+                    mote.send(reducer, ("ended", ledger.ended(crew_pid, number), *end))
+            case ("died", crew_pid, reason, shot):
+                mote.send(reducer, ("died", shot, str(reason), *ledger.lost(crew_pid, reason[-1] == SHOT)))
+            case "stop":
+                ledger.stop()
+        for crew_pid, files in ledger.deal():
+            mote.send(crew_pid, ("files", files))
+    for crew_pid in ledger.hands:
+        mote.send(crew_pid, "over")
+    mote.send(reducer, ("walked", walk.found, ledger.peak, walk.capped))
+    mote.send(reducer, ("words", dict(words)))
+
+
+def files_of(walk, reducer):
+    """The files that a walk finds; what else it finds is told."""
     for kind, path, *more in walk:
         if kind == "file":
-            _, ref = mote.spawn_monitor(reader, path, job, counter_pid)
-            running[ref] = path
-            peak = max(peak, len(running))
+            yield walk.found, path
         else:
             mote.send(reducer, (kind, path, *more))
-        if not heed(running, job["max_readers"], reducer):
-            break
-    while running:
-        heed(running, 1, reducer)
-    mote.send(reducer, ("walked", walk.found, peak, walk.capped))
-
-
-def heed(running, readers_max, reducer):
-    """The walker's messages: who has ended makes room, and a crash is told. Waits for room; whether to go on."""
-    while message := mote.receive(timeout=0 if len(running) < readers_max else None, default=None):
-        match message:
-            case mote.Down(ref=ref, reason=reason):
-                path = running.pop(ref)
-                if reason != "normal":
-                    mote.send(reducer, ("crashed", path, str(reason)))
-            case "stop":
-                return False
-    return True
 
 
 def reduce(job, result):
-    """Runs the census in the main program, and takes what it finds."""
-    me = mote.self()
-    counter_pid = mote.options(link=True, mailbox=UNREAD_MAX).spawn(counter, me)
-    walker_pid = mote.spawn_link(walker, job, counter_pid, me)
-    census_show.on_signal(result, lambda: mote.send(walker_pid, "stop"))
-    mote.send(walker_pid, "go")
-    while result.ended != result.found:  # found is None until the walk is over
-        result.add(mote.receive(timeout=TICK, default=None))
-    mote.send(counter_pid, "report")
-    result.add(mote.receive(("words", dict)))
+    """Runs the census, and takes what it finds, in the main program."""
+    with mote.Node(workers=job["workers"]):
+        foreman_pid = mote.options(place="here", link=True).spawn(foreman, job, mote.self())
+        census_show.on_signal(result, lambda: mote.send(foreman_pid, "stop"))
+        mote.send(foreman_pid, "go")
+        while not result.complete:
+            result.add(mote.receive(timeout=TICK, default=None))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import time
 
 import census_files
 
-BAR_COLUMNS, WORD_COLUMNS, PATH_COLUMNS = 40, 24, 100
+BAR_COLUMNS, WORD_COLUMNS, PATH_COLUMNS, WORKERS_SHOWN = 40, 24, 100, 16
+WORKERS_MAX, READERS_EACH, KILL_SECONDS = 64, 100, 0.5
 SPINNER, TICK = "|/-\\", 0.1
 DEFAULT_PATHS = ["/usr/share/doc", "/usr/include", "/usr/lib/python3*", "/usr/share/perl*", "/usr/share/man", "/usr/share/*"]
 DEFAULT_FILES_MAX, DEFAULT_TOTAL_MAX = 20000, 300 << 20  # half of what census counts
@@ -28,6 +29,13 @@ WHYS = {
     "cut_short": "counted in part",
     "crashed": "reader crashed",
 }
+
+
+class Worker:
+    """What one of them has done: files, their bytes, and how often it has died."""
+
+    def __init__(self):
+        self.files = self.bytes = self.deaths = 0
 
 
 class Result:
@@ -45,6 +53,9 @@ class Result:
         self.bytes = self.words = self.distinct = 0
         self.top = []
         self.peak = self.messages = self.processes = 0
+        self.complete = False
+        self.workers = [Worker() for _ in range(job["workers"])]
+        self.shot = self.again = 0  # workers that --kill-workers has shot; files that had to be done again
         self.capped, self.signal = False, 0
 
     def add(self, message):
@@ -57,9 +68,11 @@ class Result:
             self.next_line = time.monotonic() + TICK
             live(self)
 
-    def _ended(self, path, why, more, size):
+    def _ended(self, place, path, why, more, size):
         self.read += 1
         self.bytes += size
+        self.workers[place].files += 1
+        self.workers[place].bytes += size
         if why is None:
             self.ended, self.counted = self.ended + 1, self.counted + 1
         else:
@@ -71,8 +84,16 @@ class Result:
         if len(self.names[why]) < self.job["examples"]:
             self.names[why].append((path, more))
 
-    def _crashed(self, path, reason):
-        self._skipped(path, "crashed", reason)
+    def _died(self, shot, reason, place, again, culprit):
+        """A worker; again: files that it had in hand, to be done by somebody else. The culprit is a file that nobody gets again."""
+        self.workers[place].deaths += 1
+        self.shot, self.again = self.shot + shot, self.again + again
+        if culprit:
+            self.read += 1
+            self._skipped(culprit, "crashed", reason)
+        if self.job["live"]:
+            how = "was shot" if shot else f"has died, {reason},"
+            event(f"worker {place} {how} with {again:,} files in hand; they are done again")
 
     def _directory(self, path, error):
         if error is None:
@@ -84,14 +105,13 @@ class Result:
         self.found, self.peak, self.capped = found, peak, capped
 
     def _words(self, words):
-        self.words, self.distinct = sum(words.values()), len(words)
+        self.complete, self.words, self.distinct = True, sum(words.values()), len(words)
         self.top = census_files.most_frequent(words, self.job["top"])
 
     def end(self):
         self.elapsed = time.monotonic() - self.started
-        readers = self.read + self.skipped["crashed"]
-        self.processes = readers + 2
-        self.messages += self.read + readers + 1  # words, Downs, the report
+        self.processes = self.read + 2 * len(self.workers) + sum(worker.deaths for worker in self.workers) + 1  # readers, overseers, crews, the foreman
+        self.messages += 2 * self.read  # the words and the Downs of readers
         if self.found != self.counted + sum(self.skipped.values()):
             raise AssertionError(f"{self.found} files, but {self.counted} counted and {self.skipped}")
 
@@ -130,10 +150,16 @@ def paint(code, text):
 
 def live(result):
     """One line on a terminal, over the one before."""
+    workers = f"{len(result.workers)} workers{', ' + str(result.shot) + ' shot' if result.shot else ''}  " if len(result.workers) > 1 else ""
     seconds = max(time.monotonic() - result.started, 1e-9)
     line = f"{SPINNER[int(seconds * 10) % 4]} {result.ended:,} files  {result.bytes / 1e6:,.0f} MB  {result.ended / seconds:,.0f} files/s  "
-    line += f"{result.bytes / 1e6 / seconds:,.0f} MB/s  {shown(result.at)}"
+    line += f"{result.bytes / 1e6 / seconds:,.0f} MB/s  {workers}{shown(result.at)}"
     print("\r\033[K" + line[: (os.get_terminal_size(2).columns or 80) - 1], end="", file=sys.stderr, flush=True)
+
+
+def event(text):
+    """A line that stays, above the live one."""
+    print("\r\033[K" + paint("33", text), file=sys.stderr, flush=True)
 
 
 def report(result):
@@ -142,7 +168,7 @@ def report(result):
         print(paint("33", "interrupted: this is what was counted so far") + "\n")
     of = "this machine's documentation and headers" if job["everything"] else " ".join(shown(path, PATH_COLUMNS // 2) for path in job["paths"][:5])
     most = f", {limits(job)} at most" if job["everything"] and limits(job) else ""
-    print(f"census of {of}{most}: words of {job['min_length']} letters and more, in Python\n")
+    print(f"census of {of}{most}: words of {job['min_length']} letters and more, in Python, {workers_of(job)}\n")
     for word, count in result.top:
         print(f"  {paint('1', shown(word, WORD_COLUMNS).ljust(WORD_COLUMNS))} {count:11,}  {bar(count / result.top[0][1], BAR_COLUMNS)}")
     print("" if result.top else "  no words\n")
@@ -152,6 +178,10 @@ def report(result):
     figures(result)
     if result.capped:
         print(f"  there is more: it stopped at --max-files or --max-total ({limits(job)})\n")
+
+
+def workers_of(job):
+    return "one worker" if job["workers"] == 1 else f"{job['workers']} workers"
 
 
 def limits(job):
@@ -173,7 +203,29 @@ def figures(result):
     print(f"  time         {result.elapsed:.2f} s   {paint('32', f'{result.found / seconds:,.0f} files/s   {result.bytes / 1e6 / seconds:,.1f} MB/s')}", end="")
     print(f"   {paint('32', f'{result.messages / seconds:,.0f} messages/s')}")
     print(f"  processes    {result.processes:,} created, {result.peak:,} files in flight at once   {result.messages:,} messages")
-    print(f"  memory       {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most, all told\n")
+    mine, theirs = (resource.getrusage(who).ru_maxrss // 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    more = f", and {theirs} MB in the largest other worker" if len(result.workers) > 1 else ", all told"
+    print(f"  memory       {mine} MB at most{more}\n")
+    if len(result.workers) > 1:
+        workers(result)
+
+
+def workers(result):
+    """Who has done how much, and what it went through."""
+    most = max(1, *(worker.files for worker in result.workers))
+    for number, worker in enumerate(result.workers[:WORKERS_SHOWN]):
+        text = f"  {'worker ' + str(number):12} {worker.files:9,} files  {worker.bytes / 1e6:8,.1f} MB  {bar(worker.files / most, BAR_COLUMNS // 2)}"
+        print(text + (paint("33", f"  died {times(worker.deaths)}") if worker.deaths else "") + ("" if number else "  this program"))
+    if len(result.workers) > WORKERS_SHOWN:
+        print(f"  {'':12} and {len(result.workers) - WORKERS_SHOWN} more workers")
+    print()
+    if result.job["kill_workers"]:
+        shots = paint("33", f"workers were shot {times(result.shot)}")
+        print(f"  {shots}: {result.again:,} files that they had in hand were done again, and each counts once\n")
+
+
+def times(n):
+    return {1: "once", 2: "twice"}.get(n, f"{n:,} times")
 
 
 # ---------------------------------------------------------------------------------------------- for programs
@@ -204,6 +256,9 @@ def as_json(result):
         "processes": result.processes,
         "messages": result.messages,
         "in_flight": result.peak,
+        "workers": [{"files": worker.files, "bytes": worker.bytes, "deaths": worker.deaths} for worker in result.workers],
+        "shot": result.shot,
+        "done_again": result.again,
         "top": [[text_of(word), count] for word, count in result.top],
     }
 
@@ -227,6 +282,12 @@ def size(text):
     return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
 
 
+def seconds(text):
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, as 0.5")
+    return float(text)
+
+
 def job_of(arguments):
     parser = argparse.ArgumentParser(prog="census.py", description="Counts the words in files and directory trees, with one mote process per file.")
     parser.add_argument("--top", type=whole(0), default=20, metavar="N", help="words to show (20; 0: all)")
@@ -234,11 +295,19 @@ def job_of(arguments):
     parser.add_argument("--max-size", type=size, default=16 << 20, metavar="SIZE", help="skip larger files (16M)")
     parser.add_argument("--max-files", type=whole(0), metavar="N", help="stop after so many files")
     parser.add_argument("--max-total", type=size, metavar="SIZE", help="stop after so many bytes")
-    parser.add_argument("--max-readers", type=whole(1), default=100, metavar="N", help="files in flight at once (100)")
+    parser.add_argument("--max-readers", type=whole(1), metavar="N", help="files in flight at once (100 for each worker)")
     parser.add_argument("--examples", type=whole(0), default=2, metavar="N", help="skipped files to name for each reason (2)")
+    parser.add_argument("--workers", type=whole(1, WORKERS_MAX), metavar="N", help="interpreters that count, each an OS process (one for each core)")
+    kill = f"shoot each worker but this program (SIGKILL) at random, after so many seconds on average ({KILL_SECONDS}); the counts stay right"
+    parser.add_argument("--kill-workers", type=seconds, nargs="?", metavar="=SECONDS", help=kill)
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
     parser.add_argument("paths", nargs="*", metavar="PATH", help="this machine's documentation and headers, 20,000 files of them at most")
-    job = vars(parser.parse_args(arguments))
+    job = vars(parser.parse_args([f"{word}={KILL_SECONDS}" if word == "--kill-workers" else word for word in arguments]))  # what follows is a path
+    least = 2 if job["kill_workers"] else 1
+    if job["workers"] is not None and job["workers"] < least:
+        parser.error("--kill-workers takes two workers and more: worker 0 is the program itself")
+    workers = job["workers"] or max(least, min(len(os.sched_getaffinity(0)), WORKERS_MAX))
+    job.update(workers=workers, max_readers=job["max_readers"] or READERS_EACH * workers)
     everything = not job["paths"]
     paths = [path for pattern in DEFAULT_PATHS for path in sorted(glob.glob(pattern)) if os.path.isdir(path) and not os.path.islink(path)]
     for path in job["paths"]:

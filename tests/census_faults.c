@@ -4,6 +4,7 @@
  *   vanish-*  is removed just before it is opened: it was there when the walker saw it
  *   denied-*  cannot be opened (EACCES), even by root
  *   broken-*  fails (EIO) after its first ten bytes
+ *   fatal-*   ends the program that opens it, unless that one's parent is the process in CENSUS_PARENT
  *   gate-*    waits in each read for a byte, or the end, of the descriptor in CENSUS_GATE
  */
 #undef _FILE_OFFSET_BITS /* open() and open64() are to be two functions here */
@@ -27,6 +28,8 @@ static int open_with(const char *path, int flags, mode_t mode) {
         errno = EACCES;
         return -1;
     }
+    const char *parent = getenv("CENSUS_PARENT");
+    if (parent && strncmp(name, "fatal-", 6) == 0 && getppid() != atoi(parent)) _exit(7);
     return openat(AT_FDCWD, path, flags, mode);
 }
 
