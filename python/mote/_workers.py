@@ -359,7 +359,13 @@ async def keeper() -> None:
         if message[0] == _MORE:
             _, asker, coroutine, count = message
             body = _becomes_coroutine if coroutine else _becomes_function
-            _mote.send(asker, (_PIDS, me, coroutine, tuple(_mote.spawn_opt(body, (asker,), {}, *HERE) for _ in range(min(count, BATCH_MAX)))))
+            try:
+                pids = tuple(_mote.spawn_opt(body, (asker,), {}, *HERE) for _ in range(min(count, BATCH_MAX)))
+            except _mote.MoteError as error:
+                if "MOTE_ESTOPPED" not in str(error):
+                    raise
+                return  # the node is being ended, and nobody needs them
+            _mote.send(asker, (_PIDS, me, coroutine, pids))
         elif message[0] == _PIDS:
             _, worker, coroutine, pids = message
             stock_of(worker).add(coroutine, pids)

@@ -409,6 +409,21 @@ class Programs(unittest.TestCase):
         self.assertEqual(done.stdout, "error\n", done.stderr)
         self.assertIn('if __name__ == "__main__":', done.stderr)
 
+    def test_end_while_processes_are_granted(self):
+        """A node that ends while a worker makes processes for another one ends without a word."""
+        done = self.run_program(
+            """
+            import mote
+            if __name__ == "__main__":
+                for _ in range(10):
+                    with mote.Node(workers=2):
+                        for _ in range(20):
+                            mote.send("mote keeper 1", (mote.Atom("more"), mote.self(), False, 1000))
+                        mote.receive(timeout=30)
+            """
+        )
+        self.assertEqual((done.stdout, done.stderr, done.returncode), ("", "", 0))
+
     def test_nothing_is_left(self):
         done = self.run_program(
             """
