@@ -103,7 +103,7 @@ static bool read_function(mote_reader *r, struct mt_control *c) {
 }
 
 static bool read_to_any(mote_reader *r, struct mt_control *c) {
-    c->named = c->flags & MT_ALTACT_NAME;
+    c->named = (c->flags & (MT_ALTACT_NAME | MT_ALTACT_ALIAS)) == MT_ALTACT_NAME;
     if (c->flags & MT_ALTACT_ALIAS) return read_ref(r, &c->ref);
     return c->named ? read_name(r, &c->name) : read_pid(r, &c->to);
 }
@@ -169,6 +169,7 @@ enum mt_verdict mt_control_read(mote_bytes term, mote_bytes payload, uint64_t fl
     enum mt_verdict verdict = read_elements(&r, form, tuple.count - 1, peer, &c);
     if (verdict != MT_FINE) return verdict;
     if (r.next != r.end) return MT_NO_CONTROL;
+    if (c.op == MT_CONTROL_ALTACT) c.flags &= ~MT_ALTACT_TOKEN; /* K2 */
     *control = c;
     return MT_FINE;
 }
