@@ -301,6 +301,29 @@ static void cuts_the_late(void) {
     mt_epmd_free(epmd);
 }
 
+/* Without memory a connection or a name is refused, and nothing else happens. */
+static void memory_runs_out_anywhere(void) {
+    for (uint64_t n = 1;; n++) {
+        struct mt_epmd *epmd = NULL;
+        void *evicted = NULL;
+        static char socket;
+        uint8_t to[MT_EPMD_ASK_MAX];
+        uint32_t creation;
+        size_t size = mt_epmd_ask_alive(to, text("t1"), 9, false);
+        mt_os_fault_arm(n, true);
+        mote_err err = mt_epmd_new(1, &epmd);
+        struct mt_epmd_open *open = err ? NULL : mt_epmd_open(epmd, &socket, true, 0, &evicted);
+        struct mt_epmd_say say = open ? mt_epmd_feed(epmd, open, to, size) : (struct mt_epmd_say){.close = false};
+        uint64_t passed = mt_os_fault_count();
+        mt_os_fault_arm(0, false);
+        CHECK(err == MOTE_OK || err == MOTE_ENOMEM);
+        bool there = open && mt_epmd_alive_answer(say.bytes, &creation) == MT_FINE;
+        if (open) CHECK(there == !say.close && there == (passed < n));
+        mt_epmd_free(epmd);
+        if (passed < n) break;
+    }
+}
+
 static void verdicts_in_words(void) {
     char to[100], longest[300];
     memset(longest, 'x', sizeof longest);
@@ -315,5 +338,5 @@ int main(int argc, char **argv) {
                       (struct check_test[]){TEST(names_that_fit), TEST(asks_as_erlang_does), TEST(reads_that_it_is_registered), TEST(reads_where_a_node_is),
                                             TEST(reads_lists), TEST(registers_and_tells), TEST(refuses_what_is_not_right), TEST(limits_what_comes_with_a_name),
                                             TEST(many_register), TEST(remembers_creations), TEST(the_oldest_gives_way), TEST(cuts_the_late),
-                                            TEST(verdicts_in_words), {0}});
+                                            TEST(memory_runs_out_anywhere), TEST(verdicts_in_words), {0}});
 }

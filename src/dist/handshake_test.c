@@ -584,6 +584,46 @@ static void challenges_are_remembered(void) {
     mt_challenges_free(c);
 }
 
+static void challenges_without_memory(void) {
+    for (uint64_t n = 1;; n++) {
+        struct mt_challenges *c = NULL;
+        mt_os_fault_arm(n, false);
+        mote_err err = mt_challenges_new(&c);
+        uint64_t passed = mt_os_fault_count();
+        mt_os_fault_arm(0, false);
+        CHECK_INT(err, passed < n ? MOTE_OK : MOTE_ENOMEM);
+        mt_challenges_free(c);
+        if (passed < n) break;
+    }
+}
+
+#define THREADS 4u
+#define EACH 16000u
+
+static struct {
+    struct mt_challenges *challenges;
+    uint32_t given[THREADS][EACH];
+} crowd;
+
+static void *issues(void *context) {
+    uint32_t *given = context;
+    for (size_t i = 0; i < EACH; i++) {
+        given[i] = mt_challenges_issue(crowd.challenges, i);
+        CHECK(mt_challenges_issued(crowd.challenges, given[i], i));
+    }
+    return NULL;
+}
+
+/* Fewer altogether than are remembered. */
+static void challenges_of_many_threads(void) {
+    pthread_t threads[THREADS];
+    CHECK_OK(mt_challenges_new(&crowd.challenges));
+    for (unsigned i = 0; i < THREADS; i++) CHECK_OK(mt_os_thread_start(&threads[i], issues, crowd.given[i], "issues"));
+    for (unsigned i = 0; i < THREADS; i++) mt_os_thread_join(threads[i]);
+    for (unsigned i = 0; i < THREADS; i++) CHECK(mt_challenges_issued(crowd.challenges, crowd.given[i][EACH - 1], EACH));
+    mt_challenges_free(crowd.challenges);
+}
+
 static int by_value(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
@@ -626,6 +666,6 @@ int main(int argc, char **argv) {
                                             TEST(connected_already), TEST(who_has_no_name_gets_one), TEST(a_name_that_was_asked_for_shows_in_the_flags),
                                             TEST(refuses_to_accept), TEST(refuses_to_go_on_dialling), TEST(refuses_names_that_it_asked_for),
                                             TEST(flags_that_must_be), TEST(sizes), TEST(the_longest_names), TEST(who_is_late),
-                                            TEST(our_own_challenge_is_not_answered), TEST(challenges_are_remembered), TEST(challenges_differ),
+                                            TEST(our_own_challenge_is_not_answered), TEST(challenges_are_remembered), TEST(challenges_without_memory), TEST(challenges_of_many_threads), TEST(challenges_differ),
                                             TEST(bad_names_in_the_log), {0}});
 }

@@ -18,7 +18,7 @@ static const char peer[] = "probe@localhost";
 struct sum {
     uint64_t hash, messages;
     enum mt_verdict verdict;
-    struct mt_frames_out *again;
+    struct mt_frames_out **again; /* made for the first message that can go; NULL: none shall */
 };
 
 static void add(struct sum *sum, mote_bytes bytes) {
@@ -58,12 +58,15 @@ static void message(struct sum *sum, const struct mt_frame *frame, uint64_t flag
     mote_arena_free(arena);
     control(frame, flags);
     bool whole = control_size == frame->control.size && payload_size == frame->payload.size;
-    if (sum->again && whole) CHECK_OK(mt_frames_out_put(sum->again, sum->messages % 3, frame->control, frame->payload, NULL, NULL));
+    if (sum->again && whole) {
+        if (!*sum->again) CHECK_OK(mt_frames_out_new(flags, sum->again));
+        CHECK_OK(mt_frames_out_put(*sum->again, sum->messages % 3, frame->control, frame->payload, NULL, NULL));
+    }
     sum->messages++;
     add(sum, frame->control), add(sum, frame->payload);
 }
 
-static struct sum run(const uint8_t *p, size_t size, size_t at_once, uint64_t flags, const struct mt_frame_limits *limits, struct mt_frames_out *again) {
+static struct sum run(const uint8_t *p, size_t size, size_t at_once, uint64_t flags, const struct mt_frame_limits *limits, struct mt_frames_out **again) {
     struct sum sum = {.again = again};
     struct mt_frames_in *in = NULL;
     CHECK_OK(mt_frames_in_new(flags, limits, &in));
@@ -101,11 +104,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct mt_frame_limits limits = {.frame_max = choice & SMALL ? 300 : 1 << 16, .message_max = choice & SMALL ? 400 : 1 << 18, .pieces_bytes = choice & SMALL ? 9000 : 1 << 20,
                                      .pieces_open = choice & SMALL ? 3 : 100};
     struct mt_frames_out *again = NULL;
-    CHECK_OK(mt_frames_out_new(flags, &again));
     size_t atoms = mote_atom_count();
-    struct sum whole = run(data + 2, size - 2, size, flags, &limits, again), split = run(data + 2, size - 2, 1u + data[1], flags, &limits, NULL);
+    struct sum whole = run(data + 2, size - 2, size, flags, &limits, &again), split = run(data + 2, size - 2, 1u + data[1], flags, &limits, NULL);
     CHECK(whole.hash == split.hash && whole.messages == split.messages && whole.verdict == split.verdict); /* it does not matter how bytes come */
-    once_more(again, flags, &limits);
+    if (again) once_more(again, flags, &limits);
     mt_frames_out_free(again);
     CHECK_INT(mote_atom_count(), atoms);
     return 0;
