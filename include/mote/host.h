@@ -12,6 +12,7 @@
 #ifndef MOTE_HOST_H
 #define MOTE_HOST_H
 
+#include <mote/external.h>
 #include <mote/worker.h>
 
 #ifdef __cplusplus
@@ -72,9 +73,9 @@ typedef struct mote_host_loop {
     unsigned held_ms; /* a turn that has run, or been blocked, for so long is held; 0: 100 */
     bool (*held)(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool blocked); /* instead of the log. `blocked`: in the system, maybe
                                                                                                        for the host's lock; false: once more, later */
-    /* What another worker has sent to a hosted process: makes an object of the kind `decoded` from the term of MOTE_FORM_MOTE that the bytes begin with. Gives it, held once, and the
-     * number of bytes in `used`; NULL: they are no term. It may read them more than once. On a scheduler's thread, between `busy` and `idle`. NULL: such processes get terms. */
-    void *(*decode)(void *context, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used);
+    /* What another worker (MOTE_FORM_MOTE) or node (MOTE_FORM_ERLANG, `blobs` NULL) has sent to a hosted process: makes an object of the kind `decoded` from the term that the bytes begin
+     * with. Gives it, held once, and the number of bytes in `used`; NULL: they are no term. It may read them more than once. On a scheduler's thread, between `busy` and `idle`. NULL: such processes get terms. */
+    void *(*decode)(void *context, mote_form form, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used);
     const mote_host_kind *decoded;
     bool (*unheard)(void *context, unsigned scheduler, uint64_t turn); /* signals have come in a turn that has lasted 10 ms; true: every 10 ms from now
                                                                           on, though no more come */
@@ -144,18 +145,19 @@ MOTE_API MOTE_MUST mote_err mote_host_next(mote_self *self, const mote_host_kind
 /* Whether what is sent to this pid, name or alias now gets to a hosted process, which understands objects. */
 MOTE_API bool mote_host_takes(mote_self *self, mote_term to);
 
-/* Whether what is sent to this pid, name or alias goes to another worker: then an object need not be made sharable, but is encoded, for mote_host_send_encoded(). */
+/* Whether what is sent to this pid, name or alias goes to another worker or node: then an object need not be made sharable, but is encoded, for mote_host_send_encoded(). */
 MOTE_API bool mote_host_is_far(mote_self *self, mote_term to);
 
-/* A message to another worker while it is encoded. */
+/* A message to another worker or node while it is encoded. */
 typedef struct mote_parcel {
     uint64_t pid, alias; /* of the receiver */
     mote_self *self;
+    mote_form form;      /* in which it is to be encoded */
     void *load;          /* its big binaries */
 } mote_parcel;
 
-/* Begins a message to a pid, name or alias of another worker, whose other calls are of the same process: mote_host_send_encoded() or mote_parcel_drop() ends it. Errors as mote_send_term();
- * MOTE_ENOPROC: it is none of another worker's. */
+/* Begins a message to a pid, name or alias of another worker or node, whose other calls are of the same process: mote_host_send_encoded() or mote_parcel_drop() ends it. Errors as mote_send_term();
+ * MOTE_ENOPROC: it is this worker's own. */
 MOTE_API MOTE_MUST mote_err mote_parcel_begin(mote_self *self, mote_term to, mote_parcel *parcel);
 
 /* A big binary in it: gives the size of a handle, which is put into `handle` (255 bytes), to be written instead; 0: the bytes shall be written. Copies, unless the bytes are a blob's
@@ -165,7 +167,7 @@ MOTE_API size_t mote_parcel_blob(mote_parcel *parcel, const void *data, size_t s
 /* It is not sent. Takes. */
 MOTE_API void mote_parcel_drop(mote_parcel *parcel);
 
-/* Sends it: one term of MOTE_FORM_MOTE. Copies. Takes the parcel. As mote_send_term() from here on. */
+/* Sends it: one term of the parcel's form. Copies. Takes the parcel. As mote_send_term() from here on. */
 MOTE_API void mote_host_send_encoded(mote_parcel *parcel, const void *term, size_t size);
 
 /* Whether an exit signal ends the process; gives its reason (may be NULL), borrowed until it has ended. */

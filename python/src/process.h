@@ -169,7 +169,7 @@ int mp_send_shared(struct mp_state *st, struct mp_proc *p, mote_term to, PyObjec
 /* Sends to a process of another worker. -1: error set. See worker.c, as for the next two, which are the core's to call: mote_host_kind.encode, mote_host_loop.decode. */
 int mp_far_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message);
 bool mp_far_encode(void *object, mote_writer *writer);
-void *mp_far_decode(void *context, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used);
+void *mp_far_decode(void *context, mote_form form, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used);
 /* Sends; shares or encodes, as the receiver needs. -1: error set. */
 int mp_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message);
 /* A message as a value: objects, Down and ExitSignal, other terms. Gives; NULL: error set. */

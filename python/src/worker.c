@@ -28,10 +28,10 @@ int mp_far_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *
     char memory[RECORD_INSIDE];
     mote_writer w;
     mote_parcel parcel;
-    const struct mp_codec codec = {.form = MOTE_FORM_MOTE, .blob_min = MOTE_BLOB_MIN, .blob = load, .context = &parcel};
     mote_err err = mote_parcel_begin(p->self, to, &parcel);
     if (err) return mp_fail(st, err, "mote.send"), -1;
-    mote_writer_init(&w, MOTE_FORM_MOTE, memory, sizeof memory, RECORD_MAX);
+    const struct mp_codec codec = {.form = parcel.form, .blob_min = MOTE_BLOB_MIN, .blob = load, .context = &parcel};
+    mote_writer_init(&w, parcel.form, memory, sizeof memory, RECORD_MAX);
     int failed = encode(st, &codec, message, &w);
     mote_bytes bytes = mote_writer_bytes(&w);
     if (failed)
@@ -80,8 +80,8 @@ static void let_go(void *data, void *held) {
 }
 
 /* As a term, for what is no value here: of a class that this worker does not know, say. */
-static PyObject *decode_term(struct mp_letter *letter, mote_bytes bytes, size_t *used) {
-    const mote_external_options options = {.form = MOTE_FORM_MOTE, .unblob = unblob, .release = let_go, .context = letter};
+static PyObject *decode_term(struct mp_letter *letter, mote_form form, mote_bytes bytes, size_t *used) {
+    const mote_external_options options = {.form = form, .unblob = letter->blobs ? unblob : NULL, .release = let_go, .context = letter};
     mote_arena *arena = mote_arena_new(0);
     mote_term term;
     PyErr_Clear();
@@ -90,17 +90,17 @@ static PyObject *decode_term(struct mp_letter *letter, mote_bytes bytes, size_t 
     return value;
 }
 
-void *mp_far_decode(void *context, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used) {
+void *mp_far_decode(void *context, mote_form form, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used) {
     struct mp_node *node = context;
     struct mp_letter letter = {node->st, blobs};
-    const struct mp_codec codec = {.form = MOTE_FORM_MOTE, .unblob = mp_unblob, .context = &letter};
+    const struct mp_codec codec = {.form = form, .unblob = blobs ? mp_unblob : NULL, .context = &letter};
     mote_reader r;
     PyObject *type, *error, *trace;
     PyErr_Fetch(&type, &error, &trace);
-    mote_reader_init(&r, MOTE_FORM_MOTE, bytes.data, bytes.size);
+    mote_reader_init(&r, form, bytes.data, bytes.size);
     PyObject *value = mp_decode(node->st, &codec, &r);
     *used = (size_t)(r.next - r.data);
-    if (!value) value = decode_term(&letter, bytes, used);
+    if (!value) value = decode_term(&letter, form, bytes, used);
     PyErr_Restore(type, error, trace);
     return value;
 }

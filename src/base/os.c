@@ -9,6 +9,7 @@
 #error "mote runs on Linux: write this file's functions for your system"
 #endif
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -442,6 +443,15 @@ unsigned mt_os_cores(void) {
     unsigned cores = 0;
     for (size_t i = 0; size > 0 && i < (size_t)size / sizeof(long); i++) cores += (unsigned)__builtin_popcountl(mask[i]);
     return cores ? cores : 1;
+}
+
+mt_os_function *mt_os_symbol(const char *library, const char *name) {
+    void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    mt_os_function *function = NULL;
+    void *symbol = handle ? dlsym(handle, name) : NULL;
+    memcpy(&function, &symbol, sizeof symbol); /* POSIX: a pointer to a function fits */
+    if (handle) dlclose(handle);
+    return function;
 }
 
 size_t mt_os_memory_total(void) {

@@ -63,6 +63,9 @@ uint64_t mt_os_now_ns(void);
 uint64_t mt_os_random(void);
 /* Cores this program may run on (affinity), at least 1. */
 unsigned mt_os_cores(void);
+/* A function of a shared library, which is loaded and stays so; NULL: there is none. To be called as what it is. */
+typedef void mt_os_function(void);
+mt_os_function *mt_os_symbol(const char *library, const char *name);
 /* Bytes of the machine's memory. */
 size_t mt_os_memory_total(void);
 /* Bytes of this program's memory that are in RAM; 0 when unknown. */

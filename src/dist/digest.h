@@ -11,6 +11,8 @@
 #define MT_DIGEST_BYTES 16u
 #define MT_COOKIE_MAX 255u
 
+/* Whether the library with MD5 is on this machine (Debian: libssl3). */
+bool mt_digest_there(void);
 /* The digest of a cookie (borrowed; MT_COOKIE_MAX bytes at most) and a challenge. False: the library has no MD5, or no memory. */
 bool mt_digest(mote_bytes cookie, uint32_t challenge, uint8_t digest[MT_DIGEST_BYTES]);
 /* Whether two are the same, in time that does not tell how much of them is. */

@@ -677,7 +677,7 @@ static mote_err take_object(struct taking *t, size_t extra, struct mt_sig **out)
     const mote_host_loop *host = t->rt->options.host_loop;
     const mote_host_blobs blobs = {take_blob, t};
     size_t used;
-    void *object = host->decode(host->context, (mote_bytes){t->next, (size_t)(t->end - t->next)}, &blobs, &used);
+    void *object = host->decode(host->context, MOTE_FORM_MOTE, (mote_bytes){t->next, (size_t)(t->end - t->next)}, &blobs, &used);
     if (!object) return t->unloading ? t->unloading : MOTE_ETERM;
     t->next += used;
     mote_host_box box;
@@ -819,6 +819,44 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
     if (err == MOTE_ENOMEM && t.head.kind != ANSWER) let_go(&t, (const uint8_t *)record + sizeof t.head);
     mote_arena_free(t.arena);
     return err;
+}
+
+/* ------------------------------------------------------------------------------------------- from another node */
+
+static mote_err node_object(struct taking *t, size_t extra, struct mt_sig **out) {
+    const mote_host_loop *host = t->rt->options.host_loop;
+    size_t used;
+    void *object = host->decode(host->context, MOTE_FORM_ERLANG, (mote_bytes){t->next, (size_t)(t->end - t->next)}, NULL, &used);
+    if (!object) return MOTE_ETERM;
+    mote_host_box box;
+    mote_err err = mt_sig_of_term(&t->s->cache, mote_host_box_term(&box, host->decoded, object), extra, NULL, out);
+    host->decoded->drop(object);
+    return err;
+}
+
+mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes, mote_term *term) {
+    const struct mt_net *net = mt_far_net_of(rt);
+    const mote_external_options form = {.node = {net ? net->name : 0}, .creation = net ? net->creation : 0};
+    size_t used;
+    return mote_term_decode(arena, bytes.data, bytes.size, &form, term, &used);
+}
+
+mote_err mt_far_message(struct mt_sched *s, uint64_t pid, uint64_t alias, mote_bytes bytes) {
+    struct taking t = {.s = s, .rt = mt_runtime_of_sched(s), .pid = pid, .next = bytes.data, .end = (const uint8_t *)bytes.data + bytes.size};
+    struct mt_sig *sig = NULL;
+    mote_term term;
+    mote_err err = MOTE_OK;
+    if (is_hosted(&t)) err = node_object(&t, alias != 0, &sig);
+    else if (!(t.arena = mote_arena_new(0))) err = MOTE_ENOMEM;
+    else if (!(err = mt_far_term(t.rt, t.arena, bytes, &term))) err = mt_sig_of_term(&s->cache, term, alias != 0, NULL, &sig);
+    mote_arena_free(t.arena);
+    if (err) return err;
+    if (alias) {
+        sig->kind = MT_SIG_ALIASED;
+        sig->heap[sig->words - 1] = alias;
+    }
+    (void)mt_deliver_message(s, pid, sig);
+    return MOTE_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------------- loss */

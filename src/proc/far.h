@@ -111,6 +111,11 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
  * has changed). */
 mote_err mt_far_lost(struct mt_sched *s, unsigned place, mote_term reason);
 
+/* Delivers a message from another node to a pid, through an alias if that is not 0: a term of Erlang's form. MOTE_ETERM, MOTE_ELIMIT, MOTE_ESYNTAX, MOTE_ENAME: it is none; MOTE_ENOMEM. */
+mote_err mt_far_message(struct mt_sched *s, uint64_t pid, uint64_t alias, mote_bytes term);
+/* Reads such a term. As mote_term_decode(). */
+mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes, mote_term *term);
+
 /* Whether somebody may be in the carrier of a worker. Once it has been lost and this was false, its carrier can be freed. */
 bool mt_far_is_used(const mote_runtime *rt, unsigned place);
 
