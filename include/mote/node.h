@@ -52,6 +52,9 @@ MOTE_API MOTE_MUST mote_err mote_node_cookie(mote_self *self, mote_atom node, co
 /* Connects to a node, unless it is connected: nobody needs to, whoever sends there does. Waits up to timeout_ms (-1: 15 s). MOTE_ENOPROC: it cannot be, the log says why; MOTE_TIMEOUT. */
 MOTE_API MOTE_MUST mote_err mote_node_connect(mote_self *self, mote_atom node, int64_t timeout_ms);
 
+/* The same without waiting, for handlers: {mote_node, Ref, true | false} comes once. Gives `ref`. */
+MOTE_API MOTE_MUST mote_err mote_node_connect_start(mote_self *self, mote_atom node, mote_ref *ref);
+
 /* Ends the connection, if there is one; links and monitors across it tell `noconnection`. MOTE_ENOPROC: there is none. */
 MOTE_API MOTE_MUST mote_err mote_node_disconnect(mote_self *self, mote_atom node);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -82,6 +83,30 @@ mote_err mt_os_memory_size(int fd, size_t *size) {
 
 bool mt_os_memory_punch(int fd, size_t offset, size_t size) {
     return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ secrets */
+
+mote_err mt_os_secret_read(const char *path, char *to, size_t room, size_t *size) {
+    struct stat of;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return errno == ENOENT ? MOTE_ENOPROC : errno == ELOOP ? MOTE_EARG : MOTE_EOS;
+    mote_err err = fstat(fd, &of) ? MOTE_EOS : S_ISREG(of.st_mode) && of.st_uid == geteuid() && !(of.st_mode & 077) ? MOTE_OK : MOTE_EARG;
+    ssize_t n = err ? 0 : read(fd, to, room);
+    char more;
+    if (!err && (n < 0 || (n == (ssize_t)room && read(fd, &more, 1) != 0))) err = n < 0 ? MOTE_EOS : MOTE_EARG;
+    mt_os_close(fd);
+    if (!err) *size = (size_t)n;
+    return err;
+}
+
+mote_err mt_os_secret_make(const char *path, const char *text, size_t size) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
+    if (fd < 0) return errno == EEXIST ? MOTE_EBUSY : MOTE_EOS;
+    bool done = write(fd, text, size) == (ssize_t)size;
+    if (!done) unlink(path);
+    mt_os_close(fd);
+    return done ? MOTE_OK : MOTE_EOS;
 }
 
 /* ------------------------------------------------------------------------------------------------ events */

@@ -34,6 +34,12 @@ void *mt_os_memory_map(int fd, size_t size, bool shared);
 /* Gives the file's memory there back; it reads as zero. Whole pages. Whether it did. */
 bool mt_os_memory_punch(int fd, size_t offset, size_t size);
 
+/* Reads a secret's file: a regular one of the caller's own that nobody else may read, not through a symbolic link at its end, of `room` bytes at most; *size gets how many. MOTE_ENOPROC:
+ * there is none; MOTE_EARG: it is not so, or larger; MOTE_EOS. */
+mote_err mt_os_secret_read(const char *path, char *to, size_t room, size_t *size);
+/* Makes it, readable for its owner alone. MOTE_EBUSY: it is there; MOTE_EOS. */
+mote_err mt_os_secret_make(const char *path, const char *text, size_t size);
+
 /* An event for mt_os_event_write(), non-blocking. Gives. MOTE_EOS. */
 mote_err mt_os_event_new(int *fd);
 /* Takes what has been written; whether there was anything. */

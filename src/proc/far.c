@@ -166,6 +166,11 @@ uint64_t mt_far_word(mote_runtime *rt, uint64_t term, bool *own) {
     return remotes ? mt_remote_word(remotes, &id) : 0;
 }
 
+uint64_t mt_far_word_of(mote_runtime *rt, const struct mt_remote_id *id) {
+    struct mt_remotes *remotes = make_remotes(rt);
+    return remotes ? mt_remote_word(remotes, id) : 0;
+}
+
 bool mt_far_id(const mote_runtime *rt, uint64_t word, struct mt_remote_id *id) {
     struct mt_remotes *remotes = remotes_of(rt);
     return remotes && mt_is_remote(word) && mt_remote_get(remotes, word, id);
@@ -257,6 +262,8 @@ void mt_far_free(mote_runtime *rt) {
     if (!far) return;
     const struct mt_freighter *f = freighter_of(rt);
     if (f) f->over(f->context);
+    const struct mt_net *net = atomic_load(&far->net);
+    if (net) net->over(net->context);
     for (struct peer *peer = far->peers; peer < far->peers + MT_WORKERS_MAX; peer++) free_peer(rt, peer);
     for (unsigned i = 0; i < atomic_load(&far->nodes_end); i++) {
         struct peer *peer = atomic_load(&far->nodes[i]);

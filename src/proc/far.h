@@ -37,6 +37,7 @@ struct mt_net {
     uint32_t creation;
     /* Something is for a node that has no place: opens one for it (mt_far_node_open()), where it waits to be connected; false: it will not be. Any thread; never blocks. */
     bool (*dial)(void *context, struct mt_sched *s, uint64_t node);
+    void (*over)(void *context); /* the runtime is freed */
 };
 
 /* From now on this runtime has a name. Borrows it while the runtime lives. MOTE_EBUSY (it has one), MOTE_ENOMEM. */
@@ -53,6 +54,8 @@ unsigned mt_far_node_place(const mote_runtime *rt, uint64_t node);
 
 /* The word for a term about another node (mt_remote_id_of()); 0: it is none, or there is no memory. *own: it is about this node. */
 uint64_t mt_far_word(mote_runtime *rt, uint64_t term, bool *own);
+/* The word of an id; 0: no memory. */
+uint64_t mt_far_word_of(mote_runtime *rt, const struct mt_remote_id *id);
 /* What a word of another node stands for. */
 bool mt_far_id(const mote_runtime *rt, uint64_t word, struct mt_remote_id *id);
 /* Holds such a word for a relation, gives it back. Others: nothing. */

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What goes to another node: signals as control messages, encoded in the thread of who sends. */
+#include <string.h>
+
+#include "dist/node.h"
+
+#define BORROWED_FROM 4096u /* bytes of a payload that is not copied again */
+
+/* A payload that is given as it is. */
+struct given {
+    mote_writer writer;
+};
+
+static void let_go(void *context) {
+    struct given *g = context;
+    mote_writer_fini(&g->writer);
+    mt_os_free(g);
+}
+
+/* ------------------------------------------------------------------------------------------------- putting */
+
+/* The connection's process looks, if it has not been woken since it last did. */
+static void wake(struct mt_link *l, struct mt_sched *s) {
+    if (atomic_exchange(&l->woken, 1)) return;
+    uint64_t process = atomic_load_explicit(&l->waker, memory_order_relaxed);
+    struct mt_sig *sig = NULL;
+    if (!process) return;
+    if (!mt_sig_of_term(&s->cache, (mote_term){MT_WORD_OF(ok)}, 0, NULL, &sig)) mt_deliver(s, process, sig);
+    else atomic_store(&l->woken, 0);
+}
+
+static mote_err put_early_locked(struct mt_link *l, uint64_t sender, mote_bytes control, mote_bytes payload) {
+    struct mt_early *e = mt_os_alloc(sizeof *e + control.size + payload.size);
+    if (!e) return MOTE_ENOMEM;
+    *e = (struct mt_early){.sender = sender, .control = control.size, .payload = payload.size};
+    memcpy(e->bytes, control.data, control.size);
+    if (payload.size) memcpy(e->bytes + control.size, payload.data, payload.size);
+    *l->early_end = e;
+    l->early_end = &e->next;
+    l->early_bytes += sizeof *e + control.size + payload.size;
+    return MOTE_OK;
+}
+
+/* Puts a message that is encoded. `given` (may be NULL) has the payload, and is taken. */
+static void put(struct mt_link *l, struct mt_sched *s, uint64_t sender, mote_bytes control, mote_bytes payload, struct given *given) {
+    mt_lock_take(&l->mu);
+    mote_err err = MOTE_ESTOPPED;
+    bool up = l->out != NULL;
+    if (!l->over) err = up ? mt_frames_out_put(l->out, sender, control, payload, given ? let_go : NULL, given) : put_early_locked(l, sender, control, payload);
+    size_t bytes = up ? mt_frames_out_bytes(l->out) : l->early_bytes;
+    if (bytes > MT_LINK_CROWD) l->crowded = true;
+    mt_lock_drop(&l->mu);
+    if (given && (err || !up)) let_go(given);
+    if (err == MOTE_ENOMEM || err == MOTE_ELIMIT)
+        mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(err));
+    if (up && !err) wake(l, s);
+}
+
+/* The flags by which control messages are written: until it is up, as for nearly everybody. */
+static uint64_t flags_of(struct mt_link *l) {
+    mt_lock_take(&l->mu);
+    uint64_t flags = l->out ? l->flags : MT_FLAGS_OFFERED;
+    mt_lock_drop(&l->mu);
+    return flags;
+}
+
+static void put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, mote_bytes payload, struct given *given) {
+    uint64_t first[64];
+    mote_writer w;
+    bool follows = false;
+    mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
+    c->payload = payload;
+    if (mt_control_write(c, flags_of(l), &w, &follows) == MT_FINE) {
+        put(l, s, sender, mote_writer_bytes(&w), follows ? payload : (mote_bytes){0}, follows ? given : NULL);
+        if (follows) given = NULL;
+    }
+    if (given) let_go(given);
+    mote_writer_fini(&w);
+}
+
+static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w) {
+    const mote_external_options form = {.node = {d->net.name}, .creation = d->net.creation};
+    return mote_term_encode((mote_term){term}, &form, w) == MOTE_OK;
+}
+
+void mt_link_put(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, uint64_t payload) {
+    uint64_t first[128];
+    mote_writer w;
+    if (!payload) {
+        put_control(l, s, sender, c, (mote_bytes){0}, NULL);
+        return;
+    }
+    mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
+    if (!encode(l->dist, payload, &w)) {
+        mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(w.err));
+        mote_writer_fini(&w);
+        return;
+    }
+    mote_bytes bytes = mote_writer_bytes(&w);
+    struct given *given = bytes.size > BORROWED_FROM ? mt_os_alloc(sizeof *given) : NULL;
+    if (given) given->writer = w; /* its memory moves along: it is not the first any more */
+    put_control(l, s, sender, c, bytes, given);
+    if (!given) mote_writer_fini(&w);
+}
+
+/* ----------------------------------------------------------------------------------------------- signals */
+
+static struct mt_far_pid far_of(const struct mt_remote_id *id) {
+    return (struct mt_far_pid){mt_name_of_atom(id->node), id->words[0], id->words[1], id->creation};
+}
+
+/* Whom a control message is for: a pid, a name or an alias. */
+static void address(struct mt_control *c, const struct mt_remote_id *to) {
+    if (to->kind == MT_REMOTE_NAME) {
+        c->named = true;
+        c->name = mt_name_of_atom(to->name);
+    } else if (to->kind == MT_REMOTE_PID) {
+        c->to = far_of(to);
+    } else {
+        c->ref = (struct mt_far_ref){.node = mt_name_of_atom(to->node), .creation = to->creation, .count = to->count};
+        memcpy(c->ref.words, to->words, sizeof to->words);
+    }
+}
+
+static uint64_t current_of(struct mt_sched *s) {
+    struct mt_task *current = atomic_load_explicit(&s->current, memory_order_relaxed);
+    return current ? mt_proc_pid(mt_task_proc(current)) : 0;
+}
+
+/* The head of a message: who sends it, and to whom. */
+static struct mt_control message_to(const struct mt_link *l, uint64_t from, const struct mt_remote_id *to) {
+    struct mt_control c = {.op = to->kind == MT_REMOTE_PID ? MT_CONTROL_SEND : to->kind == MT_REMOTE_NAME ? MT_CONTROL_SEND_NAMED : MT_CONTROL_SEND_ALIAS};
+    if (!from) from = atomic_load_explicit(&l->dist->process, memory_order_relaxed); /* a timer's: the protocol wants somebody */
+    c.sender = true;
+    c.from = mt_far_pid_of(l->dist, from);
+    address(&c, to);
+    return c;
+}
+
+static void message(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_bytes term) {
+    struct mt_link *l = context;
+    struct mt_control c = message_to(l, from, to);
+    put_control(l, s, from, &c, term, NULL);
+}
+
+/* What has ended, as its watcher asked for it. */
+static void put_down(struct mt_link *l, struct mt_sched *s, const struct mt_remote_id *to, const struct mt_sig *sig) {
+    struct mt_control c = {.op = MT_CONTROL_DOWN, .to = far_of(to)};
+    uint64_t item = sig->heap[5];
+    if (!mt_watch_take(l, sig->root, &c.ref)) return;
+    if (mt_tag(item) == MT_BOXED) {
+        c.named = true;
+        c.name = mt_name_of_atom(mt_ptr(item)[1]);
+    } else {
+        c.from = mt_far_pid_of(l->dist, item);
+    }
+    mt_link_put(l, s, mt_tag(item) == MT_PID ? item : current_of(s), &c, sig->heap[6]);
+}
+
+/* A signal of a relation; its sender is the key by which order is kept. */
+static void put_relation(struct mt_link *l, struct mt_sched *s, struct mt_control *c, const struct mt_remote_id *to, uint64_t from, uint64_t payload) {
+    c->from = mt_far_pid_of(l->dist, from);
+    address(c, to);
+    mt_link_put(l, s, from, c, payload);
+}
+
+/* Erlang cuts the connection to who sends these to a process of an earlier life. */
+static bool is_for_this_life(struct mt_link *l, const struct mt_remote_id *to, const struct mt_sig *sig) {
+    bool strict = sig->kind == MT_SIG_LINK_EXIT || sig->kind == MT_SIG_UNLINK || sig->kind == MT_SIG_UNLINKED;
+    mt_lock_take(&l->mu);
+    bool is = !strict || !l->out || to->creation == l->creation;
+    mt_lock_drop(&l->mu);
+    return is;
+}
+
+static void put_signal(struct mt_link *l, struct mt_sched *s, const struct mt_remote_id *to, const struct mt_sig *sig) {
+    struct mt_control c = {.op = MT_CONTROL_LINK};
+    if (!is_for_this_life(l, to, sig)) return;
+    switch ((enum mt_sig_kind)sig->kind) {
+    case MT_SIG_EXIT:
+    case MT_SIG_LINK_EXIT:
+        c.op = sig->kind == MT_SIG_EXIT ? MT_CONTROL_EXIT2 : MT_CONTROL_EXIT;
+        put_relation(l, s, &c, to, mt_exit_from(sig), sig->root);
+        break;
+    case MT_SIG_LINK: put_relation(l, s, &c, to, sig->root, 0); break;
+    case MT_SIG_UNLINK:
+    case MT_SIG_UNLINKED:
+        c.op = sig->kind == MT_SIG_UNLINK ? MT_CONTROL_UNLINK : MT_CONTROL_UNLINK_ACK;
+        c.id = sig->root;
+        put_relation(l, s, &c, to, sig->heap[0], 0);
+        break;
+    case MT_SIG_MONITOR:
+        c.op = MT_CONTROL_MONITOR;
+        c.ref = mt_far_ref_of(l->dist, sig->root);
+        put_relation(l, s, &c, to, sig->heap[1], 0);
+        break;
+    case MT_SIG_DEMONITOR:
+        c.op = MT_CONTROL_DEMONITOR;
+        c.ref = mt_far_ref_of(l->dist, sig->root);
+        put_relation(l, s, &c, to, current_of(s), 0);
+        break;
+    case MT_SIG_GROUP_LEADER:
+        c.op = MT_CONTROL_GROUP_LEADER;
+        c.leader = mt_far_pid_of(l->dist, sig->root);
+        put_relation(l, s, &c, to, current_of(s), 0);
+        break;
+    case MT_SIG_DOWN: put_down(l, s, to, sig); break;
+    default: break; /* nothing that another node knows */
+    }
+}
+
+static void signal(void *context, struct mt_sched *s, const struct mt_remote_id *to, struct mt_sig *sig) {
+    struct mt_link *l = context;
+    if (mt_is_message(sig)) {
+        uint64_t from = current_of(s);
+        struct mt_control c = message_to(l, from, to);
+        mt_link_put(l, s, from, &c, sig->root);
+    } else {
+        put_signal(l, s, to, sig);
+    }
+    mt_sig_free(&s->cache, sig);
+}
+
+static bool crowded(void *context) {
+    struct mt_link *l = context;
+    mt_lock_take(&l->mu);
+    size_t bytes = l->out ? mt_frames_out_bytes(l->out) : l->early_bytes;
+    mt_lock_drop(&l->mu);
+    return bytes > MT_LINK_CROWD;
+}
+
+const struct mt_carrier mt_link_carrier = {.crowded = crowded, .signal = signal, .message = message};

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Links: from the first signal for a node to the last that its end tells. */
+#include <string.h>
+
+#include "dist/node.h"
+
+/* --------------------------------------------------------------------------------------------- identifiers */
+
+mote_name mt_name_of_atom(uint64_t atom) {
+    mote_name name = {0};
+    name.data = mote_atom_name((mote_atom){atom}, &name.size);
+    return name;
+}
+
+struct mt_far_pid mt_far_pid_of(const struct mt_dist *dist, uint64_t pid) {
+    return (struct mt_far_pid){mt_name_of_atom(dist->net.name), (uint32_t)(pid >> 3), (uint32_t)(pid >> 35), dist->net.creation};
+}
+
+struct mt_far_ref mt_far_ref_of(const struct mt_dist *dist, uint64_t ref) { /* as mote_ref_write_as() */
+    uint64_t v = ref >> 3;
+    return (struct mt_far_ref){mt_name_of_atom(dist->net.name), dist->net.creation, {(uint32_t)(v & ((1u << 18) - 1)), (uint32_t)(v >> 18), (uint32_t)(v >> 50)}, 3};
+}
+
+static bool is_ours(const struct mt_dist *dist, const mote_name *node, uint32_t creation) {
+    size_t size = strlen(dist->name);
+    return creation == dist->net.creation && node->size == size && memcmp(node->data, dist->name, size) == 0;
+}
+
+uint64_t mt_own_pid(const struct mt_dist *dist, const struct mt_far_pid *pid) {
+    mote_pid own;
+    return is_ours(dist, &pid->node, pid->creation) && mote_pid_of_far(pid->id, pid->serial, &own) ? own.word : 0;
+}
+
+uint64_t mt_own_ref(const struct mt_dist *dist, const struct mt_far_ref *ref) {
+    mote_ref own;
+    return is_ours(dist, &ref->node, ref->creation) && mote_ref_of_far(ref->words, ref->count, &own) ? own.word : 0;
+}
+
+uint64_t mt_peer_pid(struct mt_link *link, const struct mt_far_pid *pid) {
+    const struct mt_remote_id id = {.node = link->node, .kind = MT_REMOTE_PID, .creation = pid->creation, .count = 2, .words = {pid->id, pid->serial}};
+    return mt_far_word_of(link->dist->runtime, &id);
+}
+
+/* -------------------------------------------------------------------------------------------------- links */
+
+struct mt_link *mt_link_find_locked(struct mt_dist *dist, uint64_t node) {
+    struct mt_link *link = dist->links;
+    while (link && link->node != node) link = link->next;
+    return link;
+}
+
+static void free_watch(void *watch) { mt_os_free(watch); }
+
+void mt_link_free(struct mt_link *link) {
+    for (struct mt_early *e; (e = link->early); mt_os_free(e)) link->early = e->next;
+    for (struct mt_node *node; (node = mt_hash_pop(&link->watches));) free_watch(node);
+    mt_hash_fini(&link->watches);
+    mt_hash_fini(&link->refs);
+    mt_frames_out_free(link->out);
+    mt_atom_drop(link->node);
+    mt_lock_fini(&link->mu);
+    mt_os_free(link);
+}
+
+mote_err mt_link_new(struct mt_dist *dist, uint64_t node, struct mt_link **link) {
+    struct mt_link *l = mt_os_alloc_zero(sizeof *l);
+    if (!l) return MOTE_ENOMEM;
+    l->dist = dist;
+    l->node = node;
+    l->early_end = &l->early;
+    mt_atom_hold(node);
+    mt_lock_init(&l->mu, MT_RANK_LINK);
+    mote_err err = mt_hash_init(&l->watches);
+    if (!err) err = mt_hash_init(&l->refs);
+    struct mt_carrier carrier = mt_link_carrier;
+    carrier.context = l;
+    if (!err) err = mt_far_node_open(dist->runtime, node, &carrier, &l->place);
+    if (err) {
+        mt_link_free(l);
+        return err;
+    }
+    mt_lock_take(&dist->mu);
+    l->next = dist->links;
+    dist->links = l;
+    mt_lock_drop(&dist->mu);
+    *link = l;
+    return MOTE_OK;
+}
+
+/* Puts what has waited; its form is that of flags which nearly everybody has, and is written anew for who has not. */
+static bool put_early_locked(struct mt_link *l, struct mt_early *e) {
+    mote_bytes control = {e->bytes, e->control}, payload = {e->bytes + e->control, e->payload};
+    struct mt_control c;
+    mote_writer w;
+    bool follows, done = true;
+    if (l->flags == (MT_FLAGS_OFFERED & ~(uint64_t)0)) return mt_frames_out_put(l->out, e->sender, control, payload, NULL, NULL) == MOTE_OK;
+    if (mt_control_read(control, payload, MT_FLAGS_OFFERED, (mote_bytes){l->dist->name, strlen(l->dist->name)}, &c)) return true;
+    mote_writer_init(&w, MOTE_FORM_ERLANG, NULL, 0, MT_MESSAGE_MAX);
+    if (mt_control_write(&c, l->flags, &w, &follows) == MT_FINE)
+        done = mt_frames_out_put(l->out, e->sender, mote_writer_bytes(&w), follows ? payload : (mote_bytes){0}, NULL, NULL) == MOTE_OK;
+    mote_writer_fini(&w);
+    return done;
+}
+
+bool mt_link_rise(struct mt_link *link, const struct mt_shake *shake) {
+    struct mt_frames_out *out;
+    if (mt_frames_out_new(shake->flags, &out)) return false;
+    mt_lock_take(&link->mu);
+    link->flags = shake->flags;
+    link->creation = shake->peer_creation;
+    link->out = out;
+    bool done = true;
+    for (struct mt_early *e; (e = link->early); mt_os_free(e)) {
+        done = put_early_locked(link, e) && done;
+        link->early = e->next;
+    }
+    link->early_bytes = 0;
+    mt_lock_drop(&link->mu);
+    mt_lock_take(&link->dist->mu);
+    link->up = true;
+    link->hidden = !(shake->flags & MT_FLAG_PUBLISHED);
+    mt_lock_drop(&link->dist->mu);
+    return done;
+}
+
+size_t mt_link_waiting(struct mt_link *link) {
+    mt_lock_take(&link->mu);
+    size_t bytes = link->out ? mt_frames_out_bytes(link->out) : link->early_bytes;
+    mt_lock_drop(&link->mu);
+    return bytes;
+}
+
+enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer *writer) {
+    mt_lock_take(&link->mu);
+    enum mt_verdict verdict = mt_frames_out_take(link->out, writer);
+    bool drained = link->crowded && mt_frames_out_bytes(link->out) <= MT_LINK_CROWD / 2;
+    if (drained) link->crowded = false;
+    mt_lock_drop(&link->mu);
+    if (drained) mt_far_drained(mt_self(self)->task.sched, link->place);
+    return verdict;
+}
+
+void mt_link_end(mote_self *self, struct mt_link *link) {
+    struct mt_dist *dist = link->dist;
+    struct mt_sched *s = mt_self(self)->task.sched;
+    bool up, hidden;
+    mt_lock_take(&link->mu);
+    link->over = true;
+    mt_lock_drop(&link->mu);
+    while (mt_far_lost(s, link->place, (mote_term){MT_WORD_OF(noconnection)}) == MOTE_ENOMEM) mote_must(self, mote_sleep(self, 10));
+    mt_lock_take(&dist->mu);
+    for (struct mt_link **at = &dist->links; *at; at = &(*at)->next)
+        if (*at == link) {
+            *at = link->next;
+            break;
+        }
+    up = link->up;
+    hidden = link->hidden;
+    mt_lock_drop(&dist->mu);
+    (void)up;
+    mt_node_tell(s, dist, link->node, false, hidden);
+    while (mt_far_is_used(dist->runtime, link->place)) mote_must(self, mote_yield(self));
+    mt_link_free(link);
+}
+
+/* ------------------------------------------------------------------------------------------------ watches */
+
+static uint64_t hash_of(const uint32_t *words, size_t count) {
+    uint64_t h = count;
+    for (size_t i = 0; i < count; i++) h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 32;
+}
+
+static struct mt_watch *of_ref_node(struct mt_node *node) { return (struct mt_watch *)(void *)((char *)node - offsetof(struct mt_watch, by_ref)); }
+
+/* Where the one of a reference of the peer's is linked; NULL: there is none. */
+static struct mt_node **find_ref_locked(struct mt_link *l, const uint32_t *words, size_t count) {
+    struct mt_node **at = mt_hash_find(&l->refs, hash_of(words, count));
+    for (uint64_t key = hash_of(words, count); *at && (*at)->key == key; at = &(*at)->next) {
+        const struct mt_watch *w = of_ref_node(*at);
+        if (w->count == count && memcmp(w->words, words, count * sizeof *words) == 0) return at;
+    }
+    return NULL;
+}
+
+uint64_t mt_watch_add(mote_self *self, struct mt_link *link, const struct mt_far_ref *ref, uint64_t pid) {
+    struct mt_watch *w = mt_os_alloc_zero(sizeof *w);
+    if (!w) return 0;
+    w->by_own.key = mt_ref_next(mt_self(self)->task.sched);
+    w->by_ref.key = hash_of(ref->words, ref->count);
+    w->count = (uint32_t)ref->count;
+    memcpy(w->words, ref->words, sizeof w->words);
+    w->pid = pid;
+    mt_lock_take(&link->mu);
+    bool fits = link->watches.count < MT_WATCHES_MAX && !find_ref_locked(link, ref->words, ref->count);
+    if (fits) mt_hash_insert(&link->watches, &w->by_own);
+    if (fits) mt_hash_insert(&link->refs, &w->by_ref);
+    uint64_t own = w->by_own.key;
+    mt_lock_drop(&link->mu);
+    if (fits) return own;
+    mt_os_free(w);
+    return 0;
+}
+
+bool mt_watch_take(struct mt_link *link, uint64_t own, struct mt_far_ref *ref) {
+    mt_lock_take(&link->mu);
+    struct mt_node **at = mt_hash_find(&link->watches, own);
+    struct mt_watch *w = *at ? (struct mt_watch *)(void *)mt_hash_remove(&link->watches, at) : NULL;
+    if (w) mt_hash_remove(&link->refs, find_ref_locked(link, w->words, w->count));
+    mt_lock_drop(&link->mu);
+    if (!w) return false;
+    *ref = (struct mt_far_ref){.node = mt_name_of_atom(link->node), .creation = link->creation, .count = w->count};
+    memcpy(ref->words, w->words, sizeof w->words);
+    mt_os_free(w);
+    return true;
+}
+
+uint64_t mt_watch_forget(struct mt_link *link, const struct mt_far_ref *ref, uint64_t *pid) {
+    uint64_t own = 0;
+    mt_lock_take(&link->mu);
+    struct mt_node **at = find_ref_locked(link, ref->words, ref->count);
+    struct mt_watch *w = at ? of_ref_node(mt_hash_remove(&link->refs, at)) : NULL;
+    if (w) {
+        own = w->by_own.key;
+        *pid = w->pid;
+        mt_hash_remove(&link->watches, mt_hash_find(&link->watches, own));
+    }
+    mt_lock_drop(&link->mu);
+    mt_os_free(w);
+    return own;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The net process: listens, dials, keeps the node's name with the port mapper. And what tells of nodes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "dist/node.h"
+
+#define SHAKING_MAX 256u /* handshakes from outside at once */
+#define AGAIN_MS 500     /* at most, before the port mapper is asked for again: all its nodes do so at once */
+
+struct net {
+    mote_self *self;
+    struct mt_dist *dist;
+    mote_ref listens, registered; /* armed descriptors; word 0: not */
+    int epmd;                     /* the registration; -1: there is none */
+};
+
+/* --------------------------------------------------------------------------------------------- who listens */
+
+/* Whether this one is told, and the message; once: it is taken out. */
+static bool is_told(const struct mt_listener *l, uint64_t node, bool up) {
+    if (l->kind == MT_TOLD_ALL) return true;
+    return l->node == node && (l->kind == MT_TOLD_REF || !up);
+}
+
+static void tell_one(struct mt_sched *s, const struct mt_listener *l, uint64_t node, bool up) {
+    mote_arena *arena = mote_arena_new(0);
+    mote_term term = MOTE_TERM_NONE;
+    struct mt_sig *sig;
+    mote_err err = MOTE_ENOMEM;
+    if (arena && l->kind == MT_TOLD_REF) err = mote_build(arena, &term, "{mote_node, ?, ?}", (mote_ref){l->ref}, up);
+    else if (arena && up) err = mote_build(arena, &term, "{nodeup, ?}", (mote_atom){node});
+    else if (arena) err = mote_build(arena, &term, "{nodedown, ?}", (mote_atom){node});
+    if (!err && !mt_sig_of_term(&s->cache, term, 0, NULL, &sig)) mt_deliver(s, l->pid, sig);
+    mote_arena_free(arena);
+}
+
+void mt_node_tell(struct mt_sched *s, struct mt_dist *dist, uint64_t node, bool up, bool hidden) {
+    struct mt_listener *told = NULL, *next;
+    (void)hidden;
+    mt_lock_take(&dist->mu);
+    for (struct mt_listener **at = &dist->listeners, *l; (l = *at);) {
+        if (!is_told(l, node, up)) {
+            at = &l->next;
+            continue;
+        }
+        struct mt_listener *copy = l->kind == MT_TOLD_ALL ? mt_os_alloc(sizeof *copy) : l;
+        if (l->kind == MT_TOLD_ALL) at = &l->next;
+        else *at = l->next;
+        if (!copy) continue;
+        if (copy != l) *copy = *l;
+        copy->next = told;
+        told = copy;
+    }
+    mt_lock_drop(&dist->mu);
+    for (struct mt_listener *l = told; l; l = next) { /* each alone: what is told under a lock could wait for it */
+        next = l->next;
+        tell_one(s, l, node, up);
+        if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
+        mt_os_free(l);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ connections */
+
+static void spawn_conn(struct net *n, mote_term arg, const char *name) {
+    const mote_spawn_options options = {.body = mt_conn_process, .name = name, .stack_size = 131072};
+    mote_pid pid = {0};
+    uint64_t link;
+    int fd;
+    mote_err err = mote_spawn_opt(n->self, &options, arg, &pid);
+    bool dials = mote_match(arg, "{dial, ?}", &link);
+    if (!err && dials) {
+        struct mt_link *l = (struct mt_link *)(uintptr_t)link;
+        mt_lock_take(&n->dist->mu);
+        if (!l->process) {
+            l->process = pid.word;
+            atomic_store_explicit(&l->waker, pid.word, memory_order_relaxed);
+        }
+        mt_lock_drop(&n->dist->mu);
+    }
+    if (!err) return;
+    mt_log(n->dist->runtime, MOTE_LOG_ERROR, "a connection is given up: %s", mote_err_text(err));
+    if (dials) mt_link_end(n->self, (struct mt_link *)(uintptr_t)link);
+    else if (mote_match(arg, "{accept, ?, _, _}", &fd)) mt_os_close(fd);
+}
+
+static bool may_shake(struct net *n) {
+    mt_lock_take(&n->dist->mu);
+    bool may = n->dist->shaking < SHAKING_MAX;
+    if (may) n->dist->shaking++;
+    mt_lock_drop(&n->dist->mu);
+    return may;
+}
+
+static void accept_all(struct net *n) {
+    char from[MT_NET_ADDRESS];
+    bool local;
+    int fd;
+    mote_err err;
+    while (!(err = mt_net_accept(n->dist->listener, &fd, from, &local))) {
+        mote_arena *arena = mote_arena_new(0);
+        mote_term arg = MOTE_TERM_NONE;
+        if (arena && may_shake(n) && !mote_build(arena, &arg, "{accept, ?, ?, ?}", fd, mote_binary_make(arena, from, strlen(from)), (uint64_t)(uintptr_t)n->dist))
+            spawn_conn(n, arg, "connection");
+        else
+            mt_os_close(fd); /* whoever is honest dials again */
+        mote_arena_free(arena);
+    }
+    if (err == MOTE_ELIMIT) mote_must(n->self, mote_sleep(n->self, 50)); /* no descriptor for it: others may end */
+    if (mote_fd_arm(n->self, n->dist->listener, MOTE_READ, &n->listens)) n->listens.word = 0;
+}
+
+/* -------------------------------------------------------------------------------------------- the port mapper */
+
+static void watch_epmd(struct net *n) {
+    n->registered.word = 0;
+    if (n->epmd >= 0 && mote_fd_arm(n->self, n->epmd, MOTE_READ, &n->registered)) n->registered.word = 0;
+}
+
+/* It has ended: the name is registered with the next. */
+static void register_again(struct net *n) {
+    uint32_t creation;
+    char why[200];
+    mt_os_close(n->epmd);
+    n->epmd = -1;
+    for (;;) {
+        mote_must(n->self, mote_sleep(n->self, (int64_t)(mt_os_random() % AGAIN_MS)));
+        mote_err err = mt_epmd_register(n->self, n->dist, &n->epmd, &creation, why, sizeof why);
+        if (!err) break;
+        mt_log(n->dist->runtime, MOTE_LOG_WARNING, "the port mapper does not know this node any more: %s", why);
+        mote_must(n->self, mote_sleep(n->self, 2000));
+    }
+    watch_epmd(n);
+}
+
+/* ------------------------------------------------------------------------------------------------ the process */
+
+static void obey(struct net *n, mote_term message) {
+    mote_ref ref;
+    uint64_t link;
+    if (mote_match(message, "{dial, ?}", &link)) {
+        spawn_conn(n, message, "connection");
+    } else if (mote_match(message, "{mote_fd, ?, _}", &ref)) {
+        if (ref.word == n->listens.word) accept_all(n);
+        else if (ref.word == n->registered.word) register_again(n);
+    }
+}
+
+static void clean_up(void *context) {
+    struct net *n = context;
+    if (n->epmd >= 0) mt_os_close(n->epmd);
+    mt_os_free(n);
+}
+
+void mt_net_process(mote_self *self, mote_term arg) {
+    uint64_t dist;
+    mote_term message;
+    struct net *n = mt_os_alloc_zero(sizeof *n); /* not on this stack: it goes first */
+    mote_must(self, n ? mote_cleanup_add(self, clean_up, n) : MOTE_ENOMEM);
+    n->self = self;
+    if (!mote_match(arg, "{?, ?}", &dist, &n->epmd)) MT_ASSERT(false);
+    n->dist = (struct mt_dist *)(uintptr_t)dist;
+    accept_all(n);
+    watch_epmd(n);
+    for (;;) {
+        mote_must(self, mote_receive(self, -1, &message));
+        obey(n, message);
+    }
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The public functions of node.h, and the beginning and end of a node. */
+#include "dist/node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MS 15000
+
+struct mt_dist *mt_dist_of(const mote_runtime *rt) {
+    const struct mt_net *net = mt_far_net_of(rt);
+    return net ? net->context : NULL;
+}
+
+static mote_err dist_of(mote_self *self, struct mt_dist **dist) {
+    if (!self) return MOTE_ESELF;
+    *dist = mt_dist_of(mt_runtime(mt_self(self)));
+    return *dist ? MOTE_OK : MOTE_ENOPROC;
+}
+
+/* ---------------------------------------------------------------------------------------------- beginning */
+
+static size_t cookie_for(void *context, mote_bytes peer, char cookie[MT_COOKIE_MAX]) {
+    struct mt_dist *d = context;
+    const char *found = d->cookie;
+    size_t size;
+    mt_lock_take(&d->mu);
+    for (const struct mt_peer_facts *f = d->facts; f; f = f->next) {
+        const char *name = mote_atom_name((mote_atom){f->node}, &size);
+        if (f->cookie[0] && size == peer.size && memcmp(name, peer.data, size) == 0) found = f->cookie;
+    }
+    size = strlen(found);
+    memcpy(cookie, found, size);
+    mt_lock_drop(&d->mu);
+    return size;
+}
+
+/* Opens a link for a node that something is for, and has the net process dial it. */
+static bool dial(void *context, struct mt_sched *s, uint64_t node) {
+    struct mt_dist *d = context;
+    mote_name name = mt_name_of_atom(node);
+    struct mt_link *link;
+    struct mt_sig *sig = NULL;
+    mote_term term;
+    if (!mt_node_name_fits((mote_bytes){name.data, name.size})) return false;
+    mote_err err = mt_link_new(d, node, &link);
+    if (err) return err == MOTE_EBUSY;
+    mote_arena *arena = mote_arena_new(0);
+    err = arena ? mote_build(arena, &term, "{dial, ?}", (uint64_t)(uintptr_t)link) : MOTE_ENOMEM;
+    if (!err) err = mt_sig_of_term(&s->cache, term, 0, NULL, &sig);
+    mote_arena_free(arena);
+    if (!err) mt_deliver(s, atomic_load_explicit(&d->process, memory_order_relaxed), sig);
+    else mt_log(d->runtime, MOTE_LOG_ERROR, "no connection to %s is tried: %s", name.data, mote_err_text(err));
+    return true;
+}
+
+static mote_err wrong(char *why, size_t size, mote_err err, const char *text) {
+    if (size) snprintf(why, size, "%s", text);
+    return err;
+}
+
+static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, size_t size) {
+    size_t n = o->name ? strlen(o->name) : 0;
+    const char *address = o->address ? o->address : "127.0.0.1";
+    if (!n || !mt_node_name_fits((mote_bytes){o->name, n}) || !mt_epmd_name_fits((mote_bytes){o->name, (size_t)(strchr(o->name, '@') - o->name)}))
+        return wrong(why, size, MOTE_ENAME, "a node's name is alive@host, of printable ASCII, 255 characters at most");
+    if (!mt_net_is_address(address)) return wrong(why, size, MOTE_EARG, "the address to listen at has to be an IP address");
+    if (!mt_net_is_loopback(address) && !o->insecure)
+        return wrong(why, size, MOTE_EARG, "without TLS a node listens on loopback alone: everybody on the way could read and take over; `insecure` allows it");
+    if (o->cookie && (!o->cookie[0] || strlen(o->cookie) > MT_COOKIE_MAX)) return wrong(why, size, MOTE_EARG, "a cookie has 1 to 255 characters");
+    if (!mt_digest_there()) return wrong(why, size, MOTE_EOS, "OpenSSL's libcrypto is not there (Debian: libssl3)");
+    memcpy(d->name, o->name, n + 1);
+    d->alive_size = (size_t)(strchr(o->name, '@') - o->name);
+    d->options = *o;
+    d->options.tick_ms = o->tick_ms ? o->tick_ms : MT_TICK_MS;
+    d->port = o->port;
+    const char *set = getenv("ERL_EPMD_PORT");
+    long port = o->epmd_port ? o->epmd_port : set ? strtol(set, NULL, 10) : MT_EPMD_PORT;
+    if (port <= 0 || port > 65535) return wrong(why, size, MOTE_EARG, "ERL_EPMD_PORT is no port");
+    d->epmd_port = (uint16_t)port;
+    if (!o->cookie) return mt_cookie_read(o->cookie_file, d->cookie, why, size);
+    memcpy(d->cookie, o->cookie, strlen(o->cookie) + 1);
+    return MOTE_OK;
+}
+
+static void free_dist(struct mt_dist *d) {
+    if (!d) return;
+    for (struct mt_link *l; (l = d->links); mt_link_free(l)) d->links = l->next;
+    for (struct mt_peer_facts *f; (f = d->facts);) {
+        d->facts = f->next;
+        mt_atom_drop(f->node);
+        mt_digest_wipe(f, sizeof *f);
+        mt_os_free(f);
+    }
+    for (struct mt_listener *l; (l = d->listeners); mt_os_free(l)) {
+        d->listeners = l->next;
+        if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
+    }
+    if (d->listener >= 0) mt_os_close(d->listener);
+    mt_challenges_free(d->shake.challenges);
+    if (d->net.name) mt_atom_drop(d->net.name);
+    mt_lock_fini(&d->mu);
+    mt_digest_wipe(d, sizeof *d);
+    mt_os_free(d);
+}
+
+/* The name, registered, and the net process. */
+static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size) {
+    const mote_spawn_options options = {.body = mt_net_process, .name = "net", .stack_size = 131072};
+    uint32_t creation = (uint32_t)mt_os_random() | 4;
+    int epmd = -1;
+    mote_pid pid;
+    mote_term arg;
+    mote_err err = d->options.no_epmd ? MOTE_OK : mt_epmd_register(self, d, &epmd, &creation, why, size);
+    if (err) return err;
+    mote_arena *arena = mote_arena_new(0);
+    d->net.creation = d->shake.creation = creation;
+    err = arena ? mote_build(arena, &arg, "{?, ?}", (uint64_t)(uintptr_t)d, epmd) : MOTE_ENOMEM;
+    if (!err) err = mt_far_net(d->runtime, &d->net);
+    if (!err && (err = mote_spawn_opt(self, &options, arg, &pid)) == MOTE_OK) atomic_store(&d->process, pid.word);
+    mote_arena_free(arena);
+    if (err && size) snprintf(why, size, "%s", err == MOTE_EBUSY ? "it is a node already" : mote_err_text(err));
+    return err;
+}
+
+static mote_err make(mote_self *self, struct mt_dist *d, const mote_node_options *o, char *why, size_t size) {
+    mote_err err = check(d, o, why, size);
+    if (err) return err;
+    if ((err = mt_net_listen(o->address ? o->address : "127.0.0.1", &d->port, &d->listener))) {
+        if (size) snprintf(why, size, "cannot listen at port %u: %s", o->port, err == MOTE_EBUSY ? "another program does" : mote_err_text(err));
+        return err;
+    }
+    if ((err = mt_challenges_new(&d->shake.challenges))) return err;
+    if (!(d->net.name = mt_atom_intern(d->name, strlen(d->name), true, &err))) return err;
+    d->net.context = d;
+    d->net.dial = dial;
+    d->net.over = (void (*)(void *))free_dist;
+    d->shake.name = (mote_bytes){d->name, strlen(d->name)};
+    d->shake.flags = MT_FLAGS_OFFERED | (o->visible ? MT_FLAG_PUBLISHED : 0);
+    d->shake.prefix = 2;
+    d->shake.cookie = cookie_for;
+    d->shake.context = d;
+    return begin(self, d, why, size);
+}
+
+mote_err mote_node_start(mote_self *self, const mote_node_options *options, char *why, size_t size) {
+    if (!self) return MOTE_ESELF;
+    if (!why) size = 0;
+    if (!options) return MOTE_EARG;
+    if (mt_dist_of(mt_runtime(mt_self(self)))) return wrong(why, size, MOTE_EBUSY, "it is a node already");
+    struct mt_dist *d = mt_os_alloc_zero(sizeof *d);
+    if (!d) return MOTE_ENOMEM;
+    d->runtime = mt_runtime(mt_self(self));
+    d->listener = -1;
+    mt_lock_init(&d->mu, MT_RANK_DIST);
+    mote_err err = make(self, d, options, why, size);
+    if (err && mt_dist_of(d->runtime) != d) free_dist(d); /* once it is published it stays as long as the runtime */
+    return err;
+}
+
+mote_atom mote_node_name(mote_self *self, uint32_t *creation, uint16_t *port) {
+    struct mt_dist *d;
+    bool is = dist_of(self, &d) == MOTE_OK;
+    if (creation) *creation = is ? d->net.creation : 0;
+    if (port) *port = is ? d->port : 0;
+    return (mote_atom){is ? d->net.name : MT_NODE};
+}
+
+/* ------------------------------------------------------------------------------------------------- peers */
+
+/* What is known of a node, made when there is nothing. NULL: memory. Under the lock. */
+static struct mt_peer_facts *facts_locked(struct mt_dist *d, uint64_t node) {
+    struct mt_peer_facts *f = d->facts;
+    while (f && f->node != node) f = f->next;
+    if (f || !(f = mt_os_alloc_zero(sizeof *f))) return f;
+    mt_atom_hold(node);
+    f->node = node;
+    f->next = d->facts;
+    d->facts = f;
+    return f;
+}
+
+mote_err mote_node_at(mote_self *self, mote_atom node, const char *address, uint16_t port) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (!err && (!node.word || !address || !mt_net_is_address(address) || strlen(address) >= MT_NET_ADDRESS || !port)) err = MOTE_EARG;
+    if (err) return err;
+    mt_lock_take(&d->mu);
+    struct mt_peer_facts *f = facts_locked(d, node.word);
+    if (f) {
+        memcpy(f->address, address, strlen(address) + 1);
+        f->port = port;
+    }
+    mt_lock_drop(&d->mu);
+    return f ? MOTE_OK : MOTE_ENOMEM;
+}
+
+mote_err mote_node_cookie(mote_self *self, mote_atom node, const char *cookie) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (!err && (!node.word || !cookie || !cookie[0] || strlen(cookie) > MT_COOKIE_MAX)) err = MOTE_EARG;
+    if (err) return err;
+    mt_lock_take(&d->mu);
+    struct mt_peer_facts *f = facts_locked(d, node.word);
+    if (f) memcpy(f->cookie, cookie, strlen(cookie) + 1);
+    mt_lock_drop(&d->mu);
+    return f ? MOTE_OK : MOTE_ENOMEM;
+}
+
+/* --------------------------------------------------------------------------------------------- connecting */
+
+static mote_err listen(struct mt_dist *d, const struct mt_listener *what) {
+    struct mt_listener *l = mt_os_alloc(sizeof *l);
+    if (!l) return MOTE_ENOMEM;
+    *l = *what;
+    if (l->kind != MT_TOLD_ALL) mt_atom_hold(l->node);
+    mt_lock_take(&d->mu);
+    l->next = d->listeners;
+    d->listeners = l;
+    mt_lock_drop(&d->mu);
+    return MOTE_OK;
+}
+
+/* Takes one such out; false: there is none. */
+static bool unlisten(struct mt_dist *d, const struct mt_listener *what) {
+    struct mt_listener *found = NULL;
+    mt_lock_take(&d->mu);
+    for (struct mt_listener **at = &d->listeners, *l; (l = *at) && !found; at = &l->next) {
+        if (l->kind != what->kind || l->pid != what->pid || l->node != what->node || (what->ref && l->ref != what->ref)) continue;
+        found = l;
+        *at = l->next;
+        break;
+    }
+    mt_lock_drop(&d->mu);
+    if (found && found->kind != MT_TOLD_ALL) mt_atom_drop(found->node);
+    mt_os_free(found);
+    return found != NULL;
+}
+
+static bool is_up(struct mt_dist *d, uint64_t node) {
+    mt_lock_take(&d->mu);
+    const struct mt_link *link = mt_link_find_locked(d, node);
+    bool up = link && link->up;
+    mt_lock_drop(&d->mu);
+    return up;
+}
+
+mote_err mote_node_connect_start(mote_self *self, mote_atom node, mote_ref *ref) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (!err && (!node.word || !ref || node.word == d->net.name)) err = MOTE_EARG;
+    if (err) return err;
+    *ref = mote_ref_make(self);
+    const struct mt_listener what = {.kind = MT_TOLD_REF, .node = node.word, .pid = mote_self_pid(self).word, .ref = ref->word};
+    if ((err = listen(d, &what))) return err;
+    bool dialled = dial(d, mt_self(self)->task.sched, node.word);
+    if (dialled && !is_up(d, node.word)) return MOTE_OK; /* who gets up or down from here on finds it in the list */
+    if (unlisten(d, &what)) (void)mote_send(self, mote_self_pid(self), "{mote_node, ^, ?}", *ref, dialled);
+    return MOTE_OK;
+}
+
+mote_err mote_node_connect(mote_self *self, mote_atom node, int64_t timeout_ms) {
+    struct mt_dist *d;
+    mote_ref ref;
+    bool up = false;
+    mote_err err = dist_of(self, &d);
+    if (!err) err = mote_node_connect_start(self, node, &ref);
+    if (err) return err;
+    mote_term m;
+    err = mote_receive_match(self, timeout_ms < 0 ? WAIT_MS : timeout_ms, "{mote_node, ^, ?}", ref, &up);
+    (void)m;
+    if (err == MOTE_TIMEOUT) (void)unlisten(d, &(struct mt_listener){.kind = MT_TOLD_REF, .node = node.word, .pid = mote_self_pid(self).word, .ref = ref.word});
+    return err ? err : up ? MOTE_OK : MOTE_ENOPROC;
+}
+
+mote_err mote_node_disconnect(mote_self *self, mote_atom node) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (err) return err;
+    mt_lock_take(&d->mu);
+    const struct mt_link *link = mt_link_find_locked(d, node.word);
+    uint64_t process = link ? link->process : 0;
+    mt_lock_drop(&d->mu);
+    return process ? mote_send(self, (mote_pid){process}, "close") : MOTE_ENOPROC;
+}
+
+mote_err mote_nodes(mote_self *self, bool hidden, mote_atom *nodes, size_t capacity, size_t *count) {
+    struct mt_dist *d;
+    size_t n = 0;
+    if (!count || (capacity && !nodes)) return MOTE_EARG;
+    mote_err err = dist_of(self, &d);
+    if (err == MOTE_ENOPROC) *count = 0;
+    if (err) return err == MOTE_ENOPROC ? MOTE_OK : err;
+    mt_lock_take(&d->mu);
+    for (const struct mt_link *link = d->links; link; link = link->next) {
+        if (!link->up || (link->hidden && !hidden)) continue;
+        if (n < capacity) nodes[n].word = link->node;
+        n++;
+    }
+    mt_lock_drop(&d->mu);
+    *count = n;
+    return MOTE_OK;
+}
+
+mote_err mote_node_monitor(mote_self *self, mote_atom node, bool on) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (err || !node.word) return err ? err : MOTE_EARG;
+    const struct mt_listener what = {.kind = MT_TOLD_DOWN, .node = node.word, .pid = mote_self_pid(self).word};
+    if (!on) {
+        (void)unlisten(d, &what);
+        return MOTE_OK;
+    }
+    if ((err = listen(d, &what))) return err;
+    if (!dial(d, mt_self(self)->task.sched, node.word) && unlisten(d, &what)) return mote_send(self, mote_self_pid(self), "{nodedown, ?}", node);
+    return MOTE_OK;
+}
+
+mote_err mote_nodes_monitor(mote_self *self, bool on) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (err) return err;
+    const struct mt_listener what = {.kind = MT_TOLD_ALL, .pid = mote_self_pid(self).word};
+    if (on) return listen(d, &what);
+    (void)unlisten(d, &what);
+    return MOTE_OK;
+}

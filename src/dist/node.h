@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * This runtime as a node: its links to others, and the processes that serve them.
+ *
+ * The *net* process (net.c) listens, starts a process for each connection (conn.c), and keeps the registration with the port mapper. Whoever signals does it in his own thread (carry.c).
+ * Q1 a *link* is there from the first signal for a node, or the proof of one that dials us, until its connection has ended and all relations across it are told; a node has one at a time. Its place
+ *    (far.h) is open for just as long. Q2 what is put before it is up waits in `early`, in order. Q3 `out` is written to by anybody under the link's lock; only the connection's
+ *    process takes frames from it, and only it reads. Q4 before the cookie is proved no atom is made of a name (handshake.h, S1). Q5 pids that a peer sends as its own have its node and its creation;
+ *    those that it sends as ours have our name and creation, or are dead. Q6 a monitor from outside is known here by a reference of ours (`watches`), as relations know them by one word.
+ */
+#ifndef MT_DIST_NODE_H
+#define MT_DIST_NODE_H
+
+#include <mote/node.h>
+
+#include "base/hash.h"
+#include "base/os_net.h"
+#include "dist/control.h"
+#include "dist/epmd.h"
+#include "dist/frame.h"
+#include "dist/handshake.h"
+#include "proc/far.h"
+
+#define MT_LINK_CROWD ((size_t)1 << 20)  /* bytes that may wait before senders stand still */
+#define MT_LINK_MAX ((size_t)64 << 20)   /* and before the connection is given up */
+#define MT_LINK_STALL_NS ((uint64_t)30000000000)
+#define MT_WATCHES_MAX 1000000u          /* monitors that one peer may have here */
+#define MT_TICK_MS 60000u
+
+/* A message that waits for its link to be up. */
+struct mt_early {
+    struct mt_early *next;
+    uint64_t sender;
+    size_t control, payload; /* bytes */
+    uint8_t bytes[];
+};
+
+/* A monitor of a peer's process, on one of ours. */
+struct mt_watch {
+    struct mt_node by_own; /* key: our reference; first */
+    struct mt_node by_ref; /* key: hash of its own */
+    uint32_t words[5], count;
+    uint64_t pid;          /* whom it watches; 0: the name that follows in a signal */
+};
+
+struct mt_link { /* MT_SHARED */
+    struct mt_dist *dist;         /* const */
+    uint64_t node;                /* const: an atom, held */
+    unsigned place;               /* const */
+    struct mt_link *next;         /* lock: dist->mu */
+    uint64_t process;             /* lock: dist->mu: of its connection; 0: there is none yet */
+    bool up;                      /* lock: dist->mu */
+    bool hidden;                  /* lock: dist->mu */
+    struct mt_lock mu;
+    struct mt_frames_out *out;    /* lock: mu: NULL until it is up */
+    struct mt_early *early, **early_end; /* lock: mu */
+    size_t early_bytes;           /* lock: mu */
+    uint64_t flags;               /* lock: mu: const once it is up */
+    uint32_t creation;            /* lock: mu: const once it is up: the peer's */
+    bool crowded, over;           /* lock: mu: somebody was told so; nothing is put any more */
+    struct mt_hash watches, refs; /* lock: mu: struct mt_watch, by both keys */
+    _Atomic uint32_t woken;       /* atomic: seq_cst: the process has been, and not looked since */
+    _Atomic uint64_t waker;       /* atomic: relaxed: as `process`, for wakes */
+};
+
+/* What is known of a node besides a link. */
+struct mt_peer_facts {
+    struct mt_peer_facts *next;
+    uint64_t node; /* an atom, held */
+    char address[MT_NET_ADDRESS];
+    uint16_t port; /* 0: the port mapper is asked */
+    char cookie[MT_COOKIE_MAX + 1];
+};
+
+/* Who is told of nodes: {nodedown, Node} once; or of all, always; or {mote_node, Ref, true | false} once. */
+enum mt_told { MT_TOLD_DOWN, MT_TOLD_ALL, MT_TOLD_REF };
+struct mt_listener {
+    struct mt_listener *next;
+    enum mt_told kind;
+    uint64_t node, pid, ref;
+};
+
+struct mt_dist { /* MT_SHARED */
+    struct mt_net net;            /* const */
+    mote_runtime *runtime;        /* const */
+    char name[MT_NODE_NAME_MAX + 1]; /* const */
+    size_t alive_size;            /* const: of the part before the @ */
+    char cookie[MT_COOKIE_MAX + 1]; /* const; wiped at the end */
+    mote_node_options options;    /* const: numbers and flags; its texts are not there any more */
+    struct mt_shake_self shake;   /* const */
+    int listener;                 /* const: descriptor */
+    uint16_t port, epmd_port;     /* const */
+    _Atomic uint64_t process;     /* atomic: relaxed: net.c's */
+    struct mt_lock mu;
+    struct mt_link *links;        /* lock: mu */
+    struct mt_peer_facts *facts;  /* lock: mu */
+    struct mt_listener *listeners; /* lock: mu */
+    unsigned shaking;             /* lock: mu: handshakes under way that have come from outside */
+};
+
+/* The node of a runtime; NULL: it is none. */
+struct mt_dist *mt_dist_of(const mote_runtime *rt);
+
+/* ------------------------------------------------------------------------------------------------ links (link.c) */
+
+/* The link of a node, which its caller keeps for as long as it holds dist->mu, or runs its process; NULL. */
+struct mt_link *mt_link_find_locked(struct mt_dist *dist, uint64_t node);
+/* A new link, and its place. MOTE_EBUSY: there is one; MOTE_ELIMIT, MOTE_ENOMEM. Nothing connects it yet. */
+mote_err mt_link_new(struct mt_dist *dist, uint64_t node, struct mt_link **link);
+/* Its connection is there: what waits may go. False: no memory. The connection's process. */
+bool mt_link_rise(struct mt_link *link, const struct mt_shake *shake);
+/* Its connection has ended, or cannot be made: relations are told, and who listens. Waits until nobody uses it. Takes. The connection's process. */
+void mt_link_end(mote_self *self, struct mt_link *link);
+/* Frees one that is left when the runtime is: nobody is there any more. Takes. */
+void mt_link_free(struct mt_link *link);
+/* Bytes that wait to be written. */
+size_t mt_link_waiting(struct mt_link *link);
+/* The next frame; as mt_frames_out_take(). Tells who stood still. The connection's process. */
+enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer *writer);
+
+/* The carrier of a link (carry.c). */
+extern const struct mt_carrier mt_link_carrier;
+/* Puts a control message, its payload being a term (or 0), for a sender. Any thread. */
+void mt_link_put(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control, uint64_t payload);
+
+/* A message has come (take.c): delivers it. The connection's process. */
+enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, mote_bytes control, mote_bytes payload);
+
+/* A message for a name that nobody has here, which may be one that every node answers (service.c). */
+bool mt_is_service(const mote_name *name);
+enum mt_verdict mt_service(mote_self *self, struct mt_link *link, const mote_name *name, mote_bytes payload);
+
+/* Identifiers, as they are written. `text` of names is borrowed from atoms. */
+mote_name mt_name_of_atom(uint64_t atom);
+struct mt_far_pid mt_far_pid_of(const struct mt_dist *dist, uint64_t pid);
+struct mt_far_ref mt_far_ref_of(const struct mt_dist *dist, uint64_t ref);
+/* The pid of ours that one stands for; 0: none, or dead. */
+uint64_t mt_own_pid(const struct mt_dist *dist, const struct mt_far_pid *pid);
+uint64_t mt_own_ref(const struct mt_dist *dist, const struct mt_far_ref *ref);
+/* The word for one of the peer's processes. 0: memory. */
+uint64_t mt_peer_pid(struct mt_link *link, const struct mt_far_pid *pid);
+
+/* Monitors of the peer's (Q6). */
+uint64_t mt_watch_add(mote_self *self, struct mt_link *link, const struct mt_far_ref *ref, uint64_t pid); /* our reference; 0: too many, or no memory */
+bool mt_watch_take(struct mt_link *link, uint64_t own, struct mt_far_ref *ref);         /* by ours: its own, and it is gone */
+uint64_t mt_watch_forget(struct mt_link *link, const struct mt_far_ref *ref, uint64_t *pid); /* by its own: ours, 0: none */
+
+/* -------------------------------------------------------------------------------------------------- processes */
+
+/* net.c: its argument is the struct's address. */
+void mt_net_process(mote_self *self, mote_term arg);
+/* conn.c: {dial, Link} or {accept, Socket, Dist}: addresses as integers. */
+void mt_conn_process(mote_self *self, mote_term arg);
+/* epmd_net.c: registers the node: 0 and the creation, and the socket to be kept open. With the port mapper that there is, or one of our own, which it starts. Waits. */
+mote_err mt_epmd_register(mote_self *self, struct mt_dist *dist, int *fd, uint32_t *creation, char *why, size_t size);
+/* Asks the port mapper of a host for a node's port. Waits. */
+enum mt_verdict mt_epmd_find(mote_self *self, struct mt_dist *dist, const char *address, mote_bytes alive, uint16_t *port);
+/* cookie.c: reads the cookie. MOTE_EOS, MOTE_EARG: `why` says it. */
+mote_err mt_cookie_read(const char *file, char cookie[MT_COOKIE_MAX + 1], char *why, size_t size);
+
+/* Waits until a descriptor is ready or a deadline; other messages stay in the mailbox. MOTE_TIMEOUT, MOTE_EOS, ... */
+mote_err mt_net_wait(mote_self *self, int fd, int events, uint64_t deadline_ns);
+
+/* Tells who listens that a node is there, or is not. */
+void mt_node_tell(struct mt_sched *s, struct mt_dist *dist, uint64_t node, bool up, bool hidden);
+
+#endif

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Nodes: three runtimes of this program, each a node of its own, with a port mapper that one of them has become. */
+#include <mote/node.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/os_net.h"
+#include "live.h"
+#include "dist/node.h"
+
+#define NODES 3u
+#define COOKIE "a cookie of these tests"
+
+static struct node {
+    mote_runtime *runtime;
+    mote_self *self;
+    mote_atom name;
+    mote_pid echo;
+} nodes[NODES];
+static uint16_t epmd_port;
+
+static void no_log(void *context, mote_log_level level, const char *text) { (void)context, (void)level, (void)text; }
+
+/* Sends back what comes, to whom it says; does what it is told. */
+static void echo(mote_self *self, mote_term arg) {
+    mote_term m, from, what;
+    mote_pid pid;
+    (void)arg;
+    while (!mote_receive(self, -1, &m)) {
+        if (mote_match(m, "{exit, ?}", &what)) mote_exit(self, what);
+        if (mote_match(m, "{?, {link, ?}}", &from, &pid)) CHECK_OK(mote_link(self, pid));
+        if (mote_match(m, "{?, {unlink, ?}}", &from, &pid)) CHECK_OK(mote_unlink(self, pid));
+        if (mote_match(m, "{?, trap}", &from)) CHECK_OK(mote_flag_set(self, MOTE_TRAP_EXIT, 1, NULL));
+        if (mote_match(m, "{'EXIT', _, _}")) CHECK_OK(mote_send(self, mote_atom_make("main"), "{told, ?}", m));
+        if (mote_match(m, "{?, ?}", &from, &what)) CHECK_OK((mote_send_term)(self, from, what));
+    }
+}
+
+static uint16_t free_port(void) {
+    uint16_t port = 0;
+    int fd;
+    CHECK_OK(mt_net_listen("127.0.0.1", &port, &fd));
+    mt_os_close(fd);
+    return port;
+}
+
+static mote_err start(unsigned i, const char *name, const char *cookie, unsigned rights, char *why, size_t size) {
+    struct node *n = &nodes[i];
+    mote_options options = {.schedulers = 1, .chaos_seed = chaos_seed(), .log = no_log};
+    mote_node_options node = {.name = name, .cookie = cookie, .epmd_port = epmd_port, .rights = rights, .visible = i == 2};
+    CHECK_OK(mote_runtime_start(&options, &n->runtime));
+    CHECK_OK(mote_attach(n->runtime, &n->self));
+    mote_err err = mote_node_start(n->self, &node, why, size);
+    if (err) return err;
+    n->name = mote_node_name(n->self, NULL, NULL);
+    CHECK_OK(mote_spawn(n->self, echo, MOTE_TERM_NIL, &n->echo));
+    CHECK_OK(mote_register(n->self, mote_atom_make("echo"), n->echo));
+    CHECK_OK(mote_register(n->self, mote_atom_make("main"), mote_self_pid(n->self)));
+    return MOTE_OK;
+}
+
+static void begin_with(unsigned rights) {
+    static const char *const names[NODES] = {"a@127.0.0.1", "b@127.0.0.1", "c@127.0.0.1"};
+    char why[200];
+    epmd_port = free_port();
+    for (unsigned i = 0; i < NODES; i++) CHECK_OK(start(i, names[i], COOKIE, rights, why, sizeof why));
+}
+static void begin(void) { begin_with(0); }
+
+static void leave(unsigned i) {
+    if (!nodes[i].runtime) return;
+    CHECK_OK(mote_detach(nodes[i].self));
+    (void)mote_runtime_stop(nodes[i].runtime, 0);
+    nodes[i] = (struct node){0};
+}
+static void end(void) {
+    for (unsigned i = NODES; i--;) leave(i);
+}
+
+/* What `who` gets next. */
+static mote_term got(unsigned who) {
+    mote_term m;
+    CHECK_OK(mote_receive(nodes[who].self, PATIENCE_MS, &m));
+    return m;
+}
+
+/* {Name, Node} of a process there. */
+static mote_term at(unsigned who, const char *name, unsigned node) {
+    mote_term to;
+    CHECK_OK(mote_build(mote_scratch(nodes[who].self), &to, "{?, ?}", mote_atom_make(name), nodes[node].name));
+    return to;
+}
+
+/* The echo's pid of another node, as `who` knows it: valid while `arena` is. */
+static mote_term echo_of(unsigned who, unsigned node, mote_arena *arena) {
+    mote_term m, pid;
+    CHECK_OK(mote_send(nodes[node].self, at(node, "main", who), "{pid, ?}", nodes[node].echo));
+    m = got(who);
+    CHECK(mote_match(m, "{pid, ?}", &pid));
+    return mote_term_copy(arena, pid);
+}
+
+/* ------------------------------------------------------------------------------------------------- the tests */
+
+static void connects(void) {
+    mote_atom all[5];
+    size_t count;
+    uint32_t creation;
+    uint16_t port;
+    begin();
+    CHECK(strcmp(mote_atom_name(mote_node_name(nodes[0].self, &creation, &port), NULL), "a@127.0.0.1") == 0 && creation > 3 && port);
+    CHECK_OK(mote_nodes(nodes[0].self, true, all, 5, &count));
+    CHECK_INT(count, 0);
+    CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
+    CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
+    CHECK_OK(mote_node_connect(nodes[2].self, nodes[0].name, -1));
+    CHECK_OK(mote_nodes(nodes[0].self, true, all, 5, &count));
+    CHECK_INT(count, 2);
+    CHECK_OK(mote_nodes(nodes[0].self, false, all, 5, &count)); /* the third is visible, but we are not */
+    CHECK_INT(count, 0);
+    CHECK_INT(mote_node_connect(nodes[0].self, mote_atom_make("nobody@127.0.0.1"), -1), MOTE_ENOPROC);
+    CHECK_INT(mote_node_connect(nodes[0].self, mote_atom_make("no node"), -1), MOTE_ENOPROC);
+    CHECK_INT(mote_node_connect(nodes[0].self, nodes[0].name, -1), MOTE_EARG);
+    CHECK_INT(mote_node_disconnect(nodes[0].self, mote_atom_make("nobody@127.0.0.1")), MOTE_ENOPROC);
+    end();
+}
+
+static void sends(void) {
+    mote_term m, what, to;
+    mote_bytes bytes;
+    mote_arena *arena = mote_arena_new(0);
+    static uint8_t big[3000000];
+    begin();
+    CHECK_OK(mote_send(nodes[0].self, at(0, "echo", 1), "{?, {by_name, 1}}", mote_self_pid(nodes[0].self))); /* connects by itself */
+    CHECK(mote_match(got(0), "{by_name, 1}"));
+    to = echo_of(0, 1, arena);
+    CHECK(mote_term_type(to) == MOTE_PID);
+    for (int i = 0; i < scaled(10000); i++) CHECK_OK(mote_send(nodes[0].self, to, "{?, {n, ?}}", mote_self_pid(nodes[0].self), i));
+    for (int i = 0, n; i < scaled(10000); i++) {
+        m = got(0);
+        CHECK(mote_match(m, "{n, ?}", &n));
+        CHECK_INT(n, i);
+    }
+    memset(big, 5, sizeof big);
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, ?}", mote_self_pid(nodes[0].self), mote_binary_make(arena, big, sizeof big)));
+    m = got(0);
+    CHECK_OK(mote_bytes_get(m, &bytes));
+    CHECK(bytes.size == sizeof big && memcmp(bytes.data, big, sizeof big) == 0);
+    static const char text[] = "[1, -2.5, atom, 'Ä', <<1:3>>, {}, #{a => [b|c]}, \"list\", 123456789012345678901234567890]";
+    CHECK_OK(mote_term_parse(arena, text, sizeof text - 1, &what, NULL));
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, ?}", mote_self_pid(nodes[0].self), what));
+    CHECK(mote_term_same(got(0), what));
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, ?}", mote_self_pid(nodes[0].self), to)); /* its own pid comes back as the same */
+    CHECK(mote_term_same(got(0), to));
+    CHECK_OK(mote_send(nodes[0].self, at(0, "nobody", 1), "lost"));
+    mote_ref alias;
+    CHECK_OK(mote_alias(nodes[0].self, MOTE_ALIAS_REPLY, &alias));
+    for (int i = 0; i < 2; i++) CHECK_OK(mote_send(nodes[0].self, to, "{?, {through, ?}}", alias, i));
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, last}", mote_self_pid(nodes[0].self)));
+    CHECK(mote_match(got(0), "{through, 0}"));
+    CHECK(mote_match(got(0), "last")); /* the second finds no alias any more */
+    mote_arena_free(arena);
+    end();
+}
+
+static void monitors(void) {
+    mote_term m, item, to;
+    mote_ref ref, other;
+    mote_arena *arena = mote_arena_new(0);
+    begin();
+    to = echo_of(0, 1, arena);
+    CHECK_OK((mote_monitor)(nodes[0].self, to, &ref));
+    CHECK_OK((mote_monitor)(nodes[0].self, at(0, "echo", 1), &other));
+    CHECK_OK(mote_demonitor(nodes[0].self, other, false, NULL));
+    CHECK_OK((mote_monitor)(nodes[0].self, at(0, "echo", 1), &other));
+    CHECK_OK(mote_send(nodes[0].self, to, "{exit, {because, 7}}"));
+    for (int i = 0; i < 2; i++) {
+        m = got(0);
+        if (mote_match(m, "{'DOWN', ^, process, ?, {because, 7}}", ref, &item)) CHECK(mote_term_same(item, to));
+        else CHECK(mote_match(m, "{'DOWN', ^, process, {echo, 'b@127.0.0.1'}, {because, 7}}", other));
+    }
+    CHECK_OK((mote_monitor)(nodes[0].self, to, &ref));
+    CHECK(mote_match(got(0), "{'DOWN', ^, process, _, noproc}", ref));
+    CHECK_OK((mote_monitor)(nodes[0].self, at(0, "echo", 1), &ref));
+    CHECK(mote_match(got(0), "{'DOWN', ^, process, {echo, 'b@127.0.0.1'}, noproc}", ref));
+    mote_term nowhere;
+    CHECK_OK(mote_build(mote_scratch(nodes[0].self), &nowhere, "{echo, 'nobody@127.0.0.1'}"));
+    CHECK_OK((mote_monitor)(nodes[0].self, nowhere, &ref));
+    CHECK(mote_match(got(0), "{'DOWN', ^, process, {echo, 'nobody@127.0.0.1'}, noconnection}", ref));
+    mote_arena_free(arena);
+    end();
+}
+
+/* A process of another node links with ours, and the other way round. */
+static void links(void) {
+    mote_term m, item, to, me;
+    mote_pid pid;
+    mote_arena *arena = mote_arena_new(0);
+    begin();
+    CHECK_OK(mote_flag_set(nodes[0].self, MOTE_TRAP_EXIT, 1, NULL));
+    to = echo_of(0, 1, arena);
+    CHECK_OK(mote_pid_get(to, &pid));
+    me = mote_pid_term(mote_self_pid(nodes[0].self));
+    CHECK_OK(mote_link(nodes[0].self, pid));
+    CHECK_OK(mote_unlink(nodes[0].self, pid));
+    CHECK_OK(mote_link(nodes[0].self, pid));
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, {link, ?}}", me, me));
+    CHECK(mote_match(got(0), "{link, _}"));
+    CHECK_OK(mote_send(nodes[0].self, to, "{exit, over}"));
+    m = got(0);
+    CHECK(mote_match(m, "{'EXIT', ?, over}", &item) && mote_term_same(item, to));
+    CHECK_OK(mote_link(nodes[0].self, pid)); /* it has ended */
+    m = got(0);
+    CHECK(mote_match(m, "{'EXIT', ?, noproc}", &item) && mote_term_same(item, to));
+    to = echo_of(0, 2, arena);
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, trap}", me));
+    CHECK(mote_match(got(0), "trap"));
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, {link, ?}}", me, nodes[0].echo));
+    CHECK(mote_match(got(0), "{link, _}"));
+    CHECK_OK(mote_send(nodes[0].self, nodes[0].echo, "{exit, here}"));
+    CHECK(mote_match(got(2), "{told, {'EXIT', _, here}}"));
+    mote_arena_free(arena);
+    end();
+}
+
+/* exit/2 is for those who may. */
+static void exits(void) {
+    for (unsigned rights = 0; rights < 2; rights++) {
+        mote_term to;
+        mote_ref ref;
+        mote_arena *arena = mote_arena_new(0);
+        begin_with(rights ? MOTE_RIGHT_EXIT : 0);
+        to = echo_of(0, 1, arena);
+        CHECK_OK((mote_monitor)(nodes[0].self, to, &ref));
+        CHECK_OK((mote_exit_send)(nodes[0].self, to, mote_atom_term(mote_atom_make("please"))));
+        CHECK_OK(mote_send(nodes[0].self, to, "{exit, later}"));
+        mote_term m = got(0);
+        CHECK(rights ? mote_match(m, "{'DOWN', ^, process, _, please}", ref) : mote_match(m, "{'DOWN', ^, process, _, later}", ref));
+        mote_arena_free(arena);
+        end();
+    }
+}
+
+static void ends(void) {
+    mote_term m, item, to, again;
+    mote_pid pid;
+    mote_ref ref;
+    mote_arena *arena = mote_arena_new(0);
+    begin();
+    CHECK_OK(mote_flag_set(nodes[0].self, MOTE_TRAP_EXIT, 1, NULL));
+    to = echo_of(0, 1, arena);
+    CHECK_OK(mote_pid_get(to, &pid));
+    CHECK_OK(mote_link(nodes[0].self, pid));
+    CHECK_OK((mote_monitor)(nodes[0].self, to, &ref));
+    CHECK_OK(mote_node_monitor(nodes[0].self, nodes[1].name, true));
+    CHECK_OK(mote_nodes_monitor(nodes[0].self, true));
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, x}", mote_self_pid(nodes[0].self)));
+    CHECK(mote_match(got(0), "x"));
+    leave(1);
+    unsigned seen = 0;
+    for (int i = 0; i < 4; i++) {
+        m = got(0);
+        if (mote_match(m, "{'EXIT', ?, noconnection}", &item) && mote_term_same(item, to)) seen |= 1;
+        else if (mote_match(m, "{'DOWN', ^, process, _, noconnection}", ref)) seen |= 2;
+        else if (mote_match(m, "{nodedown, 'b@127.0.0.1'}")) seen |= seen & 4 ? 8 : 4;
+        else CHECK(!"something else");
+    }
+    CHECK_INT(seen, 15);
+    CHECK_OK(mote_node_monitor(nodes[0].self, mote_atom_make("nobody@127.0.0.1"), true));
+    CHECK(mote_match(got(0), "{nodedown, 'nobody@127.0.0.1'}"));
+    CHECK(mote_match(got(0), "{nodedown, 'nobody@127.0.0.1'}"));
+    CHECK_OK(mote_nodes_monitor(nodes[0].self, false));
+    char why[100];
+    CHECK_OK(start(1, "b@127.0.0.1", COOKIE, 0, why, sizeof why)); /* its next life */
+    again = echo_of(0, 1, arena);
+    CHECK(!mote_term_same(again, to));
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, lost}", mote_self_pid(nodes[0].self))); /* one of its last */
+    CHECK_OK(mote_send(nodes[0].self, again, "{?, found}", mote_self_pid(nodes[0].self)));
+    CHECK(mote_match(got(0), "found"));
+    mote_arena_free(arena);
+    end();
+}
+
+static void disconnects(void) {
+    mote_ref ref;
+    begin();
+    CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
+    CHECK_OK((mote_monitor)(nodes[0].self, at(0, "echo", 1), &ref));
+    CHECK_OK(mote_node_disconnect(nodes[0].self, nodes[1].name));
+    CHECK(mote_match(got(0), "{'DOWN', ^, process, {echo, 'b@127.0.0.1'}, noconnection}", ref));
+    CHECK_OK(mote_send(nodes[0].self, at(0, "echo", 1), "{?, again}", mote_self_pid(nodes[0].self)));
+    CHECK(mote_match(got(0), "again"));
+    end();
+}
+
+/* Both dial, again and again: they always meet. */
+static void at_once(void) {
+    begin();
+    for (int i = 0; i < scaled(100); i++) {
+        mote_ref refs[2];
+        for (unsigned k = 0; k < 2; k++) CHECK_OK(mote_node_connect_start(nodes[k].self, nodes[!k].name, &refs[k]));
+        for (unsigned k = 0; k < 2; k++) CHECK(mote_match(got(k), "{mote_node, ^, true}", refs[k]));
+        for (unsigned k = 0; k < 2; k++) CHECK_OK(mote_send(nodes[k].self, at(k, "echo", !k), "{?, ?}", mote_self_pid(nodes[k].self), i));
+        for (unsigned k = 0; k < 2; k++) {
+            int n;
+            CHECK(mote_match(got(k), "?", &n));
+            CHECK_INT(n, i);
+        }
+        mote_ref down;
+        CHECK_OK(mote_node_monitor(nodes[0].self, nodes[1].name, true));
+        CHECK_OK(mote_node_monitor(nodes[1].self, nodes[0].name, true));
+        CHECK_OK(mote_node_disconnect(nodes[i % 2].self, nodes[!(i % 2)].name));
+        for (unsigned k = 0; k < 2; k++) CHECK(mote_match(got(k), "{nodedown, _}"));
+        (void)down;
+    }
+    end();
+}
+
+static void errors(void) {
+    char why[300];
+    mote_node_options bad[] = {
+        {.name = NULL}, {.name = "a"}, {.name = "a@"}, {.name = "a b@c"}, {.name = "a@b", .cookie = ""},
+        {.name = "a@b", .cookie = "x", .address = "0.0.0.0"}, {.name = "a@b", .cookie = "x", .address = "localhost"},
+        {.name = "a@b", .cookie_file = "/"},
+    };
+    begin();
+    CHECK_INT(start(0, "a@127.0.0.1", COOKIE, 0, why, sizeof why), MOTE_ENAME);
+    CHECK(strstr(why, "another node of this host has it"));
+    leave(0);
+    CHECK_INT(start(0, "d@127.0.0.1", "another cookie", 0, why, sizeof why), MOTE_OK);
+    CHECK_INT(mote_node_connect(nodes[0].self, nodes[1].name, -1), MOTE_ENOPROC);
+    CHECK_OK(mote_node_cookie(nodes[0].self, nodes[1].name, COOKIE));
+    CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        mote_runtime *rt;
+        mote_self *self;
+        CHECK_OK(mote_runtime_start(NULL, &rt));
+        CHECK_OK(mote_attach(rt, &self));
+        why[0] = 0;
+        mote_err err = mote_node_start(self, &bad[i], why, sizeof why);
+        CHECK((err == MOTE_ENAME || err == MOTE_EARG) && why[0]);
+        CHECK_OK(mote_detach(self));
+        (void)mote_runtime_stop(rt, 0);
+    }
+    CHECK_INT(mote_node_start(NULL, &bad[0], NULL, 0), MOTE_ESELF);
+    CHECK_INT(mote_node_start(nodes[1].self, NULL, NULL, 0), MOTE_EARG);
+    CHECK_INT(mote_node_start(nodes[1].self, &bad[1], why, sizeof why), MOTE_EBUSY);
+    CHECK_INT(mote_node_at(nodes[1].self, nodes[2].name, "nowhere", 1), MOTE_EARG);
+    CHECK_OK(mote_node_at(nodes[1].self, nodes[2].name, "127.0.0.1", epmd_port)); /* no node listens there */
+    CHECK_INT(mote_node_connect(nodes[1].self, nodes[2].name, -1), MOTE_ENOPROC);
+    end();
+}
+
+int main(int argc, char **argv) {
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(errors), {0}});
+}

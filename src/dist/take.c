@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What comes from another node: control messages as signals. What is wrong ends the connection (L7); what the peer may not do is logged, and not done. */
+#include <string.h>
+
+#include "dist/node.h"
+
+
+struct taking {
+    mote_self *self;
+    struct mt_sched *s;
+    mote_runtime *rt;
+    struct mt_link *link;
+    const struct mt_control *c;
+    mote_arena *arena; /* of terms */
+};
+
+/* How a term that could not be read ends the connection; without memory only it is lost. */
+static enum mt_verdict verdict_of(const struct taking *t, mote_err err) {
+    if (err == MOTE_ENOMEM) mt_log(t->rt, MOTE_LOG_ERROR, "a signal from %s is lost: out of memory", mote_atom_name((mote_atom){t->link->node}, NULL));
+    return err == MOTE_OK || err == MOTE_ENOMEM ? MT_FINE : err == MOTE_ELIMIT ? MT_NO_LARGE : MT_NO_TERM;
+}
+
+static mote_err payload(struct taking *t, mote_term *term) {
+    if (!t->arena && !(t->arena = mote_arena_new(0))) return MOTE_ENOMEM;
+    return mt_far_term(t->rt, t->arena, t->c->payload, term);
+}
+
+/* The process of ours that has a name; no atom is made to look. */
+static uint64_t named(const struct taking *t, const mote_name *name) {
+    char buffer[510];
+    mote_bytes utf8 = mote_name_utf8(name, buffer);
+    if (!mt_atom_exists(utf8.data, utf8.size)) return 0;
+    uint64_t atom = mt_atom_intern(utf8.data, utf8.size, false, NULL);
+    uint64_t pid = atom ? mt_whereis(t->rt, atom) : 0;
+    if (atom) mt_atom_drop(atom);
+    return pid;
+}
+
+/* ------------------------------------------------------------------------------------------------ messages */
+
+static enum mt_verdict take_message(struct taking *t) {
+    uint64_t pid = 0, alias = 0, ref;
+    if (t->c->op == MT_CONTROL_SEND) pid = mt_own_pid(t->link->dist, &t->c->to);
+    if (t->c->op == MT_CONTROL_SEND_NAMED) pid = named(t, &t->c->name);
+    if (t->c->op == MT_CONTROL_SEND_ALIAS && (ref = mt_own_ref(t->link->dist, &t->c->ref)) && mt_resolve(t->rt, ref, &pid, &alias)) pid = 0;
+    if (t->c->op == MT_CONTROL_SEND_ALIAS && !alias) pid = 0;
+    if (!pid && t->c->op == MT_CONTROL_SEND_NAMED) return mt_service(t->self, t->link, &t->c->name, t->c->payload);
+    return pid ? verdict_of(t, mt_far_message(t->s, pid, alias, t->c->payload)) : MT_FINE;
+}
+
+/* ------------------------------------------------------------------------------------------------ relations */
+
+/* A signal of who is related from now on; without memory for the note he is told as by one that has ended. Takes. */
+static void relate(struct taking *t, uint64_t to, uint64_t from, struct mt_sig *sig) {
+    if (to && !mt_far_note(t->s, to, from)) to = 0;
+    if (to) mt_deliver(t->s, to, sig);
+    else mt_relation_bury(t->s, to, sig);
+}
+
+/* What answers for a process that there is not. */
+static void refuse_link(struct taking *t, const struct mt_remote_id *to) {
+    struct mt_control c = {.op = MT_CONTROL_EXIT, .from = t->c->to};
+    c.to = (struct mt_far_pid){mt_name_of_atom(to->node), to->words[0], to->words[1], to->creation};
+    mt_link_put(t->link, t->s, 0, &c, MT_WORD_OF(noproc));
+}
+
+static void refuse_monitor(struct taking *t) {
+    struct mt_control c = {.op = MT_CONTROL_DOWN, .named = t->c->named, .name = t->c->name, .from = t->c->to, .to = t->c->from, .ref = t->c->ref};
+    mt_link_put(t->link, t->s, 0, &c, MT_WORD_OF(noproc));
+}
+
+static enum mt_verdict take_link(struct taking *t, uint64_t to, uint64_t from) {
+    struct mt_remote_id id;
+    struct mt_sig *sig = to ? mt_link_of_far(&t->s->cache, from) : NULL;
+    if (sig) relate(t, to, from, sig);
+    else if (mt_far_id(t->rt, from, &id)) refuse_link(t, &id);
+    return MT_FINE;
+}
+
+static enum mt_verdict take_monitor(struct taking *t, uint64_t to, uint64_t from) {
+    uint64_t name = 0, own;
+    if (t->c->named && !(to = named(t, &t->c->name)) && mt_is_service(&t->c->name)) to = atomic_load(&t->link->dist->process); /* who calls these watches them */
+    if (t->c->named && to) {
+        char buffer[510];
+        mote_bytes utf8 = mote_name_utf8(&t->c->name, buffer);
+        name = mt_atom_intern(utf8.data, utf8.size, false, NULL);
+    }
+    struct mt_sig *sig = NULL;
+    if (to && (own = mt_watch_add(t->self, t->link, &t->c->ref, to))) sig = mt_monitor_of_far(&t->s->cache, from, name, own);
+    if (name) mt_atom_drop(name);
+    if (sig) relate(t, to, from, sig);
+    else refuse_monitor(t);
+    return MT_FINE;
+}
+
+static enum mt_verdict take_demonitor(struct taking *t) {
+    uint64_t pid, own = mt_watch_forget(t->link, &t->c->ref, &pid);
+    struct mt_sig *sig = own ? mt_sig_new(&t->s->cache, MT_SIG_DEMONITOR, 0) : NULL;
+    if (!sig) return MT_FINE;
+    sig->root = own;
+    mt_deliver(t->s, pid, sig);
+    return MT_FINE;
+}
+
+/* What is monitored from here has ended. */
+static enum mt_verdict take_down(struct taking *t, uint64_t to) {
+    struct mt_remote_id name = {.node = t->link->node, .kind = MT_REMOTE_NAME};
+    uint64_t ref = mt_own_ref(t->link->dist, &t->c->ref), item = 0;
+    struct mt_reason reason;
+    mote_term term;
+    mote_err err = payload(t, &term);
+    if (err || (err = mt_reason_of(term, NULL, &reason))) return verdict_of(t, err);
+    if (t->c->named) {
+        char buffer[510];
+        mote_bytes utf8 = mote_name_utf8(&t->c->name, buffer);
+        name.name = mt_atom_intern(utf8.data, utf8.size, false, NULL);
+        item = name.name ? mt_far_word_of(t->rt, &name) : 0;
+        if (name.name) mt_atom_drop(name.name);
+    } else {
+        item = mt_peer_pid(t->link, &t->c->from);
+    }
+    struct mt_sig *sig = to && ref && item ? mt_down_of_far(&t->s->cache, ref, 0, item, &reason) : NULL;
+    mt_reason_drop(&reason);
+    if (sig) mt_deliver(t->s, to, sig);
+    return MT_FINE;
+}
+
+static enum mt_verdict take_exit(struct taking *t, uint64_t to, uint64_t from) {
+    struct mt_reason reason;
+    struct mt_sig *sig;
+    mote_term term;
+    mote_err err = payload(t, &term);
+    if (err || !to || (err = mt_reason_of(term, NULL, &reason))) return verdict_of(t, err);
+    err = mt_exit_new(&t->s->cache, from, &reason, &sig);
+    mt_reason_drop(&reason);
+    if (err) return verdict_of(t, err);
+    if (t->c->op == MT_CONTROL_EXIT) sig->kind = MT_SIG_LINK_EXIT;
+    mt_deliver(t->s, to, sig);
+    return MT_FINE;
+}
+
+static enum mt_verdict take_unlink(struct taking *t, uint64_t to, uint64_t from) {
+    struct mt_sig *sig = NULL;
+    if (to || t->c->op == MT_CONTROL_UNLINK_ACK) sig = mt_sig_new(&t->s->cache, t->c->op == MT_CONTROL_UNLINK ? MT_SIG_UNLINK : MT_SIG_UNLINKED, 2);
+    if (sig) {
+        sig->root = t->c->id;
+        sig->heap[0] = from;
+        sig->heap[1] = 0;
+        mt_deliver(t->s, to, sig);
+        return MT_FINE;
+    }
+    struct mt_control c = {.op = MT_CONTROL_UNLINK_ACK, .id = t->c->id, .from = t->c->to, .to = t->c->from};
+    if (t->c->op == MT_CONTROL_UNLINK) mt_link_put(t->link, t->s, 0, &c, 0); /* also for the dead */
+    return MT_FINE;
+}
+
+static enum mt_verdict take_leader(struct taking *t, uint64_t to) {
+    uint64_t leader = mt_own_pid(t->link->dist, &t->c->leader); /* of other nodes' none is known to processes here */
+    struct mt_sig *sig = to && leader ? mt_sig_new(&t->s->cache, MT_SIG_GROUP_LEADER, 0) : NULL;
+    if (!sig) return MT_FINE;
+    sig->root = leader;
+    mt_deliver(t->s, to, sig);
+    return MT_FINE;
+}
+
+/* ------------------------------------------------------------------------------------------------ the rest */
+
+static void refused(const struct taking *t, const char *what) {
+    mt_log(t->rt, MOTE_LOG_WARNING, "%s may not %s here: its rights are those of mote_node_options.rights", mote_atom_name((mote_atom){t->link->node}, NULL), what);
+}
+
+static bool may(const struct taking *t, unsigned right, const char *what) {
+    if (t->link->dist->options.rights & right) return true;
+    refused(t, what);
+    return false;
+}
+
+/* Whether the one that ends has a right to: kill and exit/2 are for those that may. */
+static enum mt_verdict take_exit2(struct taking *t, uint64_t to, uint64_t from) {
+    return may(t, MOTE_RIGHT_EXIT, "end processes that it is not linked with") ? take_exit(t, to, from) : MT_FINE;
+}
+
+static enum mt_verdict take_spawn(struct taking *t) {
+    struct mt_control c = {.op = MT_CONTROL_SPAWN_REPLY, .ref = t->c->ref, .to = t->c->from, .named = true, .name = {"notsup", 6, false}};
+    if (may(t, MOTE_RIGHT_SPAWN, "start processes")) c.name = (mote_name){"undef", 5, false};
+    mt_link_put(t->link, t->s, 0, &c, 0);
+    return MT_FINE;
+}
+
+static enum mt_verdict take(struct taking *t) {
+    const struct mt_control *c = t->c;
+    uint64_t to = c->op == MT_CONTROL_SEND || c->named ? 0 : mt_own_pid(t->link->dist, &c->to);
+    uint64_t from = c->op >= MT_CONTROL_SEND && c->op <= MT_CONTROL_SEND_ALIAS ? 0 : mt_peer_pid(t->link, &c->from);
+    if (c->op == MT_CONTROL_DOWN) to = mt_own_pid(t->link->dist, &c->to);
+    switch (c->op) {
+    case MT_CONTROL_SEND:
+    case MT_CONTROL_SEND_NAMED:
+    case MT_CONTROL_SEND_ALIAS: return take_message(t);
+    case MT_CONTROL_LINK: return take_link(t, to, from);
+    case MT_CONTROL_EXIT: return take_exit(t, to, from);
+    case MT_CONTROL_EXIT2: return take_exit2(t, to, from);
+    case MT_CONTROL_GROUP_LEADER: return take_leader(t, to);
+    case MT_CONTROL_MONITOR: return take_monitor(t, to, from);
+    case MT_CONTROL_DEMONITOR: return take_demonitor(t);
+    case MT_CONTROL_DOWN: return take_down(t, to);
+    case MT_CONTROL_UNLINK:
+    case MT_CONTROL_UNLINK_ACK: return take_unlink(t, to, from);
+    case MT_CONTROL_SPAWN: return take_spawn(t);
+    case MT_CONTROL_SPAWN_REPLY: return MT_FINE; /* nobody has asked */
+    default: return MT_NO_NOT_AGREED;
+    }
+}
+
+enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, mote_bytes control, mote_bytes payload_bytes) {
+    struct mt_control c;
+    const mote_name peer = mt_name_of_atom(link->node);
+    enum mt_verdict verdict = mt_control_read(control, payload_bytes, link->flags, (mote_bytes){peer.data, peer.size}, &c);
+    if (verdict) return verdict;
+    struct taking t = {.self = self, .s = mt_self(self)->task.sched, .rt = link->dist->runtime, .link = link, .c = &c};
+    verdict = take(&t);
+    mote_arena_free(t.arena);
+    return verdict;
+}
