@@ -20,6 +20,7 @@ struct conn {
     mote_ref watch;       /* armed: of the descriptor */
     int watched;          /* armed: events */
     bool closing;         /* it was told to */
+    uint64_t counted;     /* an atom: of whose link `theirs` counts this attempt; 0: none */
     uint64_t read, written; /* bytes */
     struct mt_frames_in *in;
     mote_writer out;      /* taken, and not yet written from `sent` on */
@@ -94,14 +95,24 @@ static enum mt_shake_known known(struct conn *c) {
     return is;
 }
 
-/* The one who is proved gets the link: that which our dialling has made, or a new one when the old has ended. */
-static struct mt_link *claim(struct conn *c, uint64_t node, uint64_t *old) {
+/* Whether our own attempt to dial the peer goes before its (as S5 says of names). */
+static bool ours_goes_first(const struct conn *c) {
+    size_t own = strlen(c->dist->name), n = own < c->shake.peer_size ? own : c->shake.peer_size;
+    int order = memcmp(c->dist->name, c->shake.peer, n);
+    return order ? order > 0 : own > c->shake.peer_size;
+}
+
+/* The one who is proved gets the link: that which our dialling has made, unless that goes first (*refused), or a new one when the old has ended. */
+static struct mt_link *claim(struct conn *c, uint64_t node, uint64_t *old, bool *refused) {
     struct mt_link *link;
     *old = 0;
     mt_lock_take(&c->dist->mu);
     link = mt_link_find_locked(c->dist, node);
+    *refused = link && !link->up && ours_goes_first(c);
     if (link && link->up) {
         *old = link->process;
+        link = NULL;
+    } else if (*refused) {
         link = NULL;
     } else if (link) {
         *old = link->process;
@@ -114,12 +125,13 @@ static struct mt_link *claim(struct conn *c, uint64_t node, uint64_t *old) {
 
 static bool admit(struct conn *c) {
     uint64_t node = atom_of_peer(c), old;
+    bool refused = false;
     mote_err err = node ? MOTE_OK : MOTE_ENOMEM;
     uint64_t deadline = mt_os_now_ns() + MT_SHAKE_STEP_NS;
-    for (; !err && !c->link && mt_os_now_ns() < deadline; mote_must(c->self, mote_yield(c->self))) {
-        c->link = claim(c, node, &old);
+    for (; !err && !c->link && !refused && mt_os_now_ns() < deadline; mote_must(c->self, mote_yield(c->self))) {
+        c->link = claim(c, node, &old, &refused);
         if (old) (void)mote_send(c->self, (mote_pid){old}, "close"); /* the old connection, or our own attempt, ends */
-        if (c->link || old) continue;
+        if (c->link || old || refused) continue;
         err = mt_link_new(c->dist, node, &c->link);
         if (err == MOTE_EBUSY) err = MOTE_OK; /* one is just ending, or being made */
         if (c->link) {
@@ -133,9 +145,32 @@ static bool admit(struct conn *c) {
     return c->link != NULL;
 }
 
+/* It says who it is. When we dial it and its attempt goes on, ours waits for how that ends before it gives up. */
+static enum mt_shake_step decide(struct conn *c) {
+    enum mt_shake_known is = known(c);
+    enum mt_shake_step step = mt_shake_decide(&c->shake, is, mt_os_now_ns());
+    if (is != MT_SHAKE_DIALLED || step == MT_SHAKE_OVER || !(c->counted = atom_of_peer(c))) return step;
+    mt_lock_take(&c->dist->mu);
+    struct mt_link *link = mt_link_find_locked(c->dist, c->counted);
+    if (link) link->theirs++;
+    mt_lock_drop(&c->dist->mu);
+    return step;
+}
+
+/* It has ended, or taken the link over. */
+static void uncount(struct conn *c) {
+    if (!c->counted) return;
+    mt_lock_take(&c->dist->mu);
+    struct mt_link *link = mt_link_find_locked(c->dist, c->counted);
+    if (link && link->theirs) link->theirs--;
+    mt_lock_drop(&c->dist->mu);
+    mt_atom_drop(c->counted);
+    c->counted = 0;
+}
+
 static enum mt_shake_step answer(struct conn *c, enum mt_shake_step step) {
     switch (step) {
-    case MT_SHAKE_NAMED: return mt_shake_decide(&c->shake, known(c), mt_os_now_ns());
+    case MT_SHAKE_NAMED: return decide(c);
     case MT_SHAKE_LINKED: return mt_shake_insist(&c->shake, true);
     case MT_SHAKE_PROVEN: return mt_shake_admit(&c->shake, admit(c));
     default: return step;
@@ -359,16 +394,24 @@ static bool is_ours(struct conn *c) {
     return ours;
 }
 
-/* The other's attempt goes on: it takes the link over, or does not come. */
+/* Whether the peer's attempt may still take the link over. */
+static bool theirs_may_come(struct conn *c) {
+    if (c->shake.verdict == MT_NO_THEIRS_FIRST) return true;
+    mt_lock_take(&c->dist->mu);
+    bool may = c->link->theirs > 0;
+    mt_lock_drop(&c->dist->mu);
+    return may;
+}
+
 static void await_theirs(struct conn *c) {
     uint64_t deadline = mt_os_now_ns() + MT_SHAKE_STEP_NS;
-    while (is_ours(c) && !c->closing && mt_os_now_ns() < deadline) rest(c, 0, mt_os_now_ns() + 10000000);
+    while (is_ours(c) && theirs_may_come(c) && mt_os_now_ns() < deadline) rest(c, 0, mt_os_now_ns() + 10000000);
 }
 
 static void run_dialler(struct conn *c) {
     size_t left;
     bool done = dial(c, &left);
-    if (!done && c->shake.verdict == MT_NO_THEIRS_FIRST) await_theirs(c);
+    if (!done) await_theirs(c);
     if (!is_ours(c)) return;
     if (done) up(c, left);
     mt_link_end(c->self, c->link);
@@ -379,6 +422,7 @@ static void run_acceptor(struct conn *c) {
     char why[200];
     mt_shake_accept(&c->shake, &c->dist->shake, mt_os_now_ns());
     bool done = shake_hands(c, &left);
+    uncount(c);
     mt_lock_take(&c->dist->mu);
     c->dist->shaking--;
     mt_lock_drop(&c->dist->mu);

@@ -49,6 +49,7 @@ struct mt_link { /* MT_SHARED */
     struct mt_link *next;         /* lock: dist->mu */
     uint64_t process;             /* lock: dist->mu: of its connection; 0: there is none yet */
     bool up;                      /* lock: dist->mu */
+    unsigned theirs;              /* lock: dist->mu: attempts of the peer's that go on although we dial it */
     bool hidden;                  /* lock: dist->mu */
     struct mt_lock mu;
     struct mt_frames_out *out;    /* lock: mu: NULL until it is up */

@@ -114,6 +114,7 @@ static void connects(void) {
     CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
     CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
     CHECK_OK(mote_node_connect(nodes[2].self, nodes[0].name, -1));
+    CHECK_OK(mote_node_connect(nodes[0].self, nodes[2].name, -1)); /* it knows, too */
     CHECK_OK(mote_nodes(nodes[0].self, true, all, 5, &count));
     CHECK_INT(count, 2);
     CHECK_OK(mote_nodes(nodes[0].self, false, all, 5, &count)); /* the third is visible, but we are not */
