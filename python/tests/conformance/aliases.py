@@ -8,9 +8,9 @@ from conformance.tools import LIMIT, NOTHING, raised, returned, scenario
 @scenario
 async def h01_open_and_closed(f):
     alias = mote.alias()
-    mote.send(alias, "one")
+    await f.say(alias, "one")
     first, closed = await f.msg(), mote.unalias(alias)
-    mote.send(alias, "two")
+    await f.say(alias, "two")
     await f.settle()
     return [first, closed, mote.unalias(alias), len(await f.rest())]
 
@@ -18,18 +18,18 @@ async def h01_open_and_closed(f):
 @scenario
 async def h02_first_reply_closes(f):
     alias = mote.alias(reply=True)
-    mote.send(alias, "one")
-    mote.send(alias, "two")
+    await f.say(alias, "one")
+    await f.say(alias, "two")
     await f.settle()
     return await f.rest()
 
 
 @scenario
 async def h03_reply_demonitor(f):
-    pid = f.idle()
+    pid = await f.idle()
     alias = mote.monitor(pid, alias="reply_demonitor")
-    mote.send(alias, "r1")
-    mote.send(alias, "r2")
+    await f.say(alias, "r1")
+    await f.say(alias, "r2")
     await f.settle()
     mote.exit(pid, "x")
     await f.settle()
@@ -38,22 +38,22 @@ async def h03_reply_demonitor(f):
 
 @scenario
 async def h04_down_closes(f):
-    pid = f.idle()
+    pid = await f.idle()
     alias = mote.monitor(pid, alias="demonitor")
     mote.exit(pid, "x")
     why = await f.down(alias)
-    mote.send(alias, "late")
+    await f.say(alias, "late")
     await f.settle()
     return [why, len(await f.rest())]
 
 
 @scenario
 async def h05_outlives_down(f):
-    pid = f.idle()
+    pid = await f.idle()
     alias = mote.monitor(pid, alias="explicit_unalias")
     mote.exit(pid, "x")
     why = await f.down(alias)
-    mote.send(alias, "late")
+    await f.say(alias, "late")
     return [why, await f.msg(), mote.unalias(alias)]
 
 
@@ -62,7 +62,7 @@ async def h06_of_dead(f):
     async def gives_alias(to):
         mote.send(to, mote.alias())
 
-    pid = f.spawn(gives_alias, mote.self())
+    pid = await f.spawn(gives_alias, mote.self())
     alias = await f.receive(mote.Ref, timeout=LIMIT)
     await f.gone(pid)
     return returned(mote.send, alias, "x", value="x")
@@ -74,9 +74,9 @@ async def h07_only_its_own(f):
         mote.send(to, ("u", mote.unalias(alias)))
 
     alias = mote.alias()
-    f.spawn(closes_others, mote.self(), alias)
+    await f.spawn(closes_others, mote.self(), alias)
     _, closed = await f.receive(("u", bool), timeout=LIMIT)
-    mote.send(alias, "x")
+    await f.say(alias, "x")
     return [closed, await f.msg()]
 
 
@@ -89,7 +89,7 @@ async def h08_no_late_reply(f):
         mote.send(alias, ("reply", alias))
         mote.send(to, "replied")
 
-    server = f.spawn(replies_late, mote.self())
+    server = await f.spawn(replies_late, mote.self())
     alias = mote.monitor(server, alias="reply_demonitor")
     mote.send(server, ("q", alias))
     got = await f.receive(("reply", alias), timeout=0.005, default=NOTHING)
@@ -102,7 +102,7 @@ async def h08_no_late_reply(f):
 @scenario
 async def h09_queued_stay(f):
     alias = mote.alias()
-    mote.send(alias, "x")
+    await f.say(alias, "x")
     await f.settle()
     mote.unalias(alias)
     return await f.rest()

@@ -33,7 +33,7 @@ async def k02_too_late(f):
         mote.send(to, "replied")
         await f.forever()
 
-    server = f.spawn(replies_late, mote.self())
+    server = await f.spawn(replies_late, mote.self())
     outcome = await called(f, server, 0.005)
     mote.send(server, "late")
     await f.receive("replied", timeout=LIMIT)
@@ -46,7 +46,7 @@ async def k03_server_dies(f):
         await f.receive(("$gen_call", mote.ANY, mote.ANY))
         raise mote.Exit("crashed")
 
-    return [await called(f, f.spawn(crashes)), len(await f.rest())]
+    return [await called(f, await f.spawn(crashes)), len(await f.rest())]
 
 
 @scenario

@@ -13,7 +13,7 @@ async def trapped(f, why):
         mote.send(to, "up")
         mote.send(to, ("got", await f.msg()))
 
-    pid = f.spawn(traps_and_tells, mote.self())
+    pid = await f.spawn(traps_and_tells, mote.self())
     assert await f.msg() == "up"
     mote.exit(pid, why)
     _, got = await f.receive(("got", mote.ANY), timeout=LIMIT)
@@ -23,13 +23,13 @@ async def trapped(f, why):
 async def of_child(f, body, *args):
     """The exit of a linked child, trapped."""
     mote.trap_exit()
-    return exit_of(f.spawn_link(body, *args), await f.msg())
+    return exit_of(await f.spawn_link(body, *args), await f.msg())
 
 
 @scenario
 async def b01_normal_peer(f):
     async def has_normal_child():
-        f.spawn_link(f.ends)
+        await f.spawn_link(f.ends)
         await f.settle()
         raise mote.Exit(("alive", len(await f.rest())))
 
@@ -38,7 +38,7 @@ async def b01_normal_peer(f):
 
 async def die_by_child(f, why):
     async def has_child():
-        f.spawn_link(f.exits, why)
+        await f.spawn_link(f.exits, why)
         await f.forever()
 
     return await f.die(has_child)
@@ -61,7 +61,7 @@ async def b04_trap_abnormal(f):
 
 @scenario
 async def b05_normal_is_ignored(f):
-    pid = f.idle()
+    pid = await f.idle()
     mote.exit(pid, "normal")
     await f.settle()
     return ("alive", await f.is_alive(pid))
@@ -95,7 +95,7 @@ async def b09_kill_not_trapped(f):
         mote.send(to, "up")
         await f.forever()
 
-    pid, ref = f.spawn_monitor(traps_forever, mote.self())
+    pid, ref = await f.spawn_monitor(traps_forever, mote.self())
     assert await f.msg() == "up"
     mote.kill(pid)
     return await f.down(ref)
@@ -108,9 +108,9 @@ async def b10_killed_peers(f):
         await f.forever()
 
     mote.trap_exit()
-    victim = f.idle()
+    victim = await f.idle()
     mote.link(victim)
-    _, ref = f.spawn_monitor(links_and_waits, victim)
+    ref = mote.monitor(f.spawn_here(links_and_waits, victim))
     await f.settle()
     mote.kill(victim)
     signal = await f.receive(mote.ExitSignal, timeout=LIMIT)  # of two senders: the Down may come first
@@ -142,13 +142,13 @@ async def b14_chain_of_links(f):
     async def chain(n):
         if n == 0:
             await f.obeys("boom")
-        child = f.spawn_link(chain, n - 1)
+        child = await f.spawn_link(chain, n - 1)
         await f.receive("go")
         mote.send(child, "go")
         await f.forever()
 
     mote.trap_exit()
-    pid = f.spawn_link(chain, 10)
+    pid = await f.spawn_link(chain, 10)
     mote.send(pid, "go")
     return exit_of(pid, await f.msg())
 
@@ -156,7 +156,7 @@ async def b14_chain_of_links(f):
 @scenario
 async def b15_exit_without_link(f):
     caught = await trapped(f, "why")
-    pid, ref = f.spawn_monitor(f.forever)
+    pid, ref = await f.spawn_monitor(f.forever)
     mote.exit(pid, "why")
     return [caught, await f.down(ref)]
 
@@ -174,7 +174,7 @@ async def b17_trap_flag(f):
 @scenario
 async def b18_trap_off_keeps(f):
     mote.trap_exit()
-    child = f.spawn_link(f.exits, "x")
+    child = await f.spawn_link(f.exits, "x")
     await f.settle()
     mote.trap_exit(False)
     return exit_of(child, await f.msg())
@@ -190,7 +190,7 @@ async def b19_reasons(f):
 
 @scenario
 async def b20_others_live(f):
-    pid = f.idle()
+    pid = await f.idle()
     assert await f.die(f.fails, "bang") == ("error", "bang")
     return ("alive", await f.is_alive(pid))
 
@@ -204,7 +204,7 @@ async def cleanup(f, body, ended):
         finally:
             mote.send(to, "cleanup_ran")
 
-    pid, ref = f.spawn_monitor(cleans_up, mote.self())
+    pid, ref = await f.spawn_monitor(cleans_up, mote.self())
     if ended:
         assert await f.receive("up", timeout=LIMIT) == "up"
         mote.exit(pid, "shutdown")
@@ -234,7 +234,7 @@ async def b23_hits_computing(f):
         while True:
             await f.sleep(0)  # a computation lets others run now and then; see docs/design/semantics.md
 
-    pid, ref = f.spawn_monitor(spins)
+    pid, ref = await f.spawn_monitor(spins)
     await f.settle()
     mote.exit(pid, "stop")
     return await f.down(ref)

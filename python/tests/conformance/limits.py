@@ -21,7 +21,7 @@ async def ping_pongs(f):
             sender, what = await f.receive((mote.Pid, mote.ANY))
             mote.send(sender, what)
 
-    server = f.spawn(echo)
+    server = await f.spawn(echo)
     since = time.monotonic()
     wrong = 0
     for i in range(200):
@@ -39,7 +39,7 @@ async def j01_among_spinners(f):
         while True:
             await f.sleep(0)
 
-    spinners = [f.spawn(spins) for _ in range(2)]  # two per scheduler
+    spinners = [await f.spawn(spins), f.spawn_here(spins)]  # two per scheduler
     result = await ping_pongs(f)
     for pid in spinners:
         mote.kill(pid)
@@ -48,7 +48,7 @@ async def j01_among_spinners(f):
 
 @scenario
 async def j02_long_queue(f):
-    full = f.idle()
+    full = await f.idle()
     for i in range(QUEUED):
         mote.send(full, i)
     result = await ping_pongs(f)
@@ -60,7 +60,7 @@ async def j02_long_queue(f):
 @scenario
 async def j03_offender_ends(f):
     """What grows from outside is a mailbox, and that has a limit that can end its process."""
-    other = f.idle()
+    other = f.idle_here()
     offender, ref = mote.options(mailbox=10000, policy="end", monitor=True).spawn(f.body(f.forever))
     for _ in range(20000):
         mote.send(offender, [1, 2, 3])
@@ -69,15 +69,15 @@ async def j03_offender_ends(f):
 
 @scenario
 async def j04_many_at_once(f):
-    before = len(mote.processes())
-    started = dict(f.spawn_monitor(f.forever) for _ in range(MANY))
+    before = len(await f.processes())
+    started = dict([await f.spawn_monitor(f.forever) for _ in range(MANY)])
     for pid in started:
         mote.kill(pid)
     refs = set(started.values())
     downs = [await f.receive(("DOWN", mote.Ref, mote.ANY, mote.ANY, "killed"), timeout=LIMIT, default=None) for _ in range(MANY)]
     await f.settle()
     killed = len({down.ref for down in downs if down} & refs)
-    return [killed * 100000 // MANY, abs(len(mote.processes()) - before) < 5]
+    return [killed * 100000 // MANY, abs(len(await f.processes()) - before) < 5]
 
 
 def deep(n):
@@ -91,7 +91,7 @@ async def j05_recursion(f):
     async def dives():
         raise mote.Exit(("depth", deep(DEPTH)))
 
-    _, ref = f.spawn_monitor(dives)
+    _, ref = await f.spawn_monitor(dives)
     usual = reason(await f.down(ref))
     if UNDER_TOOL or not (f.own_stacks or sys.version_info >= (3, 11)):
         return [usual, UNTESTED]  # each call of Python's takes C stack there, and a coroutine has no stack to enlarge

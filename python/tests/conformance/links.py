@@ -7,15 +7,15 @@ from conformance.tools import LIMIT, UNDER_TOOL, Race, exit_of, raised, returned
 MANY = 500 if UNDER_TOOL else 5000
 
 
-def obedient(f):
+async def obedient(f):
     """A process that exits with x when it is told to."""
-    return f.spawn(f.obeys, "x")
+    return await f.spawn(f.obeys, "x")
 
 
 @scenario
 async def c01_one_unlink(f):
     mote.trap_exit()
-    pid = obedient(f)
+    pid = await obedient(f)
     mote.link(pid)
     mote.link(pid)
     mote.unlink(pid)
@@ -27,7 +27,7 @@ async def c01_one_unlink(f):
 @scenario
 async def c02_one_exit(f):
     mote.trap_exit()
-    pid = obedient(f)
+    pid = await obedient(f)
     mote.link(pid)
     mote.link(pid)
     mote.send(pid, "go")
@@ -43,33 +43,33 @@ async def c03_other_side(f):
         raise mote.Exit("x")
 
     mote.trap_exit()
-    child = f.spawn_link(unlinks_its_parent, mote.self())
+    child = await f.spawn_link(unlinks_its_parent, mote.self())
     return [await f.msg(), exit_of(child, await f.msg(0.06))]
 
 
 @scenario
 async def c04_link_to_dead(f):
-    pid = await f.dead()
-    first = raised(mote.link, pid)
+    first = raised(mote.link, await f.dead_here())  # of another worker it is not known: the link is made, and the exit signal comes
     mote.trap_exit()
+    pid = await f.dead()
     return [first, returned(mote.link, pid), exit_of(pid, await f.msg())]
 
 
 @scenario
 async def c05_no_link(f):
-    return [returned(mote.unlink, pid) for pid in (f.idle(), await f.dead(), mote.self())]
+    return [returned(mote.unlink, pid) for pid in (await f.idle(), await f.dead(), mote.self())]
 
 
 @scenario
 async def c06_unlink_race(f):
     race = Race()
     mote.trap_exit()
-    for i in range(1, rounds(3000) + 1):
+    for i in range(1, rounds(3000, 100) + 1):
         pid = await f.racer(i, "x")
         mote.link(pid)
         await f.let_see(pid, i)
         mote.send(pid, "go")
-        await f.sweep(i)
+        await f.sweep(i, race)
         mote.unlink(pid)
         came = await f.receive(("EXIT", pid, mote.ANY), timeout=0, default=None) is not None
         await f.gone(pid)
@@ -82,7 +82,7 @@ async def c07_always_told(f):
     mote.trap_exit()
     bad = 0
     for _ in range(rounds(3000)):
-        child = f.spawn_link(f.exits, "x")
+        child = await f.spawn_link(f.exits, "x")
         bad += await f.msg() != ("EXIT", child, "x")
     return violations(bad)
 
@@ -95,7 +95,7 @@ async def c08_link_to_oneself(f):
 @scenario
 async def c09_link_again(f):
     mote.trap_exit()
-    pid = obedient(f)
+    pid = await obedient(f)
     mote.link(pid)
     mote.unlink(pid)
     mote.link(pid)
@@ -125,7 +125,7 @@ async def both_ends_agree(f, seed):
         await f.receive("die")
         raise mote.Exit("agree")
 
-    peer = f.spawn(other_end, mote.self(), seed)
+    peer = await f.spawn(other_end, mote.self(), seed)
     mote.send(peer, ("a", mote.self()))
     await link_at_random(f, peer, seed + 1)
     assert await f.msg() == "b_done"
@@ -147,7 +147,7 @@ async def c10_random_links(f):
 @scenario
 async def c11_queued_exit_stays(f):
     mote.trap_exit()
-    child = f.spawn_link(f.exits, "x")
+    child = await f.spawn_link(f.exits, "x")
     await f.settle()
     mote.unlink(child)
     return exit_of(child, await f.msg(0.05))
@@ -168,9 +168,9 @@ async def c12_many_links(f):
         if await f.receive(("EXIT", hub, mote.ANY), timeout=0.05, default=None):
             mote.send(to, "dup")
 
-    hub = f.idle()
+    hub = f.idle_here()
     for _ in range(MANY):
-        f.spawn(tells_of_hub, mote.self(), hub)
+        await f.spawn(tells_of_hub, mote.self(), hub)
     await await_up(f)
     mote.exit(hub, "bye")
     got = sum([await f.receive(("got", mote.ANY), timeout=LIMIT, default=None) == ("got", "bye") for _ in range(MANY)])
@@ -186,8 +186,8 @@ async def c13_crash_of_set(f):
         mote.send(to, "up")
         await f.forever()
 
-    hub = f.idle()
-    refs = [f.spawn_monitor(links_to_hub, mote.self(), hub)[1] for _ in range(MANY)]
+    hub = f.idle_here()
+    refs = [(await f.spawn_monitor(links_to_hub, mote.self(), hub))[1] for _ in range(MANY)]
     await await_up(f)
     mote.exit(hub, "bye")
     same = sum([await f.down(ref) == "bye" for ref in refs])

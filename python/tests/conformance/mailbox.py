@@ -13,9 +13,10 @@ MILLION = 1000000
 async def i01_length_seen(f):
     bad = 0
     for i in range(rounds(200)):
-        pid = f.idle()
+        pid = await f.idle()
         if i % 2:
             await f.sleep(0)  # it waits
+        await f.has_begun(pid)
         for k in range(50):
             mote.send(pid, k)
         bad += (await f.info(pid)).messages != 50
@@ -25,8 +26,8 @@ async def i01_length_seen(f):
 
 @scenario
 async def i02_timeout_takes_nothing(f):
-    mote.send(mote.self(), "a")
-    mote.send(mote.self(), "b")
+    await f.say(mote.self(), "a")
+    await f.say(mote.self(), "b")
     assert await f.receive("zz", timeout=0.005, default=None) is None
     return await f.rest()
 
@@ -36,7 +37,7 @@ async def i03_outlives_sender(f):
     async def sends_binary(to):
         mote.send(to, b"x" * MILLION)
 
-    _, ref = f.spawn_monitor(sends_binary, mote.self())
+    _, ref = await f.spawn_monitor(sends_binary, mote.self())
     await f.down(ref)
     binary = await f.msg()
     return (len(binary), binary == b"x" * MILLION)
@@ -55,7 +56,7 @@ async def i04_fan_out(f):
         mote.send(to, (len(binary), id(binary)))
         await f.forever()
 
-    pids = [f.spawn(keeps_binary, mote.self()) for _ in range(200)]
+    pids = [f.spawn_here(keeps_binary, mote.self()) for _ in range(200)]
     binary = bytes([7]) * MILLION
     before = resident()
     for pid in pids:
@@ -79,14 +80,14 @@ async def i05_freed_with_holder(f):
         assert binary
 
     await f.settle()
-    before = resident()
-    pid = f.spawn(holds_binary, mote.self())
+    before = await f.there(resident)
+    pid = await f.spawn(holds_binary, mote.self())
     _, size = await f.receive(("ready", mote.ANY), timeout=LIMIT)
-    full = resident()
+    full = await f.there(resident)
     mote.kill(pid)
     await f.gone(pid)
     await f.settle()
-    after = resident()
+    after = await f.there(resident)
     if UNDER_TOOL:  # AddressSanitizer keeps what is freed for a while, and gives it back when it likes
         return [size == 50 * MILLION, UNTESTED]
     return [full - before > 40 * MILLION, after - before < 5 * MILLION]

@@ -21,7 +21,7 @@ async def d02_of_nobody(f):
 
 @scenario
 async def d03_three(f):
-    pid = f.idle()
+    pid = await f.idle()
     refs = [mote.monitor(pid) for _ in range(3)]
     mote.exit(pid, "x")
     return [await f.down(ref) for ref in refs] + [len(await f.rest())]
@@ -33,7 +33,7 @@ async def d04_one_way(f):
         mote.monitor(pid)
         raise mote.Exit("boom")
 
-    pid = f.idle()
+    pid = f.idle_here()
     assert await f.die(monitors_and_exits, pid) == "boom"
     await f.settle()
     return ("alive", await f.is_alive(pid))
@@ -42,15 +42,15 @@ async def d04_one_way(f):
 @scenario
 async def d05_demonitor_race(f):
     race = Race()
-    for i in range(1, rounds(3000) + 1):
+    for i in range(1, rounds(3000, 100) + 1):
         pid = await f.racer(i, "normal")
         ref = mote.monitor(pid)
         await f.let_see(pid, i)
         mote.send(pid, "go")
-        await f.sweep(i)
+        await f.sweep(i, race)
         active = mote.demonitor(ref, flush=True)
         await f.gone(pid)
-        race.round(active, await f.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY), timeout=0, default=None) is None)
+        race.round(not active, await f.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY), timeout=0, default=None) is None)
     return race.result()
 
 
@@ -65,7 +65,7 @@ async def d06_queued_down_stays(f):
 
 @scenario
 async def d07_demonitor_tells(f):
-    pid = f.idle()
+    pid = await f.idle()
     active = mote.demonitor(mote.monitor(pid))
     ref = mote.monitor(pid)
     mote.exit(pid, "x")
@@ -80,7 +80,7 @@ async def d08_unknown_reference(f):
 
 @scenario
 async def d09_reasons(f):
-    pid, ref = f.spawn_monitor(f.forever)
+    pid, ref = await f.spawn_monitor(f.forever)
     mote.kill(pid)
     return [await f.die(f.ends), await f.die(f.exits, "r"), await f.down(ref), await f.die(f.fails, "e")]
 
@@ -94,11 +94,11 @@ async def d10_of_oneself(f):
 
 @scenario
 async def d11_of_name(f):
-    first = f.idle()
-    mote.register("conf_d11", first)
+    first = await f.idle()
+    await f.there(mote.register, "conf_d11", first)
     ref = mote.monitor("conf_d11")
     mote.unregister("conf_d11")
-    second = f.idle()
+    second = f.idle_here()
     mote.register("conf_d11", second)
     mote.exit(second, "q")
     await f.settle()
@@ -122,7 +122,7 @@ async def d13_tagged(f):
 
 @scenario
 async def d14_many(f):
-    pid = f.idle()
+    pid = await f.idle()
     refs = [mote.monitor(pid) for _ in range(MANY)]
     mote.exit(pid, "x")
     return (sum([await f.down(ref) == "x" for ref in refs]), len(await f.rest()))
@@ -131,7 +131,7 @@ async def d14_many(f):
 @scenario
 async def d15_with_link(f):
     mote.trap_exit()
-    pid = f.idle()
+    pid = await f.idle()
     mote.link(pid)
     ref = mote.monitor(pid)
     mote.exit(pid, "x")

@@ -21,7 +21,7 @@ async def a01_one_sender(f):
     async def sends(to):
         spam([to], 100000)
 
-    f.spawn(sends, mote.self())
+    await f.spawn(sends, mote.self())
     return violations(await take_numbers(f, 100000))
 
 
@@ -34,7 +34,7 @@ async def a02_exit_in_order(f):
 
     bad = 0
     for i in range(rounds()):
-        pid, ref = f.spawn_monitor(wants_may)
+        pid, ref = await f.spawn_monitor(wants_may)
         if i % 2:
             await f.sleep(0)  # it has begun
         for message in ("may", "may"):
@@ -55,7 +55,7 @@ async def a03_messages_then_exit(f):
     mote.trap_exit()
     bad = 0
     for _ in range(rounds()):
-        child = f.spawn_link(one_two, mote.self())
+        child = await f.spawn_link(one_two, mote.self())
         bad += [await f.msg(), await f.msg(), await f.msg()] != [1, 2, ("EXIT", child, "bye")]
     return violations(bad)
 
@@ -67,7 +67,7 @@ async def a04_messages_then_down(f):
 
     bad = 0
     for _ in range(rounds()):
-        child, ref = f.spawn_monitor(one_two, mote.self())
+        child, ref = await f.spawn_monitor(one_two, mote.self())
         bad += [await f.msg(), await f.msg(), await f.msg()] != [1, 2, ("DOWN", ref, "process", child, "normal")]
     return violations(bad)
 
@@ -80,7 +80,7 @@ async def a05_eight_senders(f):
         for i in range(each):
             mote.send(to, (mote.self(), i + 1))
 
-    last = {f.spawn(sends_pairs, mote.self()): 0 for _ in range(8)}
+    last = {await f.spawn(sends_pairs, mote.self()): 0 for _ in range(8)}
     bad = 0
     for _ in range(8 * each):
         sender, n = await f.receive((mote.Pid, int), timeout=LIMIT, default=(None, 0))
@@ -95,7 +95,7 @@ async def a06_four_addresses(f):
         spam([to, "conf_a06", ("conf_a06", NODE), alias], 2000)
 
     mote.register("conf_a06")
-    f.spawn(spams, mote.self(), mote.alias())
+    await f.spawn(spams, mote.self(), mote.alias())
     bad = await take_numbers(f, 2000)
     mote.unregister("conf_a06")
     return violations(bad)
@@ -103,7 +103,8 @@ async def a06_four_addresses(f):
 
 @scenario
 async def a07_first_match(f):
-    spam([mote.self()], 5)
+    for i in range(5):
+        await f.say(mote.self(), i + 1)
     for wanted in (3, 5):
         assert await f.receive(wanted, timeout=LIMIT) == wanted
     return await f.rest()
@@ -129,7 +130,7 @@ async def a10_link_unlink_exit(f):
 
     bad = 0
     for _ in range(rounds()):
-        victim = f.idle()
+        victim = f.idle_here()
         assert await f.die(links_and_unlinks, victim) == "boom"
         bad += not await f.is_alive(victim)
         mote.kill(victim)
@@ -145,7 +146,7 @@ async def a11_link_exit(f):
     mote.trap_exit()
     bad = 0
     for _ in range(rounds()):
-        child = f.spawn(links_and_exits, mote.self())
+        child = await f.spawn(links_and_exits, mote.self())
         bad += await f.msg() != ("EXIT", child, "boom")
     return violations(bad)
 
@@ -154,7 +155,7 @@ async def a11_link_exit(f):
 async def a12_kill_then_look(f):
     bad = 0
     for i in range(rounds()):
-        pid = f.idle()
+        pid = await f.idle()
         if i % 2:
             await f.sleep(0)  # it waits
         mote.kill(pid)
@@ -169,7 +170,7 @@ async def down_after_all(f, alias):
         _, ref = await f.receive(("go", mote.Ref))
         spam([to, "conf_a13", alias, ref], 100)
 
-    pid = f.spawn(registers_and_spams, mote.self(), alias)
+    pid = await f.spawn(registers_and_spams, mote.self(), alias)
     assert await f.msg() == "up"
     ref = mote.monitor("conf_a13s", alias="explicit_unalias")
     mote.send(pid, ("go", ref))
@@ -192,6 +193,6 @@ async def a13_down_comes_last(f):
 async def a14_to_oneself(f):
     bad = 0
     for i in range(rounds()):
-        mote.send(mote.self(), i)
+        await f.say(mote.self(), i)
         bad += await f.receive(i, timeout=0, default=NOTHING) != i
     return violations(bad)

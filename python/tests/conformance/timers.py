@@ -4,7 +4,7 @@ import time
 
 import mote
 
-from conformance.tools import LIMIT, NOTHING, Race, error_of, raised, rounds, scenario, violations
+from conformance.tools import LIMIT, NOTHING, UNDER_TOOL, Race, error_of, raised, rounds, scenario, violations
 
 
 @scenario
@@ -13,7 +13,7 @@ async def g01_never_early(f):
     for i in range(100):
         seconds = (0, 0.001, 0.005, 0.02, 0.05)[i % 5]
         since = time.monotonic()
-        mote.send_after(seconds, mote.self(), "t")
+        await f.say_after(seconds, "t")
         assert await f.msg() == "t"
         bad += time.monotonic() - since < seconds
     return violations(bad)
@@ -23,22 +23,23 @@ async def g01_never_early(f):
 async def g02_both_forms(f):
     """A message that names its timer has a reference of the sender's own in it."""
     ref = mote.make_ref()
-    mote.send_after(0.001, mote.self(), ("timeout", ref, "m"))
+    await f.say_after(0.001, ("timeout", ref, "m"))
     named = await f.receive(("timeout", ref, "m"), timeout=LIMIT, default="no")
-    mote.send_after(0.001, mote.self(), "b")
+    await f.say_after(0.001, "b")
     return ["no" if named == "no" else "ok", await f.msg()]
 
 
 @scenario
 async def g03_cancel_before(f):
-    left = mote.cancel(mote.send_after(0.06, mote.self(), "t"))
+    left = mote.cancel(await f.say_after(0.06, "t"))
     await f.sleep(0.09)
+    await f.hear()
     return [left is not None and 0 <= left <= 0.06, len(await f.rest())]
 
 
 @scenario
 async def g04_cancel_after(f):
-    timer = mote.send_after(0.001, mote.self(), "t")
+    timer = await f.say_after(0.001, "t")
     await f.settle()
     first = mote.cancel(timer) is not None
     return [first, len(await f.rest()), mote.cancel(timer) is not None]
@@ -48,10 +49,11 @@ async def g04_cancel_after(f):
 async def g05_cancel_race(f):
     race = Race()
     for i in range(1, rounds() + 1):
-        timer = mote.send_after(0.001, mote.self(), "t")
+        timer = await f.say_after(0.001, "t")
         await f.busy(i * 1237 % 3000 / 1e6)
         fired = mote.cancel(timer) is None
         await f.sleep(0 if i % 20 else 0.005)
+        await f.hear()
         once = not fired or await f.msg(0.05) == "t"
         race.round(fired, once and await f.msg(0) == NOTHING)
     return race.result()
@@ -64,7 +66,7 @@ async def g06_to_name(f):
         mote.send(to, await f.msg(0.2))
 
     mote.send_after(0.03, "conf_g6", "t")
-    f.spawn(takes_name, mote.self())
+    await f.spawn(takes_name, mote.self())
     came = await f.msg(0.5)
     mote.send_after(0.001, "conf_g6_none", "t")
     await f.settle()
@@ -73,7 +75,7 @@ async def g06_to_name(f):
 
 @scenario
 async def g07_receiver_dies(f):
-    pid = f.idle()
+    pid = f.idle_here()
     timer = mote.send_after(5, pid, "t")
     assert 4 < mote.read_timer(timer) <= 5
     mote.kill(pid)
@@ -89,7 +91,7 @@ async def g08_not_restarted(f):
             mote.send(to, "noise")
             await f.sleep(0.01)
 
-    noisy = f.spawn(makes_noise, mote.self())
+    noisy = await f.spawn(makes_noise, mote.self())
     since = time.monotonic()
     assert await f.receive("never", timeout=0.15, default=NOTHING) == NOTHING
     seconds = time.monotonic() - since
@@ -99,8 +101,8 @@ async def g08_not_restarted(f):
 
 @scenario
 async def g09_zero_still_takes(f):
-    mote.send(mote.self(), "x")
-    mote.send(mote.self(), "y")
+    await f.say(mote.self(), "x")
+    await f.say(mote.self(), "y")
     return "found" if await f.receive("y", timeout=0, default=NOTHING) == "y" else "missed"
 
 
@@ -125,20 +127,22 @@ async def g11_outlives_starter(f):
     async def starts_timer(to):
         mote.send_after(0.03, to, "t")
 
-    f.spawn(starts_timer, mote.self())
+    await f.spawn(starts_timer, mote.self())
     return await f.msg(0.5)
 
 
 @scenario
 async def g12_deadline_order(f):
     for ms in (60, 20, 40, 80):
-        mote.send_after(ms / 1000, mote.self(), ms)
+        await f.say_after(ms / 1000, ms)
     return [await f.msg() for _ in range(4)]
 
 
 @scenario
 async def g13_many_cancelled(f):
-    timers = [mote.send_after(0.3, mote.self(), "t") for _ in range(10000)]
+    seconds = 5 if UNDER_TOOL else 1  # long enough to start and cancel them all
+    timers = [await f.say_after(seconds, "t") for _ in range(10000)]
     cancelled = sum(mote.cancel(timer) is not None for timer in timers)
-    await f.sleep(0.35)
+    await f.sleep(seconds + 0.05)
+    await f.hear()
     return [cancelled, len(await f.rest())]

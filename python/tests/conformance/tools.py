@@ -32,16 +32,43 @@ def drive(coroutine):
 
 
 class Flavour:
-    """Of a scenario and all processes it starts. Subclasses have what waits, and body()."""
+    """Of a scenario and all processes it starts. Subclasses have what waits, and body(). Those of across.py place what is started, and overwrite what stands
+    below here for that."""
 
-    def spawn(self, body, *args):
+    async def spawn(self, body, *args):
         return mote.spawn(self.body(body), *args)
 
-    def spawn_link(self, body, *args):
+    async def spawn_link(self, body, *args):
         return mote.spawn_link(self.body(body), *args)
 
-    def spawn_monitor(self, body, *args):
+    async def spawn_monitor(self, body, *args):
         return mote.spawn_monitor(self.body(body), *args)
+
+    def spawn_here(self, body, *args):
+        """In the caller's own worker: for one of two parties that the caller starts."""
+        return mote.spawn(self.body(body), *args)
+
+    async def there(self, function, *args):
+        """Calls a function, which is at the top level of a module, where started processes are."""
+        return function(*args)
+
+    async def say(self, to, message):
+        """Sends to oneself, or through an alias of one's own."""
+        mote.send(to, message)
+
+    async def say_after(self, seconds, message):
+        """mote.send_after() to oneself."""
+        return mote.send_after(seconds, mote.self(), message)
+
+    async def has_begun(self, pid):
+        """A process that was started has taken what it was told for that."""
+
+    async def hear(self):
+        """What others have sent until now is here."""
+
+    async def processes(self):
+        """Those of the node."""
+        return mote.processes()
 
     # Messages.
 
@@ -67,6 +94,7 @@ class Flavour:
 
     async def settle(self):
         await self.sleep(0.03)
+        await self.hear()
 
     # Processes.
 
@@ -86,17 +114,25 @@ class Flavour:
         await self.receive("go")
         raise mote.Exit(reason)
 
-    def idle(self):
-        return self.spawn(self.forever)
+    async def idle(self):
+        return await self.spawn(self.forever)
+
+    def idle_here(self):
+        return self.spawn_here(self.forever)
 
     async def dead(self):
-        pid, ref = self.spawn_monitor(self.ends)
+        pid, ref = await self.spawn_monitor(self.ends)
         assert await self.down(ref) == "normal"
+        return pid
+
+    async def dead_here(self):
+        pid = self.spawn_here(self.ends)
+        assert await self.gone(pid) != "no_down"
         return pid
 
     async def die(self, body, *args):
         """Runs a body in a process that does not trap; its reason."""
-        _, ref = self.spawn_monitor(body, *args)
+        _, ref = await self.spawn_monitor(body, *args)
         return reason(await self.down(ref))
 
     # Races: a peer that ends with `why` on go. In odd rounds it polls.
@@ -108,7 +144,7 @@ class Flavour:
         raise mote.Exit(why)
 
     async def racer(self, turn, why):
-        pid = self.spawn(self._races, mote.self(), bool(turn % 2), why)
+        pid = await self.spawn(self._races, mote.self(), bool(turn % 2), why)
         assert await self.receive("ready", timeout=LIMIT) == "ready"
         return pid
 
@@ -117,7 +153,7 @@ class Flavour:
         if turn % 4 // 2:
             assert await self.is_alive(peer)
 
-    async def sweep(self, turn):
+    async def sweep(self, turn, race):
         """Lets others run for a little while, another in each round: none to three times."""
         for _ in range(turn * 3001 % 8000 // 2000):
             await self.sleep(0)
@@ -266,8 +302,8 @@ class Scale:
     share = 1
 
 
-def rounds(n=1000):
-    return max(20, n * Scale.thousandths // (1000 * Scale.share))
+def rounds(n=1000, least=20):
+    return max(least, n * Scale.thousandths // (1000 * Scale.share))
 
 
 def violations(n):
@@ -280,8 +316,11 @@ class Race:
     def __init__(self):
         self.seen = collections.Counter()
         self.violations = 0
+        self.wait = [0.0] * 4  # how long sweep() takes between two workers
 
     def round(self, first, holds):
+        turn = (sum(self.seen.values()) + 1) % 4
+        self.wait[turn] = self.wait[turn] / 1.6 if first else min(self.wait[turn] * 1.6 + 2e-5, 0.1)
         self.seen[bool(first)] += 1
         self.violations += not holds
 
@@ -329,7 +368,7 @@ def run(name, flavour):
     async def body(starter, tag):
         mote.send(starter, (tag, words(await SCENARIOS[name](flavour))))
 
-    pid, monitor = flavour.spawn_monitor(body, mote.self(), ref)
+    pid, monitor = mote.spawn_monitor(flavour.body(body), mote.self(), ref)
     wanted = mote.any_of((ref, str), ("DOWN", monitor, mote.ANY, mote.ANY, mote.ANY))
     message = mote.receive(wanted, timeout=SCENARIO_LIMIT, default=None)
     mote.demonitor(monitor, flush=True)
