@@ -13,7 +13,7 @@ import time
 from collections import deque
 from concurrent.futures import BrokenExecutor, Executor as _Base, Future
 
-from mote import _mote, _workers, aio
+from mote import _hub, _mote, _stock, _travel, _workers, aio
 from mote._errors import WorkerDied, trace_of
 from mote._mote import ANY, Atom, NotSendable, Pid
 
@@ -89,13 +89,13 @@ def _slot(owner: Pid[Any], initializer: Optional[tuple[str, str]], initargs: tup
     _mote.link(owner)
     _mote.may_hold()
     if initializer is not None:
-        _workers.function_of(*initializer)(*initargs)
+        _travel.function_of(*initializer)(*initargs)
     while True:
         results: list[tuple[int, bool, Any]] = []
         begin = time.monotonic()
         for number, (module, name), args, kwargs in _mote.receive((_TASKS, ANY))[1]:
             try:
-                results.append((number, True, _workers.function_of(module, name)(*args, **kwargs)))
+                results.append((number, True, _travel.function_of(module, name)(*args, **kwargs)))
             except Exception as error:
                 results.append((number, False, _failure(error)))
             now = time.monotonic()
@@ -107,7 +107,7 @@ def _slot(owner: Pid[Any], initializer: Optional[tuple[str, str]], initargs: tup
 
 
 def _map_chunk(path: tuple[str, str], items: tuple[Any, ...]) -> list[Any]:
-    function = _workers.function_of(*path)
+    function = _travel.function_of(*path)
     return [function(*item) for item in items]
 
 
@@ -136,9 +136,9 @@ class Executor(_Base):
         self, max_workers: Optional[int] = None, *, initializer: Optional[Callable[..., object]] = None, initargs: tuple[Any, ...] = ()
     ):
         count = _workers.cores() if max_workers is None else max_workers
-        if not 1 <= count < _workers.WORKERS_MAX:
-            raise ValueError(f"max_workers is a number from 1 to {_workers.WORKERS_MAX - 1}")
-        self._initializer = None if initializer is None else _workers.sendable_path(initializer)
+        if not 1 <= count < _hub.WORKERS_MAX:
+            raise ValueError(f"max_workers is a number from 1 to {_hub.WORKERS_MAX - 1}")
+        self._initializer = None if initializer is None else _travel.sendable_path(initializer)
         self._initargs = initargs
         _workers.begin(count + 1)
         self._lock = threading.Lock()
@@ -149,7 +149,7 @@ class Executor(_Base):
         self._numbers = itertools.count()
         self._slots = [_Slot(worker) for worker in range(1, count + 1)]
         self._paths: dict[Any, tuple[str, str]] = {}
-        self._pid = _mote.spawn_opt(self._serve, (), {}, *_workers.HERE)
+        self._pid = _mote.spawn_opt(self._serve, (), {}, *_stock.HERE)
 
     # ----------------------------------------------------------------------------------------- what users call
 
@@ -157,7 +157,7 @@ class Executor(_Base):
         """A future of fn(*args, **kwargs), which runs in a worker. Never waits. RuntimeError after shutdown(), BrokenExecutor, NotSendable (also later, by the future, for arguments)."""
         path = self._paths.get(fn)
         if path is None:
-            path = self._paths[fn] = _workers.sendable_path(fn)
+            path = self._paths[fn] = _travel.sendable_path(fn)
         future: Future[T] = Future()
         with self._lock:
             if self._broken:
@@ -179,7 +179,7 @@ class Executor(_Base):
         return self._map_chunks(fn, zip(*iterables), chunksize, timeout)
 
     def _map_chunks(self, fn: Callable[..., T], items: Iterator[tuple[Any, ...]], size: int, timeout: Optional[float]) -> Iterator[T]:
-        path = _workers.sendable_path(fn)
+        path = _travel.sendable_path(fn)
         chunks = iter(lambda: tuple(itertools.islice(items, size)), ())
         return itertools.chain.from_iterable(super().map(_map_chunk, itertools.repeat(path), chunks, timeout=timeout))
 
@@ -230,7 +230,7 @@ class Executor(_Base):
 
     def _start(self, slot: _Slot, refs: dict[Any, _Slot]) -> None:
         try:
-            started = _workers.spawn(slot.worker, _slot, (self._pid, self._initializer, self._initargs), {}, False, True)
+            started = _stock.spawn(slot.worker, _slot, (self._pid, self._initializer, self._initargs), {}, False, True)
         except NotSendable as error:
             self._break(f"mote: the initializer's arguments cannot be sent: {error}")
             return

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main program of a worker: joins the node, and does what the hub says until that ends, or says stop. See _workers.py."""
+"""The main program of a worker: joins the node, and does what the hub says until that ends, or says stop. See _hub.py."""
 from __future__ import annotations
 
 import os
 import signal
 import socket
 
-from mote import _mote, _workers
+from mote import _hub, _mote, _stock, _travel, _workers
 from mote._mote import Atom
 
 TYPE_CHECKING = False
@@ -20,17 +20,17 @@ def main() -> None:
     sock = socket.socket(fileno=3)
     os.set_inheritable(3, False)
     hello, fds, _, _ = socket.recv_fds(sock, 65536, 4)
-    _, peer, spreads, kind, where = _workers.unpack(hello)
-    _workers.program = (kind, where)
+    _, peer, spreads, kind, where = _hub.unpack(hello)
+    _travel.program = (kind, where)
     _mote.start(0, 0.1, 0, 0, int(peer) & 255)
     membership, _, event, blobs = _mote.worker_join(int(peer), fds[0])
-    _workers.open_channel(membership, 0, fds[2], fds[1], fds[3])
+    _hub.open_channel(membership, 0, fds[2], fds[1], fds[3])
     _workers.membership = membership
-    _workers.others.add(0)
-    _workers.start_keeper()
+    _stock.others.add(0)
+    _stock.start_keeper()
     if spreads == "1":
         _mote._set("place", _workers.place)
-    _workers.send(sock, _workers.pack("ready"), [event, blobs])
+    _hub.send(sock, _hub.pack("ready"), [event, blobs])
     while obey(sock, membership):
         pass
     _mote.stop()
@@ -43,13 +43,13 @@ def obey(sock: socket.socket, membership: object) -> bool:
         message, fds, _, _ = socket.recv_fds(sock, 65536, 4)
     except OSError:
         return False
-    what, *fields = _workers.unpack(message) if message else ["stop"]
+    what, *fields = _hub.unpack(message) if message else ["stop"]
     if what == "open":
-        _workers.open_channel(membership, int(fields[0]), fds[0], fds[1], fds[2])
-        _workers.others.add(int(fields[0]) % _workers.WORKERS_MAX)
+        _hub.open_channel(membership, int(fields[0]), fds[0], fds[1], fds[2])
+        _stock.others.add(int(fields[0]) % _hub.WORKERS_MAX)
     elif what == "lost":
         peer, how, value = int(fields[0]), fields[1], fields[2]
         cause = (Atom(how), int(value) if value.lstrip("-").isdigit() else Atom(value))
-        _workers.gone(peer % _workers.WORKERS_MAX)
-        _mote.worker_lost(membership, peer, (Atom("worker_died"), peer % _workers.WORKERS_MAX, cause))
+        _stock.gone(peer % _hub.WORKERS_MAX)
+        _mote.worker_lost(membership, peer, (Atom("worker_died"), peer % _hub.WORKERS_MAX, cause))
     return what != "stop"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The interpreter as one of a node's workers: what mote/_workers.py needs of mote/worker.h. That module starts the programs and gives descriptors around; it
+ * The interpreter as one of a node's workers: what mote/_hub.py needs of mote/worker.h. That module starts the programs and gives descriptors around; it
  * knows its membership by a capsule. */
 #include "blob.h"
 #include "process.h"
