@@ -46,6 +46,10 @@ MOTE_API unsigned mote_worker_number(mote_pid pid);
 /* A worker that has sent what no worker would: nothing more is taken from it, it should be ended. 0: there is none. */
 MOTE_API unsigned mote_worker_cut(mote_worker *worker);
 
+/* Sends what waits for room in the channels, as far as there is some; whether nothing waits any more. A worker that ends in order calls it until then, once its runtime has been
+ * stopped: what is in a channel is delivered also when the sender has gone. */
+MOTE_API bool mote_worker_flush(mote_worker *worker);
+
 /* ------------------------------------------------------------------------------------------- big binaries */
 
 #define MOTE_BLOB_MIN ((size_t)32768) /* bytes: smaller binaries are copied into messages */

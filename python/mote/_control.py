@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Concatenate, ParamSpec
 
+    from mote import _workers
+
     Process = Union[Pid[Any], str, tuple[str, str]]  # (name, node), as in the Down of a named process
     Destination = Union[Process, Ref]
     F = TypeVar("F", bound=Callable[..., Any])
@@ -239,8 +241,9 @@ class options:
 
     `link`, `monitor`: by the caller, from its first moment. `name`: what reports call it. `mailbox`: messages that it may have unread (0: no limit);
     then, by `policy`, a sender stands still (`suspend`), is told MailboxFull (`drop`), or the process ends (`end`). `priority`: normal, high or low.
-    `place`: in which interpreter it runs: "here"; "any": in an idle worker, if there is one; or a worker's number. The first use of another than "here" starts
-    the workers, one for each core, and waits for them. A function travels there as its module and name: NotSendable, but with "any", which lets it stay here.
+    `place`: in which interpreter it runs: "here"; "any": in an idle worker, if there is one; or a worker's number; or "dedicated", in a
+    worker that is started for it, and ends with it. The first use of another than "here" and "dedicated" starts
+    the workers, one for each core, and waits for them. In a coroutine what has to be waited for is MoteError: `await mote.options(...).aio.spawn(f)`. A function travels there as its module and name: NotSendable, but with "any", which lets it stay here.
     `stack`: bytes for a function's C frames (0: 4 MiB of address space, of which it takes what it touches). ValueError for what is none of these.
     As Erlang's spawn_opt/2.
     """
@@ -267,16 +270,46 @@ class options:
 
     def spawn(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As mote.spawn(): its Pid, or with `monitor` (Pid, Ref)."""
-        if self._place is not None:
-            started = self._spawn_at(function, args, kwargs)
+        if self._place is not None and self._place != "here":
+            from mote import _workers
+
+            start = self._start_at(function, args, kwargs)
+            started = None if start.stays else _workers.spawn_at(start)
             if started is not None:
                 return started
         return _mote.spawn_opt(function, args, kwargs, *self._how)
 
-    def _spawn_at(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    @property
+    def aio(self) -> _AioOptions:
+        """The same for coroutine processes, whose spawn is awaited: a place may have to be waited for."""
+        return _AioOptions(self)
+
+    def _start_at(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _workers.Start:
         from mote import _workers
 
         link, monitor, *rest = self._how
-        if self._place != "here" and tuple(rest) != (None, 0, 0, 0, 0):
+        start = _workers.Start(self._place, function, args, kwargs, link, monitor)
+        if not start.stays and tuple(rest) != (None, 0, 0, 0, 0):
             raise ValueError("place= goes with link= and monitor= alone: the process itself sets the rest where it runs")
-        return _workers.spawn_at(self._place, function, args, kwargs, link, monitor)
+        return start
+
+
+class _AioOptions:
+    """`mote.options(...).aio.spawn(f, *args)`, to be awaited."""
+
+    __slots__ = ("_options",)
+
+    def __init__(self, how: options):
+        self._options = how
+
+    async def spawn(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """As mote.options(...).spawn()."""
+        how = self._options
+        if how._place is not None and how._place != "here":
+            from mote import _workers
+
+            start = how._start_at(function, args, kwargs)
+            started = None if start.stays else await _workers.aio_spawn_at(start)
+            if started is not None:
+                return started
+        return _mote.spawn_opt(function, args, kwargs, *how._how)

@@ -15,7 +15,7 @@ from concurrent.futures import BrokenExecutor, Executor as _Base, Future
 
 from mote import _hub, _mote, _stock, _travel, _workers, aio
 from mote._errors import WorkerDied, trace_of
-from mote._mote import ANY, Atom, NotSendable, Pid
+from mote._mote import ANY, Atom, NotSendable, Pid, Ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,9 +115,13 @@ def _map_chunk(path: tuple[str, str], items: tuple[Any, ...]) -> list[Any]:
 
 
 class _Slot:
-    def __init__(self, worker: int):
-        self.worker = worker
+    def __init__(self, place: int):
+        self.place = place
         self.pid: Optional[Pid[Any]] = None
+        self.number = 0  # of the worker that it is in
+        self.left: Optional[int] = None  # how many tasks it may still be given
+        self.worn = 0  # the number of the worker that another is to take the place of
+        self.ref: Optional[Ref] = None
         self.tasks: dict[int, Future[Any]] = {}
         self.window = 1
         self.proved = False  # it has done a task
@@ -127,27 +131,35 @@ class Executor(_Base):
     """`with mote.Executor() as executor: executor.submit(f, x).result()`: an Executor of concurrent.futures, with the node's workers.
 
     `max_workers`: how many tasks run at once, each in a worker of its own (None: one for each core); those workers are started if they have not been. `initializer(*initargs)` is
-    called in each before its first task. Functions travel as module and name, arguments and results as messages: NotSendable at once for what cannot go; nothing is pickled. A task's
+    called in each before its first task. `max_tasks_per_child`: a worker that has done so many is replaced by a new one, see recycle_after of mote.Node. Functions travel as module and name, arguments and results as messages: NotSendable at once for what cannot go; nothing is pickled. A task's
     exception is raised by result(), with the traceback from there as its cause. A worker that dies costs the tasks it had: their futures get WorkerDied, a BrokenExecutor; it is started again
     and the others go on. BrokenExecutor for all when the initializer fails. In a process of mote wait for a future by `mote.blocking(future.result)` or `await asyncio.wrap_future(future)`.
     """
 
     def __init__(
-        self, max_workers: Optional[int] = None, *, initializer: Optional[Callable[..., object]] = None, initargs: tuple[Any, ...] = ()
+        self,
+        max_workers: Optional[int] = None,
+        *,
+        initializer: Optional[Callable[..., object]] = None,
+        initargs: tuple[Any, ...] = (),
+        max_tasks_per_child: Optional[int] = None,
     ):
         count = _workers.cores() if max_workers is None else max_workers
         if not 1 <= count < _hub.WORKERS_MAX:
             raise ValueError(f"max_workers is a number from 1 to {_hub.WORKERS_MAX - 1}")
+        if max_tasks_per_child is not None and max_tasks_per_child < 1:
+            raise ValueError("max_tasks_per_child is a number from 1 on, or None")
+        self._max_tasks = max_tasks_per_child
         self._initializer = None if initializer is None else _travel.sendable_path(initializer)
         self._initargs = initargs
-        _workers.begin(count + 1)
+        self._hub = _workers.start(count + 1)
         self._lock = threading.Lock()
         self._pending: deque[Task] = deque()  # lock
         self._looks = False  # lock: it has been told that there is something to look at
         self._closed = False  # lock
         self._broken: Optional[str] = None
         self._numbers = itertools.count()
-        self._slots = [_Slot(worker) for worker in range(1, count + 1)]
+        self._slots = [_Slot(place) for place in range(1, count + 1)]
         self._paths: dict[Any, tuple[str, str]] = {}
         self._pid = _mote.spawn_opt(self._serve, (), {}, *_stock.HERE)
 
@@ -204,44 +216,79 @@ class Executor(_Base):
 
     async def _serve(self) -> None:
         _mote.set_trap(True)
+        _stock.listeners.add(_mote.self())
+        try:
+            await self._serve_tasks()
+        finally:
+            _stock.listeners.discard(_mote.self())
+        for slot in self._slots:
+            self._release(slot)
+
+    async def _serve_tasks(self) -> None:
         refs: dict[Any, _Slot] = {}
         while not self._is_over():
             for slot in self._slots:
+                if slot.pid is not None and not slot.tasks and self._is_done_with(slot):
+                    self._renew(slot, refs)
                 if slot.pid is None and not self._broken:
                     self._start(slot, refs)
             self._dispatch()
             missing = any(slot.pid is None for slot in self._slots) and not self._broken
             message = await aio.receive(timeout=0.005 if missing else None, default=_LOOK)
-            if message == _LOOK:
+            if message == _LOOK or message == _stock.MOVED:
                 with self._lock:
                     self._looks = False
             elif message[0] == _RESULTS:
                 self._done(message)
             elif message[0] == _DOWN and message[1] in refs:
                 self._ended(refs.pop(message[1]), message[4])
-        for slot in self._slots:
-            if slot.pid is not None:
-                _mote.unlink(slot.pid)
-                _mote.exit_send(slot.pid, _SHUTDOWN)
+
+    def _is_done_with(self, slot: _Slot) -> bool:
+        """Whether it gets no more tasks, for it has had all that one may have, or its worker takes no more."""
+        return slot.left == 0 or _stock.others.get(slot.place) != slot.number
+
+    def _renew(self, slot: _Slot, refs: dict[Any, _Slot]) -> None:
+        if slot.left == 0:
+            slot.worn = slot.number
+            self._hub.ask(self._hub.recycle_place, slot.place, slot.number)
+        assert slot.ref is not None
+        del refs[slot.ref]
+        _mote.demonitor(slot.ref, True)
+        self._release(slot)
+
+    def _release(self, slot: _Slot) -> None:
+        if slot.pid is not None:
+            _mote.unlink(slot.pid)
+            _mote.exit_send(slot.pid, _SHUTDOWN)
+            slot.pid = None
 
     def _is_over(self) -> bool:
         with self._lock:
             return self._closed and not self._pending and not any(slot.tasks for slot in self._slots)
 
     def _start(self, slot: _Slot, refs: dict[Any, _Slot]) -> None:
+        number = _stock.others.get(slot.place)
+        if number is None:
+            slot.worn = 0
+            failure = self._hub.failure()
+            if failure is not None:
+                self._break(f"mote: {failure}")
+            return
+        if number == slot.worn:
+            return
         try:
-            started = _stock.spawn(slot.worker, _slot, (self._pid, self._initializer, self._initargs), {}, False, True)
+            started = _stock.spawn(number, _slot, (self._pid, self._initializer, self._initargs), {}, False, True)
         except NotSendable as error:
             self._break(f"mote: the initializer's arguments cannot be sent: {error}")
             return
         if started is not None:
-            slot.pid, ref = started
-            slot.window, slot.proved = 1, False
-            refs[ref] = slot
+            slot.pid, slot.ref = started
+            slot.window, slot.proved, slot.number, slot.worn, slot.left = 1, False, number, 0, self._max_tasks
+            refs[slot.ref] = slot
 
     def _dispatch(self) -> None:
         """Each slot gets one task before any gets two; of many small ones as many as its window has room for, but no more than its share."""
-        ready = [slot for slot in self._slots if slot.pid is not None]
+        ready = [slot for slot in self._slots if slot.pid is not None and not self._is_done_with(slot)]
         for share in (False, True):
             for slot in ready:
                 room = slot.window - len(slot.tasks) if share else 1 - len(slot.tasks)
@@ -249,6 +296,8 @@ class Executor(_Base):
                     self._give(slot, min(room, -(-len(self._pending) // len(ready))) if share else room)
 
     def _give(self, slot: _Slot, room: int) -> None:
+        if slot.left is not None:
+            room = min(room, slot.left)
         tasks: list[tuple[Any, ...]] = []
         while len(tasks) < room:
             with self._lock:
@@ -259,6 +308,7 @@ class Executor(_Base):
                 number = next(self._numbers)
                 slot.tasks[number] = future
                 tasks.append((number, path, args, kwargs))
+                slot.left = slot.left and slot.left - 1
         if tasks:
             self._send(slot, tasks)
 

@@ -43,25 +43,45 @@ class Node:
             print(node.info().processes)
 
     `workers` is how many interpreters it has, each an OS process: with more than one, mote.spawn() of a function at a module's top level goes to one that is
-    idle, if there is one. The program's own is worker 0; the others are started now, and again when they die. `processes_max` is how many processes may live at once (None: 2**25; more are MoteError). `hog` is after how many seconds a process that holds
+    idle, if there is one. The program's own is worker 0; the others are started now, and again when they die. `on_worker_start`, a function at the top level of a module, is called in each before its
+    first process, at each start; MoteError with its traceback when it has failed five times. A worker that has been given `recycle_after` processes, or takes `recycle_memory` bytes, is
+    replaced by a new one, and ends when its processes have. `processes_max` is how many processes may live at once (None: 2**25; more are MoteError). `hog` is after how many seconds a process that holds
     the interpreter, and lets no other run, is told of with its stack (None: never). `stack` is how many bytes of stack a plain function's process
     has (None: 4 MiB; of address space: memory is what it uses). MoteError when a node runs already, or when the runtime cannot start.
     """
 
     def __init__(
-        self, *, workers: int = 1, processes_max: Optional[int] = None, hog: Optional[float] = 0.1, stack: Optional[int] = None
+        self,
+        *,
+        workers: int = 1,
+        processes_max: Optional[int] = None,
+        hog: Optional[float] = 0.1,
+        stack: Optional[int] = None,
+        on_worker_start: Optional[Callable[[], object]] = None,
+        recycle_after: Optional[int] = None,
+        recycle_memory: Optional[int] = None,
     ):
         if processes_max is not None and processes_max < 1 or stack is not None and stack < 1:
             raise ValueError("processes_max and stack are numbers from 1 on, or None")
         if hog is not None and not hog > 0:
             raise ValueError("hog is a number of seconds above 0, or None")
-        if not 1 <= workers <= 64:
-            raise ValueError("workers is a number from 1 to 64")
+        if not 1 <= workers <= 63:
+            raise ValueError("workers is a number from 1 to 63")
+        if recycle_after is not None and recycle_after < 1 or recycle_memory is not None and recycle_memory < 1:
+            raise ValueError("recycle_after is a number of processes, recycle_memory one of bytes, from 1 on, or None")
         self._number = _mote.start(processes_max or 0, -1.0 if hog is None else hog, stack or 0)
-        if workers > 1:
-            from mote import _workers
+        if workers > 1 or on_worker_start or recycle_after or recycle_memory:
+            self._begin_workers(workers, on_worker_start, recycle_after, recycle_memory)
 
-            _workers.begin(workers, spreads=True)
+    def _begin_workers(self, workers: int, hook: Optional[Callable[[], object]], after: Optional[int], memory: Optional[int]) -> None:
+        from mote import _hub, _travel, _workers
+
+        try:
+            path = None if hook is None else _travel.sendable_path(hook)
+            _workers.begin(workers, _hub.Plan(workers > 1, path, after or 0, memory or 0))
+        except BaseException:
+            self.stop()
+            raise
 
     def __enter__(self) -> Node:
         return self

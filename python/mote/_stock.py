@@ -1,22 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting processes in other workers without waiting: each worker grants the others some in advance, which wait to be told what they are."""
+"""Which other workers there are, and how processes are started in them without waiting: each worker grants the others some in advance, which wait to be told what
+they are. The worker's *keeper* is the process that grants them; it also does what only the worker itself can do for others.
+
+Y1 a granted process is told once what it is, or that it is given back, or it ends with the keeper that it was granted to. So when a worker *retires* (it grants nothing more, and
+the others give back what they have) it has no processes but those that somebody wanted.
+"""
 from __future__ import annotations
 
 import time
 from collections import deque
 
 from mote import _mote
-from mote._mote import Atom, Pid
+from mote._mote import ANY, Atom, NoProc, Pid, Ref
 from mote._travel import function_of, sendable_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional
 
-
 BATCH, BATCH_MAX = 128, 4096
-_ORDER = Atom("$mote_spawn")
-_MORE, _PIDS = Atom("more"), Atom("pids")
+HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
+_MORE, _PIDS, _ORDER, _BACK = Atom("more"), Atom("pids"), Atom("$mote_spawn"), Atom("$mote_back")
+DEDICATE, CANCEL, MOVED = Atom("dedicate"), Atom("cancel"), Atom("$mote_moved")
+
+place: Optional[int] = 0  # this interpreter's own; None: it is dedicated to a process
+others: dict[int, int] = {}  # the numbers of the other workers by their places: those where processes may be started
+present: set[int] = set()  # the numbers of all that are there
+places: set[int] = set()  # all there have ever been
+listeners: set[Pid[Any]] = set()  # are told MOVED when a place has another worker
+_stocks: dict[int, Stock] = {}
+
+
+def number() -> int:
+    """This interpreter's number among the workers; 0: the hub."""
+    return _mote.worker_of(_mote.self())
+
+
+def came(worker: int, its_place: Optional[int]) -> None:
+    present.add(worker)
+    if its_place is None:
+        return
+    places.add(its_place)
+    others[its_place] = worker
+    for pid in tuple(listeners):
+        _mote.send(pid, MOVED)
+
+
+def retired(worker: int) -> None:
+    """It takes no processes any more."""
+    stock_of(worker).retire()
+
+
+def gone(worker: int) -> None:
+    present.discard(worker)
+    for its_place, its_number in tuple(others.items()):
+        if its_number == worker:
+            del others[its_place]
+    stock = _stocks.pop(worker, None)
+    if stock is not None:
+        stock.retire()
+
+
+def forget() -> None:
+    """The node ends."""
+    others.clear()
+    present.clear()
+    places.clear()
+    listeners.clear()
+    _stocks.clear()
+
+
+# ------------------------------------------------------------------------------------------------------ stocks
 
 
 class Stock:
@@ -27,15 +81,16 @@ class Stock:
         self.kinds: tuple[deque[Pid[Any]], deque[Pid[Any]]] = (deque(), deque())
         self.asked = [0.0, 0.0]  # when, last, for what has not come yet
         self.batch = [BATCH, BATCH]
+        self.retired = False
 
     def ask(self, coroutine: bool) -> None:
         now = time.monotonic()
-        if now - self.asked[coroutine] < 1.0:
+        if self.retired or now - self.asked[coroutine] < 1.0:
             return
         try:
-            _mote.send(_keeper_name(self.number), (_MORE, _mote.whereis(_keeper_name(number())), coroutine, self.batch[coroutine]))
+            _mote.send(keeper_name(self.number), (_MORE, _mote.whereis(keeper_name(number())), coroutine, self.batch[coroutine]))
             self.asked[coroutine] = now
-        except _mote.NoProc:  # it is being started
+        except NoProc:  # it is being started
             pass
 
     def take(self, coroutine: bool) -> Optional[Pid[Any]]:
@@ -51,71 +106,117 @@ class Stock:
     def add(self, coroutine: bool, pids: tuple[Pid[Any], ...]) -> None:
         self.kinds[coroutine].extend(pids)
         self.asked[coroutine] = 0.0
+        if self.retired:  # asked after it was put there: who retires it meanwhile may have found it empty
+            self.retire()
 
-    def clear(self) -> None:
-        self.asked = [0.0, 0.0]
+    def retire(self) -> None:
+        """Gives back what there is, and what comes."""
+        self.retired = True
         for pids in self.kinds:
-            pids.clear()
-
-
-_stocks: dict[int, Stock] = {}
-
-
-def number() -> int:
-    """This interpreter's number among the workers; 0: the hub."""
-    return _mote.worker_of(_mote.self())
+            while pids:
+                try:
+                    _mote.send(pids.popleft(), _BACK)
+                except IndexError:  # somebody has taken the last one
+                    break
 
 
 def stock_of(worker: int) -> Stock:
     stock = _stocks.get(worker)
-    if stock is None:
-        stock = _stocks[worker] = Stock(worker)
-    return stock
+    return _stocks.setdefault(worker, Stock(worker)) if stock is None else stock
 
 
-def _keeper_name(worker: int) -> str:
+def spawn(worker: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
+    """Starts a process in another worker: its Pid, or (Pid, Ref). None: none is to be had now."""
+    path = sendable_path(function)
+    pid = stock_of(worker).take(_mote.awaits(function))
+    return None if pid is None else order(pid, path, args, kwargs, link, monitor)
+
+
+def order(pid: Pid[Any], path: tuple[str, str], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
+    """Tells a granted process what it is."""
+    ref = _mote.monitor(pid) if monitor else None
+    if link:
+        _mote.link(pid)
+    _mote.send(pid, (_ORDER, *path, args, kwargs))
+    return (pid, ref) if monitor else pid
+
+
+# ------------------------------------------------------------------------------------------------- the keeper
+
+recycle_after = 0  # in a worker: after so many orders the hub is told that it is worn; 0: never
+worn: Callable[[], None] = lambda: None
+_orders = 0
+_retires = False
+
+
+def keeper_name(worker: int) -> str:
     return f"mote keeper {worker}"
 
 
-async def keeper() -> None:
-    """Gives processes to the keepers of other workers, and takes theirs."""
+async def _keeper() -> None:
     from mote import aio
 
-    me = number()
+    doing: dict[Any, Any] = {_MORE: _grant, _PIDS: _granted, DEDICATE: _dedicate, CANCEL: _cancel}
     while True:
         message = await aio.receive()
-        if message[0] == _MORE:
-            _, asker, coroutine, count = message
-            body = _becomes_coroutine if coroutine else _becomes_function
+        if type(message) is tuple and message and type(message[0]) is Atom and message[0] in doing:
             try:
-                pids = tuple(_mote.spawn_opt(body, (asker,), {}, *HERE) for _ in range(min(count, BATCH_MAX)))
+                doing[message[0]](*message[1:])
             except _mote.MoteError as error:
                 if "MOTE_ESTOPPED" not in str(error):
                     raise
-                return  # the node is being ended, and nobody needs them
-            _mote.send(asker, (_PIDS, me, coroutine, pids))
-        elif message[0] == _PIDS:
-            _, worker, coroutine, pids = message
-            stock_of(worker).add(coroutine, pids)
+                return  # the node is being ended, and nobody needs more processes
 
 
 def start_keeper() -> None:
-    _mote.register(_keeper_name(number()), _mote.spawn_opt(keeper, (), {}, *HERE))
+    _mote.register(keeper_name(number()), _mote.spawn_opt(_keeper, (), {}, *HERE))
 
 
-HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
+def stop_granting() -> None:
+    """Grants no more processes."""
+    global _retires
+    _retires = True
 
-_ordered = _mote.any_of((_ORDER, _mote.ANY, _mote.ANY, _mote.ANY, _mote.ANY), (Atom("DOWN"), _mote.ANY, Atom("process"), _mote.ANY, _mote.ANY))
+
+def _grant(asker: Pid[Any], coroutine: bool, count: int) -> None:
+    if not _retires:
+        _mote.send(asker, (_PIDS, number(), coroutine, tuple(grant(asker, coroutine) for _ in range(min(count, BATCH_MAX)))))
+
+
+def grant(asker: Pid[Any], coroutine: bool) -> Pid[Any]:
+    """A process that waits to be told what it is, as long as the asker lives."""
+    return _mote.spawn_opt(_becomes_coroutine if coroutine else _becomes_function, (asker,), {}, *HERE)  # type: ignore[no-any-return]
+
+
+def _granted(worker: int, coroutine: bool, pids: tuple[Pid[Any], ...]) -> None:
+    stock_of(worker).add(coroutine, pids)
+
+
+def _dedicate(asker: Pid[Any], alias: Ref, coroutine: bool) -> None:
+    _hub_asked("dedicate", asker, alias, coroutine)
+
+
+def _cancel(alias: Ref) -> None:
+    _hub_asked("cancel", alias)
+
+
+def _hub_asked(what: str, *args: Any) -> None:
+    from mote import _workers
+
+    hub = _workers.hub
+    if hub is not None:
+        hub.ask(getattr(hub, what), *args)
+
+
+_ordered = _mote.any_of((_ORDER, ANY, ANY, ANY, ANY), _BACK, (Atom("DOWN"), ANY, Atom("process"), ANY, ANY))
 
 
 def _becomes_function(asker: Pid[Any]) -> None:
-    """A process that waits to be told what it is; without the one who has the right to say so it ends."""
     watch = _mote.monitor(asker)
     order = _mote.receive(_ordered)
     if order[0] == _ORDER:
-        _mote.demonitor(watch, True)
-        _, module, name, args, kwargs = order
-        function_of(module, name)(*args, **kwargs)
+        function, args, kwargs = _begin(watch, *order[1:])
+        function(*args, **kwargs)
 
 
 async def _becomes_coroutine(asker: Pid[Any]) -> None:
@@ -124,27 +225,14 @@ async def _becomes_coroutine(asker: Pid[Any]) -> None:
     watch = _mote.monitor(asker)
     order = await aio.receive(_ordered)
     if order[0] == _ORDER:
-        _mote.demonitor(watch, True)
-        _, module, name, args, kwargs = order
-        await function_of(module, name)(*args, **kwargs)
+        function, args, kwargs = _begin(watch, *order[1:])
+        await function(*args, **kwargs)
 
 
-def spawn(worker: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
-    """Starts a process in another worker: its Pid, or (Pid, Ref). None: none is to be had now."""
-    path = sendable_path(function)
-    pid = stock_of(worker).take(_mote.awaits(function))
-    if pid is None:
-        return None
-    ref = _mote.monitor(pid) if monitor else None
-    if link:
-        _mote.link(pid)
-    _mote.send(pid, (_ORDER, *path, args, kwargs))
-    return (pid, ref) if monitor else pid
-
-
-others: set[int] = set()  # numbers of the other workers that are there
-
-
-def gone(worker: int) -> None:
-    others.discard(worker)
-    stock_of(worker).clear()
+def _begin(watch: Any, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    global _orders
+    _mote.demonitor(watch, True)
+    _orders += 1
+    if _orders == recycle_after:
+        worn()
+    return function_of(module, name), args, kwargs

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     class Wait(Protocol):
         def receive(self, what: Any, *, timeout: Optional[float] = None, default: Any = ...) -> Awaitable[Any]: ...
         def call(self, to: Destination, request: Any, timeout: Optional[float], /) -> Awaitable[Any]: ...
+        def sleep(self, seconds: float, /) -> Awaitable[None]: ...
         def start_child(self, to: Destination, spec: Any, more: Any, timeout: Optional[float], /) -> Awaitable[Any]: ...
 
 
@@ -28,6 +29,9 @@ class _InPlace:
     async def call(self, to: Destination, request: Any, timeout: Optional[float], /) -> Any:
         return _mote.call(to, request, timeout)
 
+    async def sleep(self, seconds: float, /) -> None:
+        _mote.sleep(seconds)
+
     async def start_child(self, to: Destination, spec: Any, more: Any, timeout: Optional[float], /) -> Any:
         return _mote.start_child(to, spec, more, timeout)
 
@@ -35,6 +39,7 @@ class _InPlace:
 class _Awaited:
     receive = staticmethod(_mote.aio_receive)
     call = staticmethod(_mote.aio_call)
+    sleep = staticmethod(_mote.aio_sleep)
     start_child = staticmethod(_mote.aio_start_child)
 
 

@@ -176,6 +176,13 @@ static PyObject *py_idle(PyObject *module, PyObject *args) {
     return worker ? PyBool_FromLong(mote_worker_idle(worker, number)) : NULL;
 }
 
+/* worker_flush(membership) -> whether nothing waits to be sent any more */
+static PyObject *py_flush(PyObject *module, PyObject *capsule) {
+    mote_worker *worker = worker_of(capsule);
+    (void)module;
+    return worker ? PyBool_FromLong(mote_worker_flush(worker)) : NULL;
+}
+
 /* worker_leave(membership): the node has stopped */
 static PyObject *py_leave(PyObject *module, PyObject *capsule) {
     mote_worker *worker = worker_of(capsule);
@@ -218,6 +225,7 @@ PyMethodDef mp_worker_methods[] = {
     {"worker_lost", py_lost, METH_VARARGS, NULL},
     {"worker_cut", py_cut, METH_O, NULL},
     {"worker_idle", py_idle, METH_VARARGS, NULL},
+    {"worker_flush", py_flush, METH_O, NULL},
     {"worker_leave", py_leave, METH_O, NULL},
     {"worker_of", py_worker_of, METH_O, NULL},
     {NULL, NULL, 0, NULL},

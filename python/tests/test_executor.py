@@ -200,7 +200,7 @@ class Executors(unittest.TestCase):
             self.assertEqual(list(pool.map(square, [1, 2])), [1, 4])
 
     def test_wrong_sizes(self):
-        for size in (0, -1, 64):
+        for size in (0, -1, 63):
             with self.assertRaises(ValueError):
                 mote.Executor(size)
 

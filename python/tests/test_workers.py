@@ -277,7 +277,7 @@ class InWorkers(unittest.TestCase):
         pid, ref = self.there(trapper)
         _, other = started(named, mote.self(), "goes_with_it", monitor=True)
         mote.receive("registered", timeout=PATIENCE)
-        os.kill(mote._workers.hub.workers[0].pid, signal.SIGKILL)
+        os.kill(mote._workers.hub.places[1].pid, signal.SIGKILL)
         for each in (ref, other):
             self.assertEqual(self.down(each).reason, ("worker_died", 1, ("signal", "SIGKILL")))
         self.assertIsNone(mote.whereis("goes_with_it"))
@@ -289,7 +289,7 @@ class InWorkers(unittest.TestCase):
         hub.start = lambda worker: (may.wait(PATIENCE), start(worker))
         self.addCleanup(hub.__dict__.pop, "start")
         _, ref = self.there()
-        os.kill(hub.workers[0].pid, signal.SIGKILL)
+        os.kill(hub.places[1].pid, signal.SIGKILL)
         self.down(ref)
         here = mote.options(place="here")
         here.spawn(lambda to: mote.send(to, started(echo, to)), mote.self())  # stands still first
@@ -305,7 +305,7 @@ class InWorkers(unittest.TestCase):
             mote.sleep(0.002)
             if len(places) == 2:
                 break
-        self.assertIn(mote._workers.hub.workers[0].pid, places)
+        self.assertIn(mote._workers.hub.places[1].pid, places)
 
     def test_many(self):
         """More at once than a stock has."""
@@ -343,7 +343,7 @@ class Kills(unittest.TestCase):
             before = None
             for round_ in range(self.ROUNDS):
                 hub = mote._workers.begin()
-                victim = chance.choice(hub.workers)
+                victim = chance.choice([hub.places[1], hub.places[2]])
                 number, os_pid = victim.number, victim.pid
                 refs = [started(echo, mote.self(), place=number, monitor=True)[1] for _ in range(10)]
                 for _ in range(3):

@@ -167,6 +167,13 @@ bool mt_channel_flush(struct mt_channel *c) {
     return drained;
 }
 
+bool mt_channel_waits(struct mt_channel *c) {
+    mt_lock_take(&c->mu);
+    bool waits = c->pending != NULL;
+    mt_lock_drop(&c->mu);
+    return waits;
+}
+
 /* ---------------------------------------------------------------------------------------------------- taking */
 
 /* A record that comes in pieces begins. */

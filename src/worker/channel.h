@@ -44,6 +44,9 @@ bool mt_channel_crowded(struct mt_channel *channel);
 
 /* Moves what waits into the ring. True: it has been crowded and is no longer. */
 bool mt_channel_flush(struct mt_channel *channel);
+
+/* Whether something waits for room. Any thread. */
+bool mt_channel_waits(struct mt_channel *channel);
 /* Takes up to MT_CHANNEL_BATCH records, in order; how many. -1: the channel is cut. The postman. */
 int mt_channel_take(struct mt_channel *channel, const struct mt_channel_sink *sink);
 /* Before the postman sleeps, after its doorbell says so: whether there is nothing to take, nor room for what waits. */

@@ -123,6 +123,17 @@ mote_err mote_worker_lost(mote_worker *w, mote_self *self, unsigned peer, mote_t
     return err;
 }
 
+bool mote_worker_flush(mote_worker *w) {
+    bool waits = false;
+    for (unsigned i = 0; i < MT_WORKERS_MAX; i++) {
+        struct mt_line *line = atomic_load(&w->lines[i]);
+        if (!line) continue;
+        (void)mt_channel_flush(line->channel);
+        waits |= mt_channel_waits(line->channel);
+    }
+    return !waits;
+}
+
 void mote_worker_free(mote_worker *w) {
     if (!w) return;
     mt_freight_free(w->freight);

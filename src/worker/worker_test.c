@@ -8,6 +8,7 @@
 
 #include "base/os_fd.h"
 #include "live.h"
+#include "worker/postman.h"
 
 #define OTHER 1u
 #define TOOL (getenv("MOTE_TEST_UNDER") != NULL) /* valgrind and qemu do not know descriptors of processes */
@@ -292,6 +293,41 @@ static void names(void) {
     end(&p);
 }
 
+static mote_err ignore(void *context, const void *record, size_t size) {
+    (void)record;
+    *(size_t *)context += size;
+    return MOTE_OK;
+}
+
+/* What waits for room goes out after the runtime has stopped, as the other side takes it. */
+static void flush(void) {
+    struct side s;
+    struct mt_channel *far_end;
+    int fd, again, event, own_event;
+    size_t got = 0;
+    static char data[3 * MT_CHANNEL_RING];
+    join(&s, 0, -1);
+    CHECK(mote_worker_flush(s.worker));
+    CHECK_OK(mote_worker_channel(&fd));
+    CHECK((again = dup(fd)) >= 0);
+    CHECK_OK(mt_os_event_new(&event));
+    CHECK_OK(mt_os_event_new(&own_event));
+    CHECK_OK(mote_worker_open(s.worker, 1, fd, event, -1));
+    CHECK_OK(mote_send(s.self, (mote_pid){mt_pid_word(1, 1, 1)}, "?", ((mote_bytes){data, sizeof data})));
+    CHECK_OK(mote_detach(s.self));
+    (void)mote_runtime_stop(s.runtime, 0);
+    CHECK(!mote_worker_flush(s.worker));
+    CHECK_OK(mt_channel_new(again, false, mt_board_doorbell(s.worker->board, 0), own_event, &far_end));
+    const struct mt_channel_sink sink = {ignore, &got};
+    while (!mote_worker_flush(s.worker)) CHECK(mt_channel_take(far_end, &sink) >= 0);
+    while (mt_channel_take(far_end, &sink) > 0) continue;
+    CHECK(got > sizeof data);
+    mt_channel_free(far_end);
+    mt_os_close(again);
+    mt_os_close(own_event);
+    mote_worker_free(s.worker);
+}
+
 static void errors(void) {
     struct side s;
     mote_worker *w = NULL;
@@ -328,5 +364,5 @@ static void errors(void) {
 
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "--other") == 0) return other();
-    return check_main(argc, argv, (struct check_test[]){TEST(talks), TEST(one_way), TEST(large), TEST(dies), TEST(dies_by_name), TEST(encoded), TEST(names), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(talks), TEST(one_way), TEST(large), TEST(dies), TEST(dies_by_name), TEST(encoded), TEST(names), TEST(flush), TEST(errors), {0}});
 }
