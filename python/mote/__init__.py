@@ -31,6 +31,7 @@ from mote._control import (
     mailbox,
     monitoring,
     options,
+    processes,
     register,
     trap_exit,
 )
@@ -64,7 +65,6 @@ from mote._mote import (
     message,
     monitor,
     pattern,
-    processes,
     read_timer,
     receive,
     registered,

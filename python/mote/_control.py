@@ -2,11 +2,13 @@
 """Failing, watching, calling, starting with options: what has defaults, or undoes itself."""
 from __future__ import annotations
 
+import sys
 from collections import namedtuple
 
 from mote import _mote
 from mote._errors import Exit, reason_of
 from mote._mote import Atom, Pid, Ref
+from mote._wait import in_place
 
 TYPE_CHECKING = False  # as that of typing, which takes longer to import than all of mote
 if TYPE_CHECKING:
@@ -104,9 +106,28 @@ def demonitor(ref: Ref, *, flush: bool = False) -> bool:
 
 def register(name: str, pid: Optional[Pid[Any]] = None) -> None:
     """Gives a process (the caller) a name, which stands wherever a Pid may, and is free again when it ends. ValueError when the name is taken or the
-    process has one, NoProc when it has ended. As Erlang's register/2.
+    process has one, NoProc when it has ended. A process of another worker is given it there, which waits: RuntimeError in a coroutine, TimeoutError. As Erlang's register/2.
     """
-    _mote.register(name, _mote.self() if pid is None else pid)
+    if pid is None or not _is_far(pid):
+        _mote.register(name, _mote.self() if pid is None else pid)
+        return
+    from mote import _stock
+
+    in_place("register", _stock.register_there, name, pid)
+
+
+def _is_far(pid: Pid[Any]) -> bool:
+    return _mote.worker_of(pid) != _mote.worker_of(_mote.self())
+
+
+def processes(*, timeout: Optional[float] = 5.0) -> list[Pid[Any]]:
+    """All processes of the node, of C too and of the threads that call mote, in no order. Where there are other workers it waits for them: TimeoutError when
+    one does not answer in time, RuntimeError in a coroutine: mote.aio.processes(). As Erlang's processes/0.
+    """
+    stock = sys.modules.get("mote._stock")
+    if stock is None or not stock.present:
+        return _mote.processes()
+    return in_place("processes", stock.all_processes, timeout)
 
 
 def blocking(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:

@@ -18,9 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional
 
+    from mote._wait import Wait
+
 BATCH, BATCH_MAX = 128, 4096
+CALL_SECONDS = 5.0  # for a keeper's answer
 HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
 _MORE, _PIDS, _ORDER, _BACK = Atom("more"), Atom("pids"), Atom("$mote_spawn"), Atom("$mote_back")
+OK, _CALL = Atom("ok"), Atom("$gen_call")
 DEDICATE, CANCEL, MOVED = Atom("dedicate"), Atom("cancel"), Atom("$mote_moved")
 
 place: Optional[int] = 0  # this interpreter's own; None: it is dedicated to a process
@@ -143,6 +147,32 @@ def order(pid: Pid[Any], path: tuple[str, str], args: tuple[Any, ...], kwargs: d
 
 # ------------------------------------------------------------------------------------------------- the keeper
 
+
+async def register_there(wait: Wait, name: str, pid: Pid[Any]) -> None:
+    """register() of another worker's process."""
+    _mote.whereis(name)  # TypeError: it is no name
+    try:
+        answer, what = await wait.call(keeper_name(_mote.worker_of(pid)), ("register", name, pid), CALL_SECONDS)
+    except NoProc:
+        raise NoProc("mote.register: the process has ended, and its worker too") from None
+    if answer != OK:
+        raise (NoProc if answer == "NoProc" else ValueError)(what)
+
+
+async def all_processes(wait: Wait, timeout: Optional[float]) -> list[Pid[Any]]:
+    """Those of all workers that are there."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    found = _mote.processes()
+    for worker in sorted(present):
+        try:
+            found += (await wait.call(keeper_name(worker), ("processes",), None if deadline is None else max(0.0, deadline - time.monotonic())))[1]
+        except NoProc:  # it has ended meanwhile, and they with it
+            pass
+        except TimeoutError:
+            raise TimeoutError(f"mote.processes: worker {worker} has not answered within {timeout} s; what it runs holds its interpreter") from None
+    return found
+
+
 recycle_after = 0  # in a worker: after so many orders the hub is told that it is worn; 0: never
 worn: Callable[[], None] = lambda: None
 _orders = 0
@@ -156,7 +186,7 @@ def keeper_name(worker: int) -> str:
 async def _keeper() -> None:
     from mote import aio
 
-    doing: dict[Any, Any] = {_MORE: _grant, _PIDS: _granted, DEDICATE: _dedicate, CANCEL: _cancel}
+    doing: dict[Any, Any] = {_MORE: _grant, _PIDS: _granted, DEDICATE: _dedicate, CANCEL: _cancel, _CALL: _called}
     while True:
         message = await aio.receive()
         if type(message) is tuple and message and type(message[0]) is Atom and message[0] in doing:
@@ -190,6 +220,17 @@ def grant(asker: Pid[Any], coroutine: bool) -> Pid[Any]:
 
 def _granted(worker: int, coroutine: bool, pids: tuple[Pid[Any], ...]) -> None:
     stock_of(worker).add(coroutine, pids)
+
+
+def _called(caller: Any, request: Any) -> None:
+    """What only a process here can do or tell."""
+    does: dict[str, Callable[..., Any]] = {"register": _mote.register, "processes": _mote.processes}
+    try:
+        what, *args = request
+        answer = (OK, does[what](*args))
+    except (ValueError, NoProc) as error:
+        answer = (Atom(type(error).__name__), str(error))
+    _mote.reply(caller, answer)
 
 
 def _dedicate(asker: Pid[Any], alias: Ref, coroutine: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mote import _gen, _mote
+from mote._control import _is_far
 from mote._mote import aio_receive as receive
 from mote._scope import scope
 from mote._task import _first, _gather
@@ -29,7 +30,9 @@ __all__ = [
     "info",
     "is_alive",
     "mailbox",
+    "processes",
     "receive",
+    "register",
     "replace_state",
     "resume",
     "scope",
@@ -88,6 +91,23 @@ def is_alive(pid: Pid[Any]) -> Awaitable[bool]:
 def info(pid: Pid[Any], timeout: Optional[float] = 5.0) -> Awaitable[Info]:
     """As mote.info()."""
     return _mote.aio_info(pid, timeout)
+
+
+async def register(name: str, pid: Optional[Pid[Any]] = None) -> None:
+    """As mote.register()."""
+    if pid is None or not _is_far(pid):
+        _mote.register(name, _mote.self() if pid is None else pid)
+        return
+    from mote import _stock
+
+    await awaited("register", _stock.register_there, name, pid)
+
+
+async def processes(*, timeout: Optional[float] = 5.0) -> list[Pid[Any]]:
+    """As mote.processes()."""
+    from mote import _stock
+
+    return await awaited("processes", _stock.all_processes, timeout)
 
 
 async def get_state(server: Where, timeout: Optional[float] = 5.0) -> Any:

@@ -10,8 +10,7 @@ import unittest
 import mote
 import mote._workers
 from mote import ANY, Atom, ExitSignal
-
-PATIENCE = 30
+from worker_node import PATIENCE, WithNode, here, is_there, stands, stands_aio
 
 
 # ------------------------------------------------------------------------------- what runs in the workers
@@ -50,32 +49,6 @@ def tells_began(to):
     mote.send(to, (os.getpid(), list(began)))
 
 
-def here(to):
-    mote.send(to, os.getpid())
-
-
-def stands(to):
-    """Says where it is, and does what it is told."""
-    mote.send(to, ("here", os.getpid(), mote.self()))
-    while True:
-        what = mote.receive()
-        if what[0] == "end":
-            mote.exit(what[1])
-        elif what[0] == "die":
-            os._exit(what[1])
-        elif what[0] == "send":
-            for n in range(what[1]):
-                mote.send(to, ("sent", n, b"x" * what[2]))
-            mote.exit("sent all")
-        mote.send(to, ("told", what))
-
-
-async def stands_aio(to):
-    mote.send(to, ("here", os.getpid(), mote.self()))
-    what = await mote.aio.receive(("end", ANY))
-    mote.exit(what[1])
-
-
 def starts_one(to, place):
     """From another worker: a process somewhere, which answers to `to`."""
     mote.send(to, ("started", mote.options(place=place).spawn(stands, to)))
@@ -108,47 +81,6 @@ def keeps(to, size):
 
 def os_pid(*_):
     return os.getpid()
-
-
-def is_there(pid):
-    return os.path.exists(f"/proc/{pid}")
-
-
-class WithNode(unittest.TestCase):
-    def setUp(self):
-        mote._mote.stop()
-        self.node = None
-
-    def tearDown(self):
-        mote._workers.end()
-        if self.node:
-            self.node.stop()
-
-    def begin(self, **how):
-        self.node = mote.Node(**how)
-        self.hub = mote._workers.hub
-
-    def until(self, condition, what):
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
-            mote.sleep(0)
-
-    def stand(self, place, function=stands):
-        """(pid, ref, OS process) of one that stands there."""
-        pid, ref = mote.options(place=place, monitor=True).spawn(function, mote.self())
-        _, where, _ = mote.receive(("here", ANY, pid), timeout=PATIENCE)
-        return pid, ref, where
-
-    def reason(self, ref):
-        return mote.receive((Atom("DOWN"), ref, ANY, ANY, ANY), timeout=PATIENCE).reason
-
-    def pool(self):
-        return {worker.pid for worker in self.hub.places.values()}
-
-    def until_alone(self):
-        """Nothing is there but the pool."""
-        self.until(lambda: set(self.hub.workers.values()) == set(self.hub.places.values()), f"workers are left: {self.hub.workers}")
 
 
 class Dedicated(WithNode):

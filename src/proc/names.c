@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Registered names, and names of functions. Two tables of the same entries, by name and by pid, under one lock. A process that ends must give up a name that somebody may
  * just be giving it: both sides mark its `naming` word first and look at the other's mark then (N1), so one of them sees it.
- * In a node of several workers the names of all are on a board as well, by compare-and-swap (N2); here stand this worker's own. */
+ * In a node of several workers the names of all are on a board as well, by compare-and-swap (N2); here stand this worker's own.
+ * What was put there and is not there any more another worker has unregistered. */
 #include <string.h>
 
 #include "base/hash.h"
@@ -10,6 +11,7 @@
 struct entry {
     struct mt_node by_name; /* key: atom */
     struct mt_node by_pid;  /* key: pid */
+    bool published;         /* on the board: if it is not there any more, another worker has unregistered it */
 };
 
 struct export {
@@ -90,12 +92,13 @@ static struct entry *take_out_locked(struct mt_names *n, struct entry *e) {
     return e;
 }
 
-/* Whether the name is this pid's here; `out`: takes it away and gives the entry. */
+/* Whether the name is this pid's here; `out`: takes it away and gives the entry, else it is on the board now. */
 static bool has_name(struct mt_names *n, uint64_t name, uint64_t pid, struct entry **out) {
     mt_lock_take(&n->mu);
     struct mt_node *node = *mt_hash_find(&n->by_name, name);
     bool has = node && of_name(node)->by_pid.key == pid;
     if (has && out) *out = take_out_locked(n, of_name(node));
+    else if (has) of_name(node)->published = true;
     mt_lock_drop(&n->mu);
     return has;
 }
@@ -116,6 +119,38 @@ static mote_err publish(struct mt_names *n, uint64_t name, uint64_t pid) {
     return err;
 }
 
+/* Whether an entry that was published is on the board no more. */
+static bool is_stale(struct mt_names *n, const struct entry *e) {
+    const struct mt_name_board *board = board_of(n);
+    size_t size;
+    if (!board || !e->published) return false;
+    const char *text = letters(e->by_name.key, &size);
+    return board->whereis(board->context, text, size) != e->by_pid.key;
+}
+
+/* The entry of a name or a pid is copied into *e, its atom held; false: there is none. */
+static bool copy_entry(struct mt_names *n, const struct mt_hash *by, uint64_t key, struct entry *e) {
+    mt_lock_take(&n->mu);
+    struct mt_node *node = *mt_hash_find(by, key);
+    if (node) *e = by == &n->by_name ? *of_name(node) : *of_pid(node);
+    if (node && mt_atom_counted(e->by_name.key)) mt_atom_hold(e->by_name.key);
+    mt_lock_drop(&n->mu);
+    return node != NULL;
+}
+
+static void drop_copy(const struct entry *e) {
+    if (mt_atom_counted(e->by_name.key)) mt_atom_drop(e->by_name.key);
+}
+
+/* What another worker has unregistered is not in the way of a new name. */
+static void forget_stale(struct mt_names *n, const struct mt_hash *by, uint64_t key) {
+    struct entry copy, *e = NULL;
+    if (!board_of(n) || !copy_entry(n, by, key, &copy)) return;
+    if (is_stale(n, &copy)) (void)has_name(n, copy.by_name.key, copy.by_pid.key, &e);
+    drop_copy(&copy);
+    if (e) free_entry(e);
+}
+
 mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid) {
     struct mt_proc *p = mt_table_find(rt, pid);
     if (mt_tag(name) != MT_ATOM || name == MT_WORD_OF(undefined)) return MOTE_ENAME;
@@ -125,6 +160,8 @@ mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid) {
     e->by_name.key = name;
     e->by_pid.key = pid;
     if (mt_atom_counted(name)) mt_atom_hold(name);
+    forget_stale(rt->names, &rt->names->by_name, name);
+    forget_stale(rt->names, &rt->names->by_pid, pid);
     mt_lock_take(&rt->names->mu);
     mote_err err = insert_locked(rt->names, p, e);
     mt_lock_drop(&rt->names->mu);
@@ -138,6 +175,7 @@ mote_err mt_unregister(mote_runtime *rt, uint64_t name) {
     struct mt_names *n = rt->names;
     const struct mt_name_board *board = board_of(n);
     struct entry *e = NULL;
+    forget_stale(n, &n->by_name, name);
     mt_lock_take(&n->mu);
     struct mt_node *node = *mt_hash_find(&n->by_name, name);
     if (node) e = take_out_locked(n, of_name(node));
@@ -150,10 +188,16 @@ mote_err mt_unregister(mote_runtime *rt, uint64_t name) {
 
 /* The other key of an entry, or 0. */
 static uint64_t look_up(struct mt_names *n, const struct mt_hash *by, uint64_t key) {
+    struct entry copy;
     mt_lock_take(&n->mu);
     struct mt_node *node = *mt_hash_find(by, key);
-    uint64_t other = !node ? 0 : by == &n->by_name ? of_name(node)->by_pid.key : of_pid(node)->by_name.key;
+    const struct entry *e = !node ? NULL : by == &n->by_name ? of_name(node) : of_pid(node);
+    uint64_t other = !e ? 0 : by == &n->by_name ? e->by_pid.key : e->by_name.key;
+    bool published = e && e->published;
     mt_lock_drop(&n->mu);
+    if (!published || !copy_entry(n, by, key, &copy)) return other;
+    if (is_stale(n, &copy)) other = 0;
+    drop_copy(&copy);
     return other;
 }
 
