@@ -173,13 +173,14 @@ class Behaviour:
         policy: str = "suspend",
         priority: str = "normal",
         stack: int = 0,
+        place: Union[str, int, None] = None,
     ) -> Options[B]:
         """How to start: `Counter.options(name="counter", link=True).start(10)`.
 
         name: registered before init is called; start() raises ValueError when it is taken. timeout: seconds for init, then TimeoutError and
         no process is left. The others as mote.options().
         """
-        return Options(cls, name, link, timeout, mailbox=mailbox, policy=policy, priority=priority, stack=stack)
+        return Options(cls, name, link, timeout, mailbox=mailbox, policy=policy, priority=priority, stack=stack, place=place)
 
     @classmethod
     def at(cls: Type[B], where: Place) -> B:
@@ -414,10 +415,17 @@ class _Start:
     """A process that is being started."""
 
     def __init__(self, how: Options[Any], args: tuple[Any, ...], kwargs: dict[str, Any]):
-        cls = how._cls
         self.how = how
-        spawning = options(link=how._link, monitor=True, name=_label(cls.__name__), **how._how)
-        self.pid, self.ref = spawning.spawn(cls._mote_body(), _mote.self(), how._link, how._name, args, kwargs)
+        label = _label(how._cls.__name__) if how._how.get("place") in (None, "here") else None
+        self.spawning = options(link=how._link, monitor=True, name=label, **how._how)
+        self.run = (how._cls._mote_body(), _mote.self(), how._link, how._name, args, kwargs)
+
+    def spawn(self) -> _Start:
+        self.pid, self.ref = self.spawning.spawn(*self.run)
+        return self
+
+    async def aio_spawn(self) -> None:
+        self.pid, self.ref = await self.spawning.aio.spawn(*self.run)
 
     def wanted(self, message: Any) -> Any:
         if type(message) is Down:
@@ -480,7 +488,7 @@ class Options(_Of[B]):
     def start(self, *args: Any, **kwargs: Any) -> B:
         """Starts one with init(*args, **kwargs), as Class.start()."""
         _mote.may_wait("start", False)
-        start = _Start(self, args, kwargs)
+        start = _Start(self, args, kwargs).spawn()
         message = _mote.receive(start.wanted, timeout=self._timeout, default=None)
         if start.lives(message):
             return start.proxy()  # type: ignore[no-any-return]
@@ -507,9 +515,12 @@ class AioOptions(_Of[B]):
     def start(self, *args: Any, **kwargs: Any) -> Awaitable[B]:
         """As Class.start(), to be awaited."""
         _mote.may_wait("start", True)
-        return self._finish(_Start(self._options, args, kwargs))
+        start, waits = _Start(self._options, args, kwargs), self._options._how.get("place") not in (None, "here")
+        return self._finish(start if waits else start.spawn(), waits)
 
-    async def _finish(self, start: _Start) -> B:
+    async def _finish(self, start: _Start, waits: bool) -> B:
+        if waits:
+            await start.aio_spawn()
         message = await _mote.aio_receive(start.wanted, timeout=self._options._timeout, default=None)
         if start.lives(message):
             return start.proxy()  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ import time
 from collections import deque
 
 from mote import _mote
+from mote._errors import Exit
 from mote._mote import ANY, Atom, NoProc, Pid, Ref
 from mote._travel import function_of, sendable_path
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 BATCH, BATCH_MAX = 128, 4096
 CALL_SECONDS = 5.0  # for a keeper's answer
 HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
-_MORE, _PIDS, _ORDER, _BACK = Atom("more"), Atom("pids"), Atom("$mote_spawn"), Atom("$mote_back")
-OK, _CALL = Atom("ok"), Atom("$gen_call")
+_MORE, _PIDS, _ORDER, BACK = Atom("more"), Atom("pids"), Atom("$mote_spawn"), Atom("$mote_back")
+OK, _CALL, _PLACE, _STARTED = Atom("ok"), Atom("$gen_call"), Atom("$mote_place"), Atom("$started")
 DEDICATE, CANCEL, MOVED = Atom("dedicate"), Atom("cancel"), Atom("$mote_moved")
 
 place: Optional[int] = 0  # this interpreter's own; None: it is dedicated to a process
@@ -119,7 +120,7 @@ class Stock:
         for pids in self.kinds:
             while pids:
                 try:
-                    _mote.send(pids.popleft(), _BACK)
+                    _mote.send(pids.popleft(), BACK)
                 except IndexError:  # somebody has taken the last one
                     break
 
@@ -225,12 +226,24 @@ def _granted(worker: int, coroutine: bool, pids: tuple[Pid[Any], ...]) -> None:
 def _called(caller: Any, request: Any) -> None:
     """What only a process here can do or tell."""
     does: dict[str, Callable[..., Any]] = {"register": _mote.register, "processes": _mote.processes}
+    if type(request) is tuple and len(request) == 2 and request[0] == _PLACE:
+        _place(caller, request[1])
+        return
     try:
         what, *args = request
         answer = (OK, does[what](*args))
     except (ValueError, NoProc) as error:
         answer = (Atom(type(error).__name__), str(error))
     _mote.reply(caller, answer)
+
+
+def _place(caller: Any, held: Any) -> None:
+    from mote import _workers
+
+    async def places() -> None:
+        await _workers.place_child(caller, held)
+
+    _mote.spawn_opt(places, (), {}, *HERE)
 
 
 def _dedicate(asker: Pid[Any], alias: Ref, coroutine: bool) -> None:
@@ -249,7 +262,7 @@ def _hub_asked(what: str, *args: Any) -> None:
         hub.ask(getattr(hub, what), *args)
 
 
-_ordered = _mote.any_of((_ORDER, ANY, ANY, ANY, ANY), _BACK, (Atom("DOWN"), ANY, Atom("process"), ANY, ANY))
+_ordered = _mote.any_of((_ORDER, ANY, ANY, ANY, ANY), BACK, (Atom("DOWN"), ANY, Atom("process"), ANY, ANY))
 
 
 def _becomes_function(asker: Pid[Any]) -> None:
@@ -277,3 +290,36 @@ def _begin(watch: Any, module: str, name: str, args: tuple[Any, ...], kwargs: di
     if _orders == recycle_after:
         worn()
     return function_of(module, name), args, kwargs
+
+
+# -------------------------------------------------------------------------------------- children of supervisors
+
+
+def _be_named(name: Optional[str]) -> None:
+    if name is None:
+        return
+    try:
+        _mote.register(name, _mote.self())
+    except ValueError:
+        raise Exit((Atom("mote_error"), Atom("MOTE_EBUSY"))) from None  # as tree.c has it
+
+
+def child(supervisor: Pid[Any], name: Optional[str], path: tuple[str, str], behaves: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """What a supervisor's child in another worker runs. A server says itself when it has started."""
+    _be_named(name)
+    function = function_of(*path)
+    if behaves:
+        function(supervisor, True, None, args, kwargs)
+    else:
+        _mote.send(supervisor, (_STARTED, _mote.self()))
+        function(*args, **kwargs)
+
+
+async def child_aio(supervisor: Pid[Any], name: Optional[str], path: tuple[str, str], behaves: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    _be_named(name)
+    function = function_of(*path)
+    if behaves:
+        await function(supervisor, True, None, args, kwargs)
+    else:
+        _mote.send(supervisor, (_STARTED, _mote.self()))
+        await function(*args, **kwargs)

@@ -71,6 +71,9 @@ def load_main() -> None:
 def path_of(function: Callable[..., Any]) -> Optional[tuple[str, str]]:
     """Module and name by which another interpreter finds this very function; None: it cannot."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, type):  # a class method, which a base of the class may have
+        module, name = owner.__module__, f"{owner.__qualname__}.{getattr(function, '__name__', '<>')}"
     if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
         return None
     found: Any = sys.modules.get(module)
@@ -84,6 +87,6 @@ def sendable_path(function: Callable[..., Any]) -> tuple[str, str]:
     path = path_of(function)
     if path is None:
         raise NotSendable(
-            f"mote: {function!r} cannot run in another worker: it travels as module and name, so it has to be a function at the top level of a module"
+            f"mote: {function!r} cannot run in another worker: it travels as module and name, so it has to be a function or a class at the top level of a module"
         )
     return path

@@ -86,12 +86,14 @@ class Child:
     stopped is said apart from them, `mote.Child(f, 1).options(restart="transient")`, so that no name of the function's own arguments is taken.
     """
 
-    __slots__ = ("_id", "_name", "_restart", "_server", "_shutdown", "_significant", "_start")
+    __slots__ = ("_id", "_name", "_place", "_restart", "_server", "_shutdown", "_significant", "_start", "_what")
 
     def __init__(self, what: Callable[..., Any], /, *args: Any, **kwargs: Any):
         self._restart, self._shutdown, self._significant = _PERMANENT, _DEFAULT, False
         self._name: Optional[str] = None
         self._server: Optional[type[Any]] = None
+        self._place: Optional[tuple[Any, Optional[tuple[str, str]], bool]] = None  # where; how it travels; whether it is a Server or Machine
+        self._what: Any = what  # what travels
         function: Any = what
         if isinstance(what, type) and issubclass(what, Supervisor):
             plan = _Plan(*args, **kwargs)
@@ -106,17 +108,26 @@ class Child:
             return
         if isinstance(what, type) and issubclass(what, Behaviour):
             self._server, function = what, what._mote_child()
+            self._what = what._mote_body()
         self._id = _id(str(getattr(what, "__name__", type(what).__name__)))
         self._start = _mote.child(function, args, kwargs)
 
     def options(
-        self, *, id: Any = _KEEP, restart: str = _KEEP, shutdown: Shutdown = _KEEP, significant: bool = _KEEP, name: Optional[str] = _KEEP
+        self,
+        *,
+        id: Any = _KEEP,
+        restart: str = _KEEP,
+        shutdown: Shutdown = _KEEP,
+        significant: bool = _KEEP,
+        name: Optional[str] = _KEEP,
+        place: Union[str, int, None] = _KEEP,
     ) -> Child:
         """The same child with options.
         id: its name among its siblings (that of the function). restart: "permanent" (the default: always), "transient" (unless its reason was normal,
         shutdown or ("shutdown", ...)) or "temporary" (never). shutdown: seconds that it gets to stop before it is killed (5 for processes, None, no
         limit, for supervisors), or "kill". significant: its end by itself may end the supervisor, see auto_shutdown. name: registered
-        for it, at each start. ValueError, TypeError. As the map of supervisor:start_link/2.
+        for it, at each start. place: in which worker each start is to be, as in mote.options(); for functions, Servers and Machines.
+        NotSendable, ValueError, TypeError. As the map of supervisor:start_link/2.
         """
         new: Child = object.__new__(Child)
         for slot in Child.__slots__:
@@ -132,15 +143,31 @@ class Child:
             new._significant = bool(significant)
         if name is not _KEEP:
             new._name = name
+        if place is not _KEEP:
+            new._set_place(place)
         if new._name is not None and new._start[0] >= _SUPERVISING:
             raise ValueError("its name is its own argument, as in mote.Child(mote.Supervisor, children, name=...)")
         return new
 
+    def _set_place(self, place: Union[str, int, None]) -> None:
+        self._place = None
+        if place is None or place == "here":
+            return
+        if self._start[0] >= _SUPERVISING:
+            raise ValueError("place= is for functions, Servers and Machines; a supervisor, registry or group elsewhere is started by a function that runs there")
+        from mote import _workers
+
+        self._place = (place, _workers.path_for(place, self._what), self._server is not None)
+
     def _spec(self) -> tuple[Any, ...]:
         """As tree.c reads it."""
+        if self._place is not None and _mote.worker_of(_mote.self()) == 0:
+            from mote import _workers
+
+            _workers.start(1)  # it needs the keeper
         report = str(self._id).encode()[:60].decode(errors="ignore")
         rules = (self._name, report, self._restart, self._shutdown, self._significant, self._server is not None and self._start[0] < _SUPERVISING)
-        return (self._id, *self._start, *rules)
+        return (self._id, *self._start, *rules, self._place)
 
     def __repr__(self) -> str:
         return f"<mote.Child {shown(self._id)}>"

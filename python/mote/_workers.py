@@ -10,9 +10,10 @@ import os
 import time
 
 from mote import _mote, _stock
+from mote._errors import describe
 from mote._hub import FULL, GRANTED, START_SECONDS, WORKERS_MAX, Hub, Plan
-from mote._mote import ANY, MoteError
-from mote._stock import forget, keeper_name, number, order, others, places, spawn
+from mote._mote import ANY, Atom, MoteError
+from mote._stock import forget, keeper_name, number, order, others, places, spawn, stock_of
 from mote._travel import path_of, sendable_path
 from mote._wait import awaited, in_place
 
@@ -20,8 +21,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Coroutine, Optional
 
+    from mote._mote import Pid
     from mote._wait import Wait
 
+_PLACED, _REFUSED, _GO = Atom("placed"), Atom("refused"), Atom("go")
 WAIT_SECONDS = 10.0
 membership: Any = None
 hub: Optional[Hub] = None
@@ -112,36 +115,37 @@ def place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Optional[
     return None if worker is None else spawn(worker, function, args, kwargs or {}, link, monitor)
 
 
+def path_for(where: Any, function: Callable[..., Any]) -> Optional[tuple[str, str]]:
+    """How a function travels to a place. None: it stays, as "any" lets it. NotSendable."""
+    return path_of(function) if where in ("here", "any", _stock.place) else sendable_path(function)
+
+
 class Start:
     """A process that is to be started somewhere, as options(place=) says."""
 
-    def __init__(self, where: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool):
-        self.where, self.call = where, (function, args, kwargs, link, monitor)
-        self.stays = where == "here" or where == _stock.place and where is not None
-        if not self.stays and where != "any":
-            sendable_path(function)
+    def __init__(self, where: Any, path: Optional[tuple[str, str]], coroutine: bool):
+        self.where, self.path, self.coroutine = where, path, coroutine
+        self.stays = where == "here" or where == _stock.place and where is not None or path is None
 
-    def at_once(self) -> Any:
-        """What spawn() gives, if that can be said at once; None."""
-        if self.where == "any":
-            return place(*self.call)
-        worker = others.get(self.where)
-        return None if worker is None else spawn(worker, *self.call)
+    def take(self) -> Optional[Pid[Any]]:
+        """A granted process, if there is one now."""
+        worker = idle() if self.where == "any" else others.get(self.where)
+        return None if worker is None else stock_of(worker).take(self.coroutine)
 
-    async def wait(self, wait: Wait) -> Any:
-        """What spawn() gives; None: it stays here."""
+    async def granted(self, wait: Wait) -> Optional[Pid[Any]]:
+        """A granted process; None: it stays here."""
         if self.where == "dedicated":
             return await self.dedicated(wait)
         if number() == 0:
             await _begin(wait, start())
         if self.where == "any":
-            return self.at_once()
+            return self.take()
         self.check()
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
-            started = self.at_once()
-            if started is not None:
-                return started
+            pid = self.take()
+            if pid is not None:
+                return pid
             if time.monotonic() > deadline:
                 raise TimeoutError(f"mote: worker {self.where} has not taken a process within {WAIT_SECONDS:.0f} s")
             await wait.sleep(0.001)
@@ -151,36 +155,71 @@ class Start:
             known = sorted({*places, *([_stock.place] if _stock.place is not None else [])})
             raise ValueError(f"there is no worker {self.where!r}: place is 'here', 'any', 'dedicated' or the number of a worker, of which there are {known}")
 
-    async def dedicated(self, wait: Wait) -> Any:
+    async def dedicated(self, wait: Wait) -> Pid[Any]:
         """The hub starts a worker, which grants the process."""
-        function, args, kwargs, link, monitor = self.call
         if number() == 0:
             start(1)
         alias = _mote.alias(True)
         try:
-            _mote.send(keeper_name(0), (_stock.DEDICATE, _mote.self(), alias, _mote.awaits(function)))
-            _, answer, what = await wait.receive((alias, ANY, ANY))
+            _mote.send(keeper_name(0), (_stock.DEDICATE, _mote.self(), alias, self.coroutine))
+            answer: Any
+            pid: Any
+            _, answer, pid = await wait.receive((alias, ANY, ANY))
         except BaseException:
             _mote.unalias(alias)
             _mote.send(keeper_name(0), (_stock.CANCEL, alias))
             raise
         if answer != GRANTED:
-            raise MoteError(f"mote: the process has no worker of its own: {what}")
-        return order(what, sendable_path(function), args, kwargs, link, monitor)
+            raise MoteError(f"mote: the process has no worker of its own: {pid}")
+        return pid  # type: ignore[no-any-return]
 
 
-def spawn_at(start: Start) -> Any:
-    """For options(place=).spawn(). None: it stays here."""
+def granted_now(start: Start) -> Optional[Pid[Any]]:
+    """For options(place=).spawn(): a granted process. None: it stays here."""
     if not _mote.is_awaiting():
-        return in_place("spawn", start.wait)
-    started = None if start.where == "dedicated" else start.at_once()
-    if started is None and start.where != "any":
+        return in_place("spawn", start.granted)
+    pid = None if start.where == "dedicated" else start.take()
+    if pid is None and start.where != "any":
         if start.where != "dedicated" and places:
             start.check()
         raise MoteError(f"mote: place={start.where!r} has to be waited for: in a coroutine `await mote.options(place={start.where!r}).aio.spawn(...)`")
-    return started
+    return pid
 
 
-def aio_spawn_at(start: Start) -> Coroutine[Any, Any, Any]:
+def aio_granted(start: Start) -> Coroutine[Any, Any, Optional[Pid[Any]]]:
     """The same, to be awaited."""
-    return awaited("spawn", start.wait)
+    return awaited("spawn", start.granted)
+
+
+# ------------------------------------------------------------------------------------------------- supervisors
+
+
+async def place_child(caller: Any, held: Any) -> None:
+    """For a supervisor, which cannot run Python: finds a process for its child, and makes it that when the supervisor watches it. `held`: the specification
+    (see _tree.py and tree.c), or that with the arguments of one dynamic start."""
+    from mote import aio
+
+    spec, more = held if len(held) == 2 else (held, ((), {}))
+    kind, _, args, kwargs = spec[1:5]
+    name, (where, path, behaves) = spec[6], spec[12]
+    start = Start(where, path, kind == 1)
+    try:
+        pid = None if start.stays else await aio_granted(start)
+    except Exception as error:
+        _mote.reply(caller, (_REFUSED, (Atom("place"), str(error))))
+        return
+    if pid is None:
+        _mote.reply(caller, Atom("here"))
+        return
+    supervisor = caller[0]
+    watch = _mote.monitor(supervisor)
+    _mote.reply(caller, (_PLACED, pid, _mote.self()))
+    message = await aio.receive(_mote.any_of((_GO, pid), (Atom("DOWN"), watch, ANY, ANY, ANY)))
+    if message[0] != _GO:
+        _mote.send(pid, _stock.BACK)
+        return
+    try:
+        runs = ("mote._stock", "child_aio" if start.coroutine else "child")
+        order(pid, runs, (supervisor, name, path, behaves, (*args, *more[0]), {**(kwargs or {}), **more[1]}), {}, False, False)
+    except Exception as error:
+        _mote.exit_send(pid, describe(error))

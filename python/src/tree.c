@@ -11,6 +11,7 @@
 #include <mote/group.h>
 #include <mote/registry.h>
 #include <mote/supervisor.h>
+#include <mote/worker.h>
 
 enum kind { PLAIN, AWAITING, SUPERVISING, REGISTERING, GROUPING };
 
@@ -27,15 +28,16 @@ struct child {
     int restart;
     long long shutdown_ms;
     int significant;
+    PyObject *place;      /* None: here; else (where, path or None, ...): see place_child() of mote/_workers.py */
     int answers;          /* it says {'$started', Pid} to its parent, whose Pid is its first argument, when it is ready */
 };
-static const char form[] = "OiOO!OOzziLpp:child";
+static const char form[] = "OiOO!OOzziLppO:child";
 
 /* -1: error set, the tuple is none. */
 static int child_read(PyObject *spec, struct child *c) {
     if (!PyTuple_CheckExact(spec)) return PyErr_SetString(PyExc_TypeError, "a specification of a child is a tuple"), -1;
     if (!PyArg_ParseTuple(spec, form, &c->id, &c->kind, &c->function, &PyTuple_Type, &c->args, &c->kwargs, &c->context, &c->name, &c->report, &c->restart,
-                          &c->shutdown_ms, &c->significant, &c->answers))
+                          &c->shutdown_ms, &c->significant, &c->answers, &c->place))
         return -1;
     if (c->kind < SUPERVISING ? PyCallable_Check(c->function) : PyTuple_CheckExact(c->function)) return 0;
     return PyErr_SetString(PyExc_TypeError, "a child is a function, or has a tuple of options"), -1;
@@ -120,6 +122,7 @@ static mote_err await_started(mote_self *self, mote_pid pid, mote_ref ref) {
     mote_term message, why;
     mote_err err = mote_receive_if(self, -1, is_about_startup, &s, &message);
     if (err) return err;
+    if (mote_match(message, "{'DOWN', _, _, _, {mote_error, 'MOTE_EBUSY'}}")) return MOTE_EBUSY; /* it could not have its name */
     if (mote_match(message, "{'DOWN', _, _, _, ?}", &why)) return mote_child_refuse(self, MOTE_ENOPROC, why);
     return mote_demonitor(self, ref, true, NULL);
 }
@@ -133,7 +136,27 @@ static mote_err name_child(mote_self *self, mote_pid pid, const char *name) {
     return err;
 }
 
-static mote_err start_process(mote_self *self, mote_term arg, mote_pid *child) {
+/* A child elsewhere: a process here finds one that is granted to us, and makes it the child when it is told that we watch it. `stays`: it is to be one of ours. */
+static mote_err start_placed(mote_self *self, mote_term arg, mote_pid *child, bool *stays) {
+    char keeper[32];
+    mote_term reply, why;
+    mote_pid pid, placer;
+    mote_ref ref;
+    snprintf(keeper, sizeof keeper, "mote keeper %u", mote_worker_number(mote_self_pid(self)));
+    mote_err err = mote_call(self, keeper, -1, &reply, "{'$mote_place', ?}", arg);
+    *stays = !err && mote_match(reply, "here");
+    if (err || *stays) return err;
+    if (mote_match(reply, "{refused, ?}", &why)) return mote_child_refuse(self, MOTE_ENOPROC, why);
+    if (!mote_match(reply, "{placed, ?, ?}", &pid, &placer)) return MOTE_ETERM;
+    err = mote_link(self, pid);
+    if (!err) err = mote_monitor(self, pid, &ref);
+    if (!err) err = mote_send(self, placer, "{go, ?}", pid);
+    if (!err) err = await_started(self, pid, ref);
+    if (!err) *child = pid;
+    return err;
+}
+
+static mote_err start_here(mote_self *self, mote_term arg, mote_pid *child) {
     struct child c;
     PyObject *more, *spec = held_spec(arg, &more);
     mote_pid pid;
@@ -148,6 +171,15 @@ static mote_err start_process(mote_self *self, mote_term arg, mote_pid *child) {
     if (!err && c.answers) err = await_started(self, pid, ref); /* `c` is not to be looked at any more */
     if (!err) *child = pid;
     return err;
+}
+
+static mote_err start_process(mote_self *self, mote_term arg, mote_pid *child) {
+    struct child c;
+    PyObject *more, *spec = held_spec(arg, &more);
+    bool stays = true;
+    if (!spec || child_read(spec, &c) < 0) return PyErr_Clear(), MOTE_EARG;
+    mote_err err = c.place == Py_None ? MOTE_OK : start_placed(self, arg, child, &stays);
+    return err || !stays ? err : start_here(self, arg, child);
 }
 
 /* A registry or a scope of groups: (name or None, whether it takes duplicates). */
