@@ -372,12 +372,14 @@ class Kills(unittest.TestCase):
 class Programs(unittest.TestCase):
     """What has to be a program of its own."""
 
-    def run_program(self, text, *args):
+    ROUNDS = 100 if os.environ.get("MOTE_TEST_LONG") else 6  # of a whole node
+
+    def run_program(self, text, *args, seconds=PROGRAM_SECONDS):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "program.py")
             path.write_text(textwrap.dedent(text))
             env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-            return subprocess.run([sys.executable, str(path), *args], env=env, capture_output=True, text=True, timeout=PROGRAM_SECONDS)
+            return subprocess.run([sys.executable, str(path), *args], env=env, capture_output=True, text=True, timeout=seconds)
 
     def test_functions_of_the_main_module(self):
         done = self.run_program(
@@ -426,32 +428,65 @@ class Programs(unittest.TestCase):
         self.assertEqual((done.stdout, done.stderr, done.returncode), ("", "", 0))
 
     def test_nothing_is_left(self):
-        done = self.run_program(
-            """
-            import os, mote
-            def work(to):
-                mote.send(to, os.getpid())
-            def fds():
-                return sorted(os.listdir("/proc/self/fd"), key=int)
-            if __name__ == "__main__":
-                pids = []
-                for i in range(6):
-                    with mote.Node(workers=2):
-                        mote.options(place=1).spawn(work, mote.self())
-                        pids.append(mote.receive(timeout=30))
-                    if i == 0:
-                        before = fds()
-                assert len(fds()) <= len(before) + 1, (before, fds())
-                for pid in pids:
-                    try:
-                        os.kill(pid, 0)
-                        raise SystemExit(f"{pid} is there")
-                    except ProcessLookupError:
-                        pass
-                print("nothing")
-            """
-        )
-        self.assertEqual((done.stdout, done.returncode), ("nothing\n", 0), done.stderr)
+        """Start, work of all kinds, some of which dies, stop: no process, descriptor, mapping, shared memory or temporary file."""
+        shared = sorted(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else []
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["TMPDIR"], before = folder, os.environ.get("TMPDIR")
+            try:
+                done = self.run_program(
+                    """
+                    import os, signal, sys, mote
+                    def work(to):
+                        mote.send(to, os.getpid())
+                    def stands(to):
+                        mote.send(to, os.getpid())
+                        mote.receive()
+                    def double(n):
+                        return 2 * n
+                    def held():
+                        with open("/proc/self/maps") as maps:
+                            return len(os.listdir("/proc/self/fd")), sum("memfd:" in line for line in maps)
+                    def round_(n):
+                        with mote.Node(workers=3, recycle_after=5) as node:
+                            for place in (1, 2, "dedicated", "any") * 3:
+                                mote.options(place=place).spawn(work, mote.self())
+                            pids = {mote.receive(int, timeout=30) for _ in range(12)}
+                            for place in (1, "dedicated"):
+                                mote.options(place=place).spawn(stands, mote.self())
+                                pids.add(mote.receive(int, timeout=30))
+                            if n % 3 == 0:
+                                with mote.Executor(2) as executor:
+                                    assert list(executor.map(double, range(50))) == list(range(0, 100, 2))
+                            if n % 3 == 1:
+                                pid, ref = mote.options(place=2, monitor=True).spawn(stands, mote.self())
+                                victim = mote.receive(int, timeout=30)
+                                os.kill(victim, signal.SIGKILL)
+                                assert mote.receive(mote.Down, timeout=30).reason[0] == "worker_died"
+                        return pids - {os.getpid()}
+                    if __name__ == "__main__":
+                        pids = set()
+                        for n in range(int(sys.argv[1])):
+                            pids |= round_(n)
+                            try:
+                                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                                raise SystemExit(f"children are left after round {n}")
+                            except ChildProcessError:
+                                pass
+                            if n == 2:
+                                before = held()
+                        assert held() <= before, (before, held())
+                        for pid in pids:
+                            assert not os.path.exists(f"/proc/{pid}"), f"{pid} is there"
+                        print("nothing")
+                    """,
+                    str(self.ROUNDS),
+                    seconds=10 * PROGRAM_SECONDS,
+                )
+                self.assertEqual((done.stdout, done.returncode), ("nothing\n", 0), done.stderr)
+                self.assertEqual(os.listdir(folder), [])
+            finally:
+                os.environ.pop("TMPDIR") if before is None else os.environ.__setitem__("TMPDIR", before)
+        self.assertEqual(sorted(os.listdir("/dev/shm")) if shared else [], shared)
 
     def test_the_hub_is_killed(self):
         done = self.run_program(
