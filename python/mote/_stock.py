@@ -138,11 +138,19 @@ def spawn(worker: int, function: Callable[..., Any], args: tuple[Any, ...], kwar
 
 
 def order(pid: Pid[Any], path: tuple[str, str], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
-    """Tells a granted process what it is."""
+    """Tells a granted process what it is. NotSendable: the arguments are no message, and the process is given back."""
     ref = _mote.monitor(pid) if monitor else None
     if link:
         _mote.link(pid)
-    _mote.send(pid, (_ORDER, *path, args, kwargs))
+    try:
+        _mote.send(pid, (_ORDER, *path, args, kwargs))
+    except BaseException:
+        if ref is not None:
+            _mote.demonitor(ref, True)
+        if link:
+            _mote.unlink(pid)
+        _mote.send(pid, BACK)
+        raise
     return (pid, ref) if monitor else pid
 
 

@@ -17,10 +17,11 @@ from mote._wait import awaited, in_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Coroutine, Generator, Generic, Iterable, Optional, Sequence, TypeVar, overload
+    from typing import Any, Callable, Coroutine, Generator, Generic, Iterable, Optional, Sequence, TypeVar, Union, overload
 
     from typing_extensions import ParamSpec
 
+    from mote import _workers
     from mote._mote import Pid
     from mote._wait import Wait
 
@@ -65,6 +66,21 @@ def _alone() -> None:
     """What a task does first that belongs to no scope."""
 
 
+def _there(alias: Ref, owner: Pid[Any], path: tuple[str, str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """What the process of a task in another worker runs."""
+    from mote._travel import function_of
+
+    _mote.send(alias, (alias, function_of(*path)(*args, **kwargs)))
+    _mote.unlink(owner)  # K1
+
+
+async def _aio_there(alias: Ref, owner: Pid[Any], path: tuple[str, str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    from mote._travel import function_of
+
+    _mote.send(alias, (alias, await function_of(*path)(*args, **kwargs)))
+    _mote.unlink(owner)
+
+
 class Task(_Of["T"]):
     """A function's result to come: `task = mote.Task.start(f, 1)`, then `task.result()`, in a coroutine `await task`.
 
@@ -82,10 +98,16 @@ class Task(_Of["T"]):
     _value: Any
 
     @classmethod
-    def _begin(cls, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool, enter: Callable[[], None] = _alone) -> Task[Any]:
+    def _new(cls, linked: bool) -> Task[Any]:
+        """One whose process is to be started."""
         task: Task[Any] = object.__new__(cls)
         task._owner, task._linked, task._alias = _mote.self(), linked, _mote.alias(True)
         task._value = task._failure = _NOTHING
+        return task
+
+    @classmethod
+    def _begin(cls, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool, enter: Callable[[], None] = _alone) -> Task[Any]:
+        task = cls._new(linked)
         name = str(getattr(function, "__name__", "task")).encode()[:60].decode(errors="ignore")
         try:
             body = _body(function, task._alias, task._owner, enter)
@@ -123,6 +145,11 @@ class Task(_Of["T"]):
     def start_nolink(cls, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
         """The same without a link: its failure is told by result() alone, and it outlives its caller."""
         return cls._begin(function, args, kwargs, False)
+
+    @staticmethod
+    def options(*, place: Union[str, int]) -> TaskOptions:
+        """Where a task runs, as in mote.options(): `mote.Task.options(place="any").start(f, 1)`. Arguments and result are messages then."""
+        return TaskOptions(place)
 
     def result(self, timeout: Optional[float] = None) -> T:
         """Waits for the result, `timeout` seconds at most. TaskFailed: the task ended without one. TimeoutError: it is ended, too, and nothing of it arrives
@@ -216,6 +243,77 @@ class _Aio(_Of["T"]):
     def shutdown(self, timeout: Optional[float] = 5.0) -> Coroutine[Any, Any, None]:
         """As Task.shutdown()."""
         return awaited("shutdown", _shutdown, self._task, timeout)
+
+
+class TaskOptions:
+    """What starts tasks somewhere else; made by Task.options()."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: Union[str, int]):
+        self._place = place
+
+    def start(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
+        """As Task.start(). Waits for the place, if it has to."""
+        return self._begin(function, args, kwargs, True)
+
+    def start_nolink(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
+        """As Task.start_nolink(). Waits for the place, if it has to."""
+        return self._begin(function, args, kwargs, False)
+
+    @property
+    def aio(self) -> _AioTaskOptions:
+        """The same for coroutine processes, to be awaited."""
+        return _AioTaskOptions(self)
+
+    def _begin(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool) -> Task[Any]:
+        from mote import _workers
+
+        start = self._start_of(function)
+        return self._order(start, None if start.stays else _workers.granted_now(start), function, args, kwargs, linked)
+
+    def _start_of(self, function: Callable[..., Any]) -> _workers.Start:
+        from mote import _workers
+
+        return _workers.Start(self._place, _workers.path_for(self._place, function), _mote.awaits(function))
+
+    @staticmethod
+    def _order(
+        start: _workers.Start, pid: Optional[Pid[Any]], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool
+    ) -> Task[Any]:
+        from mote import _stock
+
+        if pid is None:
+            return Task._begin(function, args, kwargs, linked)
+        task = Task._new(linked)
+        try:
+            runs = (__name__, "_aio_there" if start.coroutine else "_there")
+            task.pid, task._monitor = _stock.order(pid, runs, (task._alias, task._owner, start.path, args, kwargs), {}, linked, True)
+        except BaseException:
+            _mote.unalias(task._alias)
+            raise
+        return task
+
+
+class _AioTaskOptions:
+    __slots__ = ("_options",)
+
+    def __init__(self, how: TaskOptions):
+        self._options = how
+
+    async def start(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
+        """As Task.start()."""
+        return await self._begin(function, args, kwargs, True)
+
+    async def start_nolink(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task[Any]:
+        """As Task.start_nolink()."""
+        return await self._begin(function, args, kwargs, False)
+
+    async def _begin(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool) -> Task[Any]:
+        from mote import _workers
+
+        start = self._options._start_of(function)
+        return self._options._order(start, None if start.stays else await _workers.aio_granted(start), function, args, kwargs, linked)
 
 
 # ------------------------------------------------------------------------------------------- what is waited for

@@ -317,6 +317,20 @@ class Recycled(WithNode):
             mote.sleep(0.001)
         self.assertTrue(is_there(first))
 
+    def test_what_cannot_be_sent_holds_nothing(self):
+        """A granted process that was to be told what cannot be sent is given back."""
+        self.begin(workers=2, recycle_after=5)
+        with mote.trap_exit():
+            for place in (1, "dedicated"):
+                for how in ({}, {"link": True}, {"monitor": True}):
+                    with self.assertRaises(mote.NotSendable):
+                        mote.options(place=place, **how).spawn(here, lambda: None)
+            while self.hub.places[1].number == 1 or not self.hub.places[1].up:
+                mote.options(place=1).spawn(here, mote.self())
+                mote.receive(int, timeout=PATIENCE)
+            self.until_alone()
+            self.assertIsNone(mote.receive(timeout=0, default=None))
+
     def test_a_worn_one_crashes(self):
         self.begin(workers=2, recycle_after=5)
         pid, ref, first = self.stand(1)

@@ -79,6 +79,29 @@ def supervises(to):
         mote.receive("stop")
 
 
+def doubles(n):
+    return n * 2, os.getpid()
+
+
+async def doubles_aio(n):
+    await mote.aio.sleep(0)
+    return n * 2, os.getpid()
+
+
+def unsendable():
+    return lambda: None
+
+
+def sleeps():
+    mote.sleep(1000)
+
+
+async def starts_tasks(to, place):
+    first = await mote.Task.options(place=place).aio.start(doubles, 7)
+    second = await mote.Task.options(place=place).aio.start_nolink(doubles_aio, 8)
+    mote.send(to, ("tasks", (await first)[0], *(await second)))
+
+
 class Servers(WithNode):
     def setUp(self):
         super().setUp()
@@ -127,6 +150,43 @@ class Servers(WithNode):
         Local.options(place="any").start().stop()
         with self.assertRaises(ValueError):
             Counter.options(place=1, mailbox=10).start()
+
+
+class Tasks(WithNode):
+    def test_tasks(self):
+        self.begin(workers=3)
+        options = mote.Task.options
+        tasks = [options(place=place).start(doubles, n) for n, place in enumerate((1, 2, "any", "here", "dedicated", 1))]
+        found = mote.gather(tasks, timeout=PATIENCE)
+        self.assertEqual([n for n, _ in found], [0, 2, 4, 6, 8, 10])
+        self.assertEqual([found[0][1], found[1][1], found[3][1]], [self.hub.places[1].pid, self.hub.places[2].pid, os.getpid()])
+        with self.assertRaises(mote.TaskFailed) as caught:
+            options(place=1).start_nolink(doubles, None).result(timeout=PATIENCE)
+        self.assertIn("TypeError", str(caught.exception))
+        with self.assertRaises(mote.TaskFailed) as caught:
+            options(place=1).start_nolink(unsendable).result(timeout=PATIENCE)
+        self.assertIn("NotSendable", str(caught.exception))
+        with self.assertRaises(mote.NotSendable):
+            options(place=1).start(lambda: 1)
+        with self.assertRaises(mote.NotSendable):
+            options(place=1).start(doubles, lambda: 1)
+        self.assertEqual(options(place="any").start(lambda: 1).result(timeout=PATIENCE), 1)
+        task = options(place=2).start_nolink(sleeps)
+        with self.assertRaises(TimeoutError):
+            task.result(timeout=0.05)
+        task = options(place=2).start_nolink(sleeps)
+        os.kill(self.hub.places[2].pid, signal.SIGKILL)
+        with self.assertRaises(mote.TaskFailed) as caught:
+            task.result(timeout=PATIENCE)
+        self.assertEqual(caught.exception.reason[:2], (Atom("worker_died"), 2))
+        self.assertIsNone(mote.receive(timeout=0, default=None))
+
+    def test_in_coroutines(self):
+        self.begin(workers=2)
+        for place in (1, "here", "dedicated"):
+            mote.options(place="here").spawn(starts_tasks, mote.self(), place)
+            where = mote.receive(("tasks", 14, 16, ANY), timeout=PATIENCE)[3]
+            self.assertEqual(where == os.getpid(), place == "here")
 
 
 class Trees(WithNode):
