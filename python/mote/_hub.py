@@ -207,14 +207,14 @@ class Hub:
     def ready(self, worker: Worker) -> None:
         """It takes processes: it and all others learn of each other."""
         assert worker.sock
+        worker.up, worker.tries, worker.cause = True, 0, ""
         for other in self.workers.values():
-            if other.up and other.sock:
+            if other.up and other.sock and other is not worker:
                 channel = _mote.worker_channel()
                 send(other.sock, "open", worker.peer, worker.place, fds=(channel, worker.event, worker.blobs))
                 takes = other.place is not None and self.places.get(other.place) is other and other.successor is not worker
                 send(worker.sock, "open", other.peer, other.place if takes else None, fds=(channel, other.event, other.blobs))
                 os.close(channel)
-        worker.up, worker.tries = True, 0
         if worker.wish is not None:
             send(worker.sock, "serve", *worker.wish)
         else:
@@ -374,7 +374,8 @@ class Hub:
     def ask(self, function: Callable[..., None], *args: Any) -> None:
         """Has the hub's thread do something."""
         self.requests.append((function, args))
-        os.write(self.wake_out, b"x")
+        if not self.stopping:
+            os.write(self.wake_out, b"x")
 
     def missing(self) -> Optional[str]:
         """Which of the pool's places has no worker that is there, and why; None: all have."""
@@ -385,10 +386,10 @@ class Hub:
                 return f"worker {place}" + (f": {cause}" if cause else "")
         return None
 
-    def failure(self) -> Optional[str]:
-        """Why a worker of the pool does not start, after some tries; None: all do."""
+    def failure(self, only: Optional[int] = None) -> Optional[str]:
+        """Why a worker of the pool (or of this place alone) does not start, after some tries; None: they do."""
         for place, worker in tuple(self.places.items()):
-            if worker.tries >= TRIES:
+            if worker.tries >= TRIES and only in (None, place):
                 return f"worker {place} has not started in {worker.tries} tries: {worker.cause}"
         return None
 

@@ -137,7 +137,9 @@ class Start:
         if self.where == "dedicated":
             return await self.dedicated(wait)
         if number() == 0:
-            await _begin(wait, start())
+            started = start()
+            if not places or self.where not in ("any", *places):  # who has been there will be again: the others are not waited for
+                await _begin(wait, started)
         if self.where == "any":
             return self.take()
         self.check()
@@ -146,8 +148,12 @@ class Start:
             pid = self.take()
             if pid is not None:
                 return pid
+            failure = hub.failure(self.where) if hub else None
+            if failure is not None:
+                raise MoteError(f"mote: {failure}")
             if time.monotonic() > deadline:
-                raise TimeoutError(f"mote: worker {self.where} has not taken a process within {WAIT_SECONDS:.0f} s")
+                why = hub.missing() if hub else None
+                raise TimeoutError(f"mote: worker {self.where} has not taken a process within {WAIT_SECONDS:.0f} s" + (f"; {why}" if why else ""))
             await wait.sleep(0.001)
 
     def check(self) -> None:
@@ -174,21 +180,23 @@ class Start:
         return pid  # type: ignore[no-any-return]
 
 
-def granted_now(start: Start) -> Optional[Pid[Any]]:
+def granted_now(to: Start) -> Optional[Pid[Any]]:
     """For options(place=).spawn(): a granted process. None: it stays here."""
     if not _mote.is_awaiting():
-        return in_place("spawn", start.granted)
-    pid = None if start.where == "dedicated" else start.take()
-    if pid is None and start.where != "any":
-        if start.where != "dedicated" and places:
-            start.check()
-        raise MoteError(f"mote: place={start.where!r} has to be waited for: in a coroutine `await mote.options(place={start.where!r}).aio.spawn(...)`")
+        return in_place("spawn", to.granted)
+    if number() == 0 and to.where != "dedicated":
+        start()
+    pid = None if to.where == "dedicated" else to.take()
+    if pid is None and to.where != "any":
+        if to.where != "dedicated" and places:
+            to.check()
+        raise MoteError(f"mote: place={to.where!r} has to be waited for: in a coroutine `await mote.options(place={to.where!r}).aio.spawn(...)`")
     return pid
 
 
-def aio_granted(start: Start) -> Coroutine[Any, Any, Optional[Pid[Any]]]:
+def aio_granted(to: Start) -> Coroutine[Any, Any, Optional[Pid[Any]]]:
     """The same, to be awaited."""
-    return awaited("spawn", start.granted)
+    return awaited("spawn", to.granted)
 
 
 # ------------------------------------------------------------------------------------------------- supervisors
