@@ -34,6 +34,8 @@ call.thread 1              | call.thread 0.2          | m
 far.oneway 1               | far.oneway 0.2           | mx
 far.pingpong 1             | far.pingpong 0.2         | mx
 far.mebibyte 1             | far.mebibyte 0.2         | mx
+far.mebibyte.again 1       | far.mebibyte.again 0.2   | m
+far.64mebibytes 1          | far.64mebibytes 0.05     | mx
 map 100000                 | map 2000                 | mx
 speedup 1                  | speedup 0.05             | mx
 start 5                    | start 1                  | mx
@@ -75,7 +77,11 @@ def targets() -> list[Target]:
         _against("to another worker and back, each way", "far.pingpong", "multiprocessing", 1),
         _figure("1 MiB to another worker", "far.mebibyte", 70_000, "ns"),
         _against("1 MiB to another worker", "far.mebibyte", "multiprocessing", 0.1),
+        _figure("1 MiB that lies in shared memory", "far.mebibyte.again", 6_000, "ns"),
+        _against("64 MiB to another worker", "far.64mebibytes", "multiprocessing", 0.1),
         _against("Executor.map, per tiny task", "map", "multiprocessing", 0.2),
+        Target("two computations in two workers, against one after the other", "mote/1/speedup", (), 1.9, at_least=True, unit="times"),
+        Target("the same", "mote/1/speedup", ("multiprocessing/1/speedup",), 1, at_least=True, label=NAMES["multiprocessing"]),
         _figure("start of a worker", "start", 40, "ms"),
     ]
 

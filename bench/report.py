@@ -35,11 +35,11 @@ class Results:
         return statistics.median(values) if values else None
 
     def best(self, series: str) -> float | None:
-        """The smallest; of a rate the largest."""
+        """The smallest; of a rate, or how much faster, the largest."""
         values = self.values(series)
         if not values:
             return None
-        return max(values) if self.units[series.split("/")[2]].endswith("/s") else min(values)
+        return max(values) if self.units[series.split("/")[2]].endswith(("/s", "times")) else min(values)
 
     def foreign(self) -> list[float]:
         return [foreign for runs in self.runs.values() for _, foreign in runs]

@@ -30,18 +30,6 @@ static mote_term boxed(mote_host_box *box) { return mote_host_box_term(box, &kin
     static void name(void) { run_with((mote_options){.schedulers = 1, .log = quiet}, body), CHECK_INT(held(), 0); }     \
     static void name##_2(void) { run_with((mote_options){.schedulers = 2, .log = quiet}, body), CHECK_INT(held(), 0); }
 
-static void waits(mote_self *self, mote_term arg) {
-    (void)arg;
-    CHECK_OK(mote_receive_match(self, -1, "'a message that never comes'"));
-}
-static mote_pid dead(mote_self *self) {
-    mote_pid pid;
-    CHECK_OK(mote_spawn(self, waits, MOTE_TERM_NIL, &pid));
-    CHECK_OK(mote_exit_send(self, pid, atom("kill")));
-    wait_gone(self, pid);
-    return pid;
-}
-
 static mote_err give(mote_self *self, mote_term to) {
     hold(&thing);
     return mote_host_send(self, to, &kind, &thing);
@@ -82,7 +70,7 @@ static int in_vain(mote_self *self, void *context) {
     CHECK_INT(give(NULL, mote_pid_term(mote_self_pid(self))), MOTE_ESELF);
     CHECK_INT(give(self, atom("nobody")), MOTE_ENAME);
     CHECK_INT(give(self, MOTE_TERM_NIL), MOTE_ETERM);
-    CHECK_OK(give(self, mote_pid_term(dead(self))));
+    CHECK_OK(give(self, mote_pid_term(one_dead(self))));
     CHECK_OK(give(self, mote_ref_term(mote_ref_make(self)))); /* no alias */
     CHECK_INT(held(), 0);
     CHECK_OK(mote_alias(self, 0, &alias));
@@ -98,7 +86,7 @@ BOTH(moved_in_vain, in_vain)
 static int full(mote_self *self, void *context) {
     mote_pid pid;
     (void)context;
-    CHECK_OK(mote_spawn_opt(self, &(mote_spawn_options){.body = waits, .mailbox_max = 1, .policy = MOTE_DROP}, MOTE_TERM_NIL, &pid));
+    CHECK_OK(mote_spawn_opt(self, &(mote_spawn_options){.body = never_ends, .mailbox_max = 1, .policy = MOTE_DROP}, MOTE_TERM_NIL, &pid));
     CHECK_OK(give(self, mote_pid_term(pid)));
     CHECK_INT(give(self, mote_pid_term(pid)), MOTE_EFULL);
     CHECK_INT(held(), 1);

@@ -70,18 +70,6 @@ static void expect(mote_self *self, const char *want) {
     CHECK_OK(mote_receive(self, PATIENCE_MS, &m));
     CHECK_TERM(m, want);
 }
-static void waits(mote_self *self, mote_term arg) {
-    (void)arg;
-    CHECK_OK(mote_receive_match(self, -1, "'a message that never comes'"));
-}
-static mote_pid dead(mote_self *self) {
-    mote_pid pid;
-    CHECK_OK(mote_spawn(self, waits, MOTE_TERM_NIL, &pid));
-    CHECK_OK(mote_exit_send(self, pid, atom("kill")));
-    wait_gone(self, pid);
-    return pid;
-}
-
 /* ------------------------------------------------------------------------------------------------------- boxes */
 
 static void box_is_no(mote_term term) { CHECK(!mote_host_object(term, &kind)); }
@@ -159,9 +147,9 @@ static int box_messages(mote_self *self, void *context) {
     CHECK_OK(mote_forward(self, me)); /* whole */
     CHECK_INT(held(), 2);
     CHECK_OK(mote_receive(self, 0, &m));
-    CHECK_OK(mote_send_term(self, dead(self), m));
+    CHECK_OK(mote_send_term(self, one_dead(self), m));
     CHECK_INT(held(), 2);
-    CHECK_OK(mote_send(self, dead(self), "{?}", boxed()));
+    CHECK_OK(mote_send(self, one_dead(self), "{?}", boxed()));
     mote_host_message_drop(self);
     mote_host_message_drop(self); /* there is none */
     CHECK_INT(held(), 0);
@@ -172,7 +160,7 @@ BOTH(boxes_in_messages, box_messages)
 static int box_unread(mote_self *self, void *context) {
     mote_pid pid, last;
     (void)context;
-    CHECK_OK(mote_spawn(self, waits, boxed(), &pid));
+    CHECK_OK(mote_spawn(self, never_ends, boxed(), &pid));
     for (int i = 0; i < 5; i++) CHECK_OK(mote_send(self, pid, "{?, ?}", i, boxed()));
     CHECK_INT(held(), 6); /* its argument, too */
     wait_idle(self, pid);
@@ -180,7 +168,7 @@ static int box_unread(mote_self *self, void *context) {
     CHECK_OK(mote_exit_send(self, pid, atom("kill")));
     wait_gone(self, pid);
     WAIT_UNTIL(self, held() == 0); /* its mailbox is closed first, then emptied */
-    CHECK_OK(mote_spawn(self, waits, boxed(), &last)); /* these the runtime's end drops */
+    CHECK_OK(mote_spawn(self, never_ends, boxed(), &last)); /* these the runtime's end drops */
     CHECK_OK(mote_send_term(self, last, boxed()));
     CHECK_OK(mote_send_term(self, mote_self_pid(self), boxed()));
     return 0;
@@ -193,13 +181,13 @@ static int box_shared(mote_self *self, void *context) {
     mote_pid pid, me = mote_self_pid(self);
     (void)context;
     for (size_t i = 0; i < 60; i++) many[i] = i == 30 ? boxed() : mote_int_make(NULL, (int64_t)i);
-    CHECK_OK(mote_spawn(self, waits, MOTE_TERM_NIL, &pid));
+    CHECK_OK(mote_spawn(self, never_ends, MOTE_TERM_NIL, &pid));
     CHECK_OK(mote_send_term(self, me, mote_tuple_make(mote_scratch(self), 60, many)));
     CHECK_INT(held(), 1);
     CHECK_OK(mote_receive(self, 0, &m));
     for (int i = 0; i < 10; i++) CHECK_OK(mote_send_term(self, i % 2 ? pid : me, m));
     CHECK_INT(held(), 1);
-    CHECK_OK(mote_send_term(self, dead(self), m)); /* receives: this was the last use of `m` */
+    CHECK_OK(mote_send_term(self, one_dead(self), m)); /* receives: this was the last use of `m` */
     CHECK_INT(held(), 1);
     for (int i = 0; i < 5; i++) {
         CHECK_OK(mote_receive(self, 0, &m));
@@ -217,7 +205,7 @@ BOTH(boxes_shared, box_shared)
 
 static int box_timers(mote_self *self, void *context) {
     mote_ref timer;
-    mote_pid me = mote_self_pid(self), gone = dead(self);
+    mote_pid me = mote_self_pid(self), gone = one_dead(self);
     mote_term x;
     (void)context;
     CHECK_OK(mote_send_after(self, 3600000, me, &timer, "{?}", boxed()));
@@ -253,7 +241,7 @@ static int box_reasons(mote_self *self, void *context) {
     CHECK(is_boxed(x));
     CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{'EXIT', ^, {why, ?}}", pid, &y));
     CHECK(is_boxed(y));
-    CHECK_OK(mote_spawn_monitor(self, waits, MOTE_TERM_NIL, &pid, &ref));
+    CHECK_OK(mote_spawn_monitor(self, never_ends, MOTE_TERM_NIL, &pid, &ref));
     CHECK_OK(mote_exit_send(self, pid, boxed()));
     CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{'DOWN', ^, _, _, ?}", ref, &x));
     CHECK(is_boxed(x));
@@ -270,7 +258,7 @@ static int box_tags(mote_self *self, void *context) {
     mote_term x;
     mote_monitor_options options = {.tag = boxed()};
     (void)context;
-    CHECK_OK(mote_spawn(self, waits, MOTE_TERM_NIL, &pid));
+    CHECK_OK(mote_spawn(self, never_ends, MOTE_TERM_NIL, &pid));
     CHECK_OK(mote_monitor_opt(self, pid, &options, &ref));
     CHECK_OK(mote_demonitor(self, ref, true, NULL));
     CHECK_OK(mote_monitor_opt(self, pid, &options, &ref));
@@ -289,7 +277,7 @@ static int box_certificates(mote_self *self, void *context) {
     mote_pid pid;
     (void)context;
     CHECK_OK(mote_deaths_to(self, mote_self_pid(self)));
-    CHECK_OK(mote_spawn(self, waits, MOTE_TERM_NIL, &pid));
+    CHECK_OK(mote_spawn(self, never_ends, MOTE_TERM_NIL, &pid));
     CHECK_OK(mote_send_term(self, pid, boxed()));
     CHECK_OK(mote_send(self, pid, "{?, ?}", boxed(), boxed()));
     CHECK_OK(mote_exit_send(self, pid, boxed()));
@@ -848,7 +836,7 @@ static void drains(mote_self *self, mote_term arg) {
     (void)arg;
     CHECK_OK(mote_receive_match(self, -1, "drain"));
     while (mote_receive(self, 0, &m) == MOTE_OK) continue;
-    waits(self, arg);
+    never_ends(self, arg);
 }
 static mote_pid fill(mote_self *self, mote_pid pid, mote_ref *ref) {
     mote_pid from = spawn_opt(self, (mote_spawn_options){.handler = &filler, .monitor = ref}, MOTE_TERM_NIL);
@@ -1060,7 +1048,7 @@ static void sends(mote_self *self, mote_term arg) {
         int before = counted(), n = scaled(20000);
         for (int i = 0; i < n; i++) {
             CHECK_OK(mote_send(self, to, "?", i));
-            if (i % 1000 == 0) CHECK_OK(mote_spawn(self, waits, MOTE_TERM_NIL, &child));
+            if (i % 1000 == 0) CHECK_OK(mote_spawn(self, never_ends, MOTE_TERM_NIL, &child));
             if (i % 1000 == 0) CHECK_OK(mote_exit_send(self, child, atom("kill")));
             CHECK_OK(mote_reductions(self, 5));
             CHECK_INT(counted(), before);
@@ -1177,7 +1165,7 @@ static int takes(mote_self *self, void *context) {
     mote_pid handler = spawn_handler(self, &long_sleeper), body = spawn_hosted(self, is_killed, MOTE_TERM_NIL), plain;
     mote_ref alias;
     (void)context;
-    CHECK_OK(mote_spawn(self, waits, MOTE_TERM_NIL, &plain));
+    CHECK_OK(mote_spawn(self, never_ends, MOTE_TERM_NIL, &plain));
     CHECK(mote_host_takes(self, mote_pid_term(handler)) && mote_host_takes(self, mote_pid_term(body)));
     CHECK(!mote_host_takes(self, mote_pid_term(plain)) && !mote_host_takes(self, self_term(self)));
     CHECK_OK(mote_register(self, "somebody", handler));

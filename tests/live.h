@@ -92,6 +92,19 @@ __attribute__((unused)) static mote_pid pid_of(mote_term term) {
 }
 __attribute__((unused)) static mote_term self_term(mote_self *self) { return mote_pid_term(mote_self_pid(self)); }
 
+/* A process that waits for ever, and one that has ended. */
+__attribute__((unused)) static void never_ends(mote_self *self, mote_term arg) {
+    (void)arg;
+    CHECK_OK(mote_receive_match(self, -1, "'a message that never comes'"));
+}
+__attribute__((unused)) static mote_pid one_dead(mote_self *self) {
+    mote_pid pid;
+    CHECK_OK(mote_spawn(self, never_ends, MOTE_TERM_NIL, &pid));
+    CHECK_OK(mote_exit_send(self, pid, atom("kill")));
+    wait_gone(self, pid);
+    return pid;
+}
+
 /* A term's text is `want`. */
 __attribute__((unused)) static void check_term(const char *file, int line, mote_term term, const char *want) {
     char text[300];

@@ -43,6 +43,30 @@ def stopwatch(work):
     return time.perf_counter() - start
 
 
+def tiny(x):
+    return x
+
+
+def mapped(executors, count):
+    """What a tiny task costs of an Executor: executors(n) makes one that runs n at once."""
+    with executors(2) as executor:
+        list(executor.map(tiny, range(1000)))
+        start = time.perf_counter()
+        assert sum(executor.map(tiny, range(count))) == count * (count - 1) // 2
+        show("map", (time.perf_counter() - start) * NS / count, "ns")
+
+
+def speed_up(executors, seconds):
+    """How much faster two computations are in two workers than one after the other in one."""
+    with executors(1) as one, executors(2) as two:
+        rounds = int(seconds * 2e7)
+        for executor in (one, two, two):
+            list(executor.map(burn, [1000, 1000]))
+        alone = stopwatch(lambda: list(one.map(burn, [rounds, rounds])))
+        together = stopwatch(lambda: list(two.map(burn, [rounds, rounds])))
+        show("speedup", alone / together, "times")
+
+
 def memory():
     """(bytes resident, bytes of page tables) of this program."""
     with open("/proc/self/status", encoding="ascii") as file:

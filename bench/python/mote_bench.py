@@ -219,6 +219,20 @@ def one_way(message):
     return run
 
 
+def far_echo(parent):
+    mote.send(parent, mote.receive())
+
+
+def by_handle(size):
+    """What lies in shared memory already: it has been to the other worker and back."""
+
+    def run(rounds):
+        mote.send(mote.options(place=1).spawn(far_echo, mote.self()), bytes(size))
+        return one_way(mote.receive(bytes))(rounds)
+
+    return run
+
+
 async def far_ping(parent, other, rounds):
     receive, send, me = mote.aio.receive, mote.send, mote.self()
     start = time.perf_counter()
@@ -242,29 +256,6 @@ def in_workers(workload):
             workload(amount)
 
     return run
-
-
-def tiny(x):
-    return x
-
-
-def mapped(count):
-    with mote.Executor(2) as executor:
-        list(executor.map(tiny, range(1000)))
-        start = time.perf_counter()
-        assert sum(executor.map(tiny, range(count))) == count * (count - 1) // 2
-        harness.show("map", (time.perf_counter() - start) * harness.NS / count, "ns")
-
-
-def speed_up(seconds):
-    """How much faster two computations are in two workers than one after the other in one."""
-    with mote.Executor(1) as one, mote.Executor(2) as two:
-        rounds = int(seconds * 2e7)
-        for executor in (one, two, two):
-            list(executor.map(harness.burn, [1000, 1000]))
-        alone = harness.stopwatch(lambda: list(one.map(harness.burn, [rounds, rounds])))
-        together = harness.stopwatch(lambda: list(two.map(harness.burn, [rounds, rounds])))
-        harness.show("speedup", alone / together, "times")
 
 
 def starts(count):
@@ -294,8 +285,10 @@ WORKLOADS = {
     "far.oneway": in_workers(lambda s: harness.timed("far.oneway", s, one_way(("tag", 12345, "text")), 1)),
     "far.pingpong": in_workers(lambda s: harness.timed("far.pingpong", s, far_pingpong, 2)),
     "far.mebibyte": in_workers(lambda s: harness.timed("far.mebibyte", s, one_way(bytes(1 << 20)), 1)),
-    "map": lambda n: mapped(int(n)),
-    "speedup": speed_up,
+    "far.mebibyte.again": in_workers(lambda s: harness.timed("far.mebibyte.again", s, by_handle(1 << 20), 1)),
+    "far.64mebibytes": in_workers(lambda s: harness.timed("far.64mebibytes", s, one_way(bytes(64 << 20)), 1)),
+    "map": lambda n: harness.mapped(mote.Executor, int(n)),
+    "speedup": lambda s: harness.speed_up(mote.Executor, s),
     "start": lambda n: starts(int(n)),
 }
 

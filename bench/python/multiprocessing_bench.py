@@ -61,28 +61,6 @@ def there_and_back(pipe, rounds):
     return time.perf_counter() - start
 
 
-def tiny(x):
-    return x
-
-
-def mapped(count):
-    with ProcessPoolExecutor(2) as executor:
-        list(executor.map(tiny, range(1000)))
-        start = time.perf_counter()
-        assert sum(executor.map(tiny, range(count))) == count * (count - 1) // 2
-        harness.show("map", (time.perf_counter() - start) * harness.NS / count, "ns")
-
-
-def speed_up(seconds):
-    rounds = int(seconds * 2e7)
-    with ProcessPoolExecutor(1) as one, ProcessPoolExecutor(2) as two:
-        for executor in (one, two, two):
-            list(executor.map(harness.burn, [1000, 1000]))
-        alone = harness.stopwatch(lambda: list(one.map(harness.burn, [rounds, rounds])))
-        together = harness.stopwatch(lambda: list(two.map(harness.burn, [rounds, rounds])))
-        harness.show("speedup", alone / together, "times")
-
-
 def starts(count):
     took = []
     for _ in range(count):
@@ -102,8 +80,9 @@ WORKLOADS = {
     "far.oneway": lambda s: harness.timed("far.oneway", s, beside(take, one_way(MESSAGE)), 1),
     "far.pingpong": lambda s: harness.timed("far.pingpong", s, beside(echo, there_and_back), 2),
     "far.mebibyte": lambda s: harness.timed("far.mebibyte", s, beside(take, one_way(bytes(1 << 20))), 1),
-    "map": lambda n: mapped(int(n)),
-    "speedup": speed_up,
+    "far.64mebibytes": lambda s: harness.timed("far.64mebibytes", s, beside(take, one_way(bytes(64 << 20))), 1),
+    "map": lambda n: harness.mapped(ProcessPoolExecutor, int(n)),
+    "speedup": lambda s: harness.speed_up(ProcessPoolExecutor, s),
     "start": lambda n: starts(int(n)),
 }
 

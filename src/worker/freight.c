@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define WARM_MAX ((size_t)64 << 20)   /* bytes of free blobs that keep their memory, for a second */
+#define WARM_MAX ((size_t)256 << 20)  /* bytes of free blobs that keep their memory, for a second */
 #define BYTES_MIN ((size_t)256 << 20) /* address space for our blobs: with less there are none */
 #define LOAD_FIRST 4u
 #define TAKEN_FIRST 16u
