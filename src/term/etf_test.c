@@ -484,7 +484,8 @@ static void identifiers(void) {
     check_hex(MOTE_FORM_MOTE, (mote_term){UINT64_C(0x0102030405060708) | MT_REF}, "02010203040506070c");
     for (int form = 0; form < 2; form++) {
         CHECK(again((mote_form)form, pid).word == pid.word && again((mote_form)form, ref).word == ref.word);
-        CHECK(again((mote_form)form, (mote_term){UINT64_MAX - 7 + MT_PID}).word == UINT64_MAX - 7 + MT_PID);
+        uint64_t last = mt_pid_word((1u << MT_PID_INDEX_BITS) - 1, (1u << MT_PID_WORKER_BITS) - 2, (1u << MT_PID_SERIAL_BITS) - 1);
+        CHECK(again((mote_form)form, (mote_term){last}).word == last);
         CHECK(again((mote_form)form, (mote_term){UINT64_MAX - 7 + MT_REF}).word == UINT64_MAX - 7 + MT_REF);
     }
     encode(&w, MOTE_FORM_ERLANG, mote_tuple_make(arena, 2, (mote_term[]){pid, ref})); /* of another incarnation: not ours */
