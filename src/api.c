@@ -1061,6 +1061,12 @@ bool mote_host_takes(mote_self *self, mote_term to) {
     return !(atomic_load_explicit(&p->inbox.low, memory_order_acquire) & MT_IN_CLOSED) && mt_serial(p) == mt_pid_serial(pid);
 }
 
+mote_atom mote_host_node(const mote_runtime *runtime, uint32_t *creation) {
+    const struct mt_net *net = runtime ? mt_far_net_of(runtime) : NULL;
+    if (creation) *creation = net ? net->creation : 0;
+    return (mote_atom){net ? net->name : 0};
+}
+
 bool mote_host_is_far(mote_self *self, mote_term to) {
     uint64_t pid, alias;
     return self && !mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias) && mt_is_far(mt_runtime(mt_self(self)), pid);

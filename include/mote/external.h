@@ -317,6 +317,26 @@ MOTE_API bool mote_pid_of_far(uint32_t id, uint32_t serial, mote_pid *pid);
 MOTE_API bool mote_ref_write_as(mote_writer *writer, mote_ref ref, mote_bytes node, uint32_t creation);
 MOTE_API bool mote_ref_of_far(const uint32_t *words, size_t count, mote_ref *ref);
 
+/* What a pid or a reference of another node is made of. */
+typedef struct mote_far {
+    mote_atom node;
+    uint32_t creation;
+    uint32_t count;    /* words of a reference, 1 to 5; 2 of a pid: its id and its serial */
+    uint32_t words[5]; /* those behind the last are 0 */
+} mote_far;
+
+/* Memory for the term of one; the term is valid while this, and the atom, are. */
+typedef struct mote_far_box {
+    uint64_t word[6];
+} mote_far_box;
+
+/* The parts of such a term (`far` may be NULL), borrowed from it; false: it is none. Those of this runtime itself are none. */
+MOTE_API bool mote_far_get(mote_term term, mote_far *far);
+
+/* And back. Borrows `box` and the atom. The term's word is 0 when `count` is none. */
+MOTE_API mote_pid mote_far_pid_make(mote_far_box *box, const mote_far *far);
+MOTE_API mote_ref mote_far_ref_make(mote_far_box *box, const mote_far *far);
+
 /* A tag of MOTE_FORM_MOTE and room behind it. In the other form: MOTE_ETERM. */
 static inline uint8_t *mote_own_head_(mote_writer *writer, uint8_t tag, size_t more) {
     if (!MOTE_LIKELY_(writer->form == MOTE_FORM_MOTE)) return mote_writer_fail(writer, MOTE_ETERM), (uint8_t *)NULL;

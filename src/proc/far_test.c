@@ -621,8 +621,22 @@ static void garbage(void) {
     end(&b);
 }
 
+/* A runtime has a name from when it is given one. */
+static void named(void) {
+    struct both b;
+    uint32_t creation = 1;
+    begin(&b, 1000);
+    CHECK(mote_host_node(NULL, NULL).word == 0 && mote_host_node(b.node.left, &creation).word == 0 && creation == 0);
+    struct mt_net net = {.name = mote_atom_make("left@here").word, .creation = 77};
+    CHECK_OK(mt_far_net(b.node.left, &net));
+    CHECK_INT(mt_far_net(b.node.left, &net), MOTE_EBUSY);
+    CHECK(mote_host_node(b.node.left, NULL).word == net.name && mote_host_node(b.node.left, &creation).word == net.name && creation == 77);
+    CHECK(mote_host_node(b.node.right, &creation).word == 0 && creation == 0);
+    end(&b);
+}
+
 int main(int argc, char **argv) {
     return check_main(argc, argv, (struct check_test[]){TEST(pids), TEST(terms), TEST(large_terms), TEST(order), TEST(to_nobody), TEST(monitors), TEST(links),
                                                         TEST(unlinks), TEST(exits_and_questions), TEST(aliases), TEST(lost), TEST(lost_question), TEST(many),
-                                                        TEST(crowd), TEST(garbage), {0}});
+                                                        TEST(crowd), TEST(garbage), TEST(named), {0}});
 }

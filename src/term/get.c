@@ -276,3 +276,37 @@ void *mote_host_object(mote_term term, const mote_host_kind *kind) {
     const uint64_t *p = term.word && mt_tag(term.word) == MT_BOXED ? mt_ptr(term.word) : NULL;
     return p && *p == MT_HOST_HEADER && mt_host_kind(p) == kind ? (void *)(uintptr_t)p[1] : NULL;
 }
+
+/* -------------------------------------------------------------------------------------------- pids and references of other nodes */
+
+_Static_assert(sizeof(mote_far_box) == 6 * sizeof(uint64_t), "a header, the node, what is with the count, five words in pairs");
+
+bool mote_far_get(mote_term term, mote_far *far) {
+    bool pid = is_kind(term, MT_PID_FAR);
+    if (!pid && !is_kind(term, MT_REF_FAR)) return false;
+    if (!far) return true;
+    const uint64_t *p = mt_ptr(term.word), *raw = pid ? p + 2 : p + 3;
+    *far = (mote_far){.node = {p[1]}, .creation = (uint32_t)p[pid ? 3 : 2], .count = pid ? 2 : (uint32_t)(p[2] >> 32)};
+    MT_ASSERT(far->count <= 5);
+    for (uint32_t i = 0; i < far->count; i++) far->words[i] = (uint32_t)(raw[i / 2] >> (32 * (i % 2)));
+    return true;
+}
+
+mote_pid mote_far_pid_make(mote_far_box *box, const mote_far *far) {
+    if (far->count != 2) return (mote_pid){0};
+    box->word[0] = mt_header(MT_PID_FAR, 3);
+    box->word[1] = far->node.word;
+    box->word[2] = far->words[0] | (uint64_t)far->words[1] << 32;
+    box->word[3] = far->creation;
+    return (mote_pid){mt_boxed(box->word)};
+}
+
+mote_ref mote_far_ref_make(mote_far_box *box, const mote_far *far) {
+    uint32_t count = far->count;
+    if (count == 0 || count > 5) return (mote_ref){0};
+    box->word[0] = mt_header(MT_REF_FAR, 2 + (count + 1) / 2);
+    box->word[1] = far->node.word;
+    box->word[2] = far->creation | (uint64_t)count << 32;
+    for (uint32_t i = 0; i < count; i += 2) box->word[3 + i / 2] = far->words[i] | (i + 1 < count ? (uint64_t)far->words[i + 1] << 32 : 0);
+    return (mote_ref){mt_boxed(box->word)};
+}

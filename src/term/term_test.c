@@ -769,6 +769,39 @@ static void host_objects(void) {
     CHECK_INT(object, 0);
 }
 
+/* ----------------------------------------------------------------------------- pids and references of other nodes */
+
+static mote_term parsed(mote_arena *arena, const char *text) {
+    mote_term term = MOTE_TERM_NONE;
+    CHECK_OK(mote_term_parse(arena, text, strlen(text), &term, NULL));
+    return term;
+}
+
+/* In memory of the caller's, as the parser makes them, and back. */
+static void far_boxes(void) {
+    mote_arena *arena = mote_arena_new(0);
+    mote_far_box box, memory[2];
+    mote_far pid = {.node = {A("n@far").word}, .creation = 9, .count = 2, .words = {7, UINT32_MAX}}, got;
+    mote_term term = mote_pid_term(mote_far_pid_make(&box, &pid)), same = parsed(arena, "<n@far.7.4294967295.9>");
+    CHECK(mote_far_get(term, NULL) && mote_far_get(term, &got) && memcmp(&got, &pid, sizeof got) == 0);
+    CHECK(mote_term_same(term, same) && mote_term_compare(term, same) == 0 && mote_term_hash(term) == mote_term_hash(same));
+    check_copy(term);
+    for (uint32_t count = 0; count < 7; count++) {
+        mote_far ref = {.node = {A("n@far").word}, .creation = 9, .count = count};
+        for (uint32_t i = 0; i < count && i < 5; i++) ref.words[i] = UINT32_MAX - i;
+        mote_ref made = mote_far_ref_make(&memory[0], &ref), other = mote_far_ref_make(&memory[1], &ref);
+        bool good = count >= 1 && count <= 5;
+        CHECK(!made.word == !good && !mote_far_pid_make(&box, &ref).word == (count != 2));
+        if (!good) continue;
+        CHECK(mote_far_get(mote_ref_term(made), &got) && memcmp(&got, &ref, sizeof got) == 0);
+        CHECK(mote_term_same(mote_ref_term(made), mote_ref_term(other)));
+        check_copy(mote_ref_term(made));
+    }
+    CHECK(!mote_far_get((mote_term){mt_pid_word(1, 0, 1)}, &got) && !mote_far_get((mote_term){8 | MT_REF}, &got) && !mote_far_get(MOTE_TERM_NONE, &got));
+    CHECK(!mote_far_get(mote_tuple_make(arena, 1, &term), &got) && !mote_far_get(parsed(arena, "#Port<a@b.1.2>"), &got));
+    mote_arena_free(arena);
+}
+
 int main(int argc, char **argv) {
     return check_main(
         argc, argv,
@@ -776,5 +809,5 @@ int main(int argc, char **argv) {
                               TEST(unaligned_bits), TEST(text), TEST(shared_binaries), TEST(released_once_by_threads), TEST(tuples),
                               TEST(lists), TEST(maps), TEST(map_put), TEST(arena_limit), TEST(arena_rewinds), TEST(counted_atoms_in_terms),
                               TEST(deep_heads), TEST(deep_tails), TEST(deep_first), TEST(deep_last), TEST(deep_keys), TEST(deep_values), TEST(deep_middle),
-                              TEST(copies_are_equal), TEST(copies_of_foreign_objects), TEST(sizes), TEST(too_large), TEST(out_of_memory), TEST(host_objects), {0}});
+                              TEST(copies_are_equal), TEST(copies_of_foreign_objects), TEST(sizes), TEST(too_large), TEST(out_of_memory), TEST(host_objects), TEST(far_boxes), {0}});
 }
