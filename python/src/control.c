@@ -12,9 +12,19 @@ int mp_pid_from(struct mp_state *st, PyObject *o, mote_pid *pid) {
     if (mp_is_pid(st, o)) return *pid = ((struct mp_pid *)o)->pid, 0;
     return PyErr_Format(PyExc_TypeError, "a Pid is needed, not %R", o), -1;
 }
+int mp_own_pid_from(struct mp_state *st, PyObject *o, const char *doing, mote_pid *pid) {
+    if (mp_pid_from(st, o, pid) < 0) return -1;
+    if (mp_is_ours(pid->word)) return 0;
+    PyObject *node = PyObject_GetAttrString(o, "node");
+    if (node) PyErr_Format(PyExc_ValueError, "%s: %R is a process of the node %S: ask there", doing, o, node);
+    Py_XDECREF(node);
+    return -1;
+}
+/* One that this node has made: whoever it belongs to is here. */
 static int ref_from(struct mp_state *st, PyObject *o, mote_ref *ref) {
-    if (mp_is_ref(st, o)) return *ref = ((struct mp_ref *)o)->ref, 0;
-    return PyErr_Format(PyExc_TypeError, "a Ref is needed, not %R", o), -1;
+    if (!mp_is_ref(st, o)) return PyErr_Format(PyExc_TypeError, "a Ref is needed, not %R", o), -1;
+    *ref = ((struct mp_ref *)o)->ref;
+    return mp_is_ours(ref->word) ? 0 : (PyErr_Format(PyExc_ValueError, "%R was made by another node: only there it can be undone", o), -1);
 }
 
 /* ------------------------------------------------------------------------------------------- links, monitors */
@@ -153,7 +163,7 @@ static PyObject *py_register(PyObject *module, PyObject *args) {
     PyObject *name, *o;
     mote_term term;
     mote_pid pid;
-    if (!p || !PyArg_ParseTuple(args, "OO", &name, &o) || name_from(name, &term) < 0 || mp_pid_from(st, o, &pid) < 0) return NULL;
+    if (!p || !PyArg_ParseTuple(args, "OO", &name, &o) || name_from(name, &term) < 0 || mp_own_pid_from(st, o, "mote.register", &pid) < 0) return NULL;
     mote_err err = mote_register(p->self, term, pid);
     if (err == MOTE_EBUSY) return PyErr_Format(PyExc_ValueError, "%R is taken, or the process has a name", name);
     if (err == MOTE_ENAME) return PyErr_Format(PyExc_ValueError, "%R cannot be a name", name);
@@ -249,7 +259,7 @@ static PyObject *py_read_timer(PyObject *module, PyObject *o) { return timer(mod
 
 /* --------------------------------------------------------------------------------------------------- calls */
 
-/* To a hosted server: (head, (caller, Ref), request); the Ref is an alias that takes one answer. -1: error set. */
+/* To a hosted server of this node: (head, (caller, Ref), request); the Ref is an alias that takes one answer. -1: error set. */
 static int call_hosted(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *head, PyObject *request, mote_ref *ref) {
     mote_monitor_options options = {.alias = MOTE_ALIAS_REPLY_DEMONITOR};
     PyObject *shared = mp_share(st, request);
@@ -268,7 +278,7 @@ static int call_hosted(struct mp_state *st, struct mp_proc *p, mote_term to, PyO
     return sent;
 }
 
-/* To one of C's or Erlang's: the head is that of a call or of a system message. */
+/* To one of C's or Erlang's, or of another node: the head is that of a call or of a system message. */
 static int call_other(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *head, PyObject *request, mote_ref *ref) {
     struct mp_outgoing out;
     if (mp_encoded(st, request, &out) < 0) return -1;
@@ -278,10 +288,9 @@ static int call_other(struct mp_state *st, struct mp_proc *p, mote_term to, PyOb
     return err ? mp_fail(st, err, "mote.call"), -1 : 0;
 }
 
-#define NODE "nonode@nohost" /* this node's name */
 static bool is_caller(struct mp_proc *p, mote_term to) {
     mote_pid me = mote_self_pid(p->self), named;
-    if (mote_term_type(to) == MOTE_TUPLE && !mote_match(to, "{?, '" NODE "'}", &to)) return false;
+    if (mp_is_abroad(p, to) || (mote_term_type(to) == MOTE_TUPLE && mote_tuple_get(to, 0, &to))) return false;
     if (mote_term_type(to) == MOTE_ATOM) return mote_whereis(p->self, to, &named) == MOTE_OK && named.word == me.word;
     return to.word == mote_pid_term(me).word;
 }
@@ -290,7 +299,7 @@ int mp_call_start(struct mp_state *st, struct mp_proc *p, PyObject *o, PyObject 
     mote_term to;
     if (mp_to_of(st, o, &to) < 0) return -1;
     if (is_caller(p, to)) return PyErr_SetString(st->error, "mote.call: a process that asks itself would wait for ever"), -1;
-    bool hosted = mp_takes(p, to);
+    bool hosted = !mp_is_abroad(p, to) && mp_takes(p, to);
     if ((hosted ? call_hosted : call_other)(st, p, to, head, request, &want->call) < 0) return -1;
     want->since = want->call;
     return 0;
@@ -387,7 +396,8 @@ static PyObject *py_reply(PyObject *module, PyObject *const *args, Py_ssize_t n)
     if (n != 2) return PyErr_SetString(PyExc_TypeError, "reply(caller, value) takes two arguments"), NULL;
     PyObject *from = args[0];
     if (!PyTuple_CheckExact(from) || PyTuple_GET_SIZE(from) != 2) return PyErr_Format(PyExc_TypeError, "reply needs what the call came with, not %R", from);
-    if (mp_is_ref(st, PyTuple_GET_ITEM(from, 1))) return reply_hosted(st, p, PyTuple_GET_ITEM(from, 1), args[1]);
+    PyObject *tag = PyTuple_GET_ITEM(from, 1);
+    if (mp_is_ref(st, tag) && mp_is_ours(((struct mp_ref *)tag)->ref.word)) return reply_hosted(st, p, tag, args[1]);
     mote_arena *arena = mote_arena_new(0);
     mote_term to = arena ? mp_to_term(st, arena, from) : MOTE_TERM_NONE, term = to.word ? mp_to_term(st, arena, args[1]) : MOTE_TERM_NONE;
     mote_err err = term.word ? mote_reply_term(p->self, to, term) : MOTE_OK;

@@ -50,19 +50,35 @@ static const char *why_no_term(mote_err err) {
     return err == MOTE_ETERM ? "there is a handle where nobody can ask for it" : "a map has a key twice, or a text is not UTF-8";
 }
 
-/* The value at a place as a Term. */
-static PyObject *as_term(struct decode *d, struct place place) {
-    mote_external_options options = {.form = d->r->form};
-    mote_term term = MOTE_TERM_NONE;
+/* The value at a place as a term, in an arena. NULL: D1. */
+static mote_arena *read_term(struct decode *d, struct place place, mote_term *term) {
+    mote_external_options options = {.form = d->r->form, .node = d->codec->node, .creation = d->codec->creation};
     d->r->next = place.next;
     d->r->owed = place.owed;
     if (!mote_reader_skip(d->r, 1)) return NULL;
     size_t size = (size_t)(d->r->next - place.next);
     mote_arena *arena = mote_arena_new(0);
-    mote_err err = arena ? mote_term_decode(arena, place.next, size, &options, &term, NULL) : MOTE_ENOMEM;
-    if (!err) return mp_term_take(d->st, arena, term);
+    mote_err err = arena ? mote_term_decode(arena, place.next, size, &options, term, NULL) : MOTE_ENOMEM;
+    if (!err) return arena;
     mote_arena_free(arena);
-    return err == MOTE_ENOMEM ? PyErr_NoMemory() : refuse(d, place, why_no_term(err));
+    if (err == MOTE_ENOMEM) PyErr_NoMemory();
+    else refuse(d, place, why_no_term(err));
+    return NULL;
+}
+
+static PyObject *as_term(struct decode *d, struct place place) {
+    mote_term term;
+    mote_arena *arena = read_term(d, place, &term);
+    return arena ? mp_term_take(d->st, arena, term) : NULL;
+}
+
+/* A pid or reference of another node. */
+static PyObject *of_other_node(struct decode *d, struct place place) {
+    mote_term term;
+    mote_arena *arena = read_term(d, place, &term);
+    PyObject *v = arena ? mp_from_term(d->st, term) : NULL;
+    mote_arena_free(arena);
+    return v;
 }
 
 /* --------------------------------------------------------------------------------------------------- plain values */
@@ -150,20 +166,23 @@ static PyObject *bytes_of(struct decode *d, struct place place) {
     return d->codec->unblob(d->codec->context, d->t.bytes.data, d->t.bytes.size);
 }
 
-static bool is_nodeless(const mote_token *t) {
-    return t->creation == 0 && t->name.size == 13 && memcmp(t->name.data, "nonode@nohost", 13) == 0;
+/* Whether the name that was read is this node's, of its present life. */
+static bool is_ours(const struct decode *d) {
+    size_t size = sizeof MP_NODELESS - 1;
+    const char *name = d->codec->node.word ? mote_atom_name(d->codec->node, &size) : MP_NODELESS;
+    return d->t.creation == d->codec->creation && d->t.name.size == size && memcmp(d->t.name.data, name, size) == 0;
 }
 
 static PyObject *pid(struct decode *d, struct place place) {
     mote_pid local;
-    bool ours = is_nodeless(&d->t) && mote_pid_of_far(d->t.words[0], d->t.words[1], &local);
-    return ours ? mp_pid_new(d->st, local) : as_term(d, place);
+    bool ours = is_ours(d) && mote_pid_of_far(d->t.words[0], d->t.words[1], &local);
+    return ours ? mp_pid_new(d->st, local) : of_other_node(d, place);
 }
 
 static PyObject *ref(struct decode *d, struct place place) {
     mote_ref local;
-    bool ours = is_nodeless(&d->t) && mote_ref_of_far(d->t.words, (size_t)d->t.count, &local);
-    return ours ? mp_ref_new(d->st, local) : as_term(d, place);
+    bool ours = is_ours(d) && mote_ref_of_far(d->t.words, (size_t)d->t.count, &local);
+    return ours ? mp_ref_new(d->st, local) : of_other_node(d, place);
 }
 
 /* ---------------------------------------------------------------------------------------------------- containers */
@@ -552,6 +571,7 @@ PyObject *mp_decode(struct mp_state *st, const struct mp_codec *codec, mote_read
 
 PyObject *mp_from_opaque(struct mp_state *st, mote_term term, size_t depth) {
     struct mp_codec codec = {.form = MOTE_FORM_MOTE};
+    mp_codec_name(st, &codec);
     uint8_t inside[ENCODED_INSIDE];
     mote_writer w;
     mote_reader r;
@@ -574,9 +594,10 @@ PyObject *mp_from_opaque(struct mp_state *st, mote_term term, size_t depth) {
 /* --------------------------------------------------------------------------------------------- encode(), decode() */
 
 /* The one argument and form= of a call. -1: error set. */
-static int arguments(const char *name, PyObject *const *args, Py_ssize_t count, PyObject *kwnames, mote_form *form) {
+static int arguments(const struct mp_state *st, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *kwnames, struct mp_codec *codec) {
     Py_ssize_t named = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
-    *form = MOTE_FORM_ERLANG;
+    codec->form = MOTE_FORM_ERLANG;
+    mp_codec_name(st, codec);
     if (count != 1) {
         PyErr_Format(PyExc_TypeError, "%s() takes one positional argument, and got %zd", name, count);
         return -1;
@@ -592,7 +613,7 @@ static int arguments(const char *name, PyObject *const *args, Py_ssize_t count, 
             PyErr_Format(PyExc_ValueError, "%s(): form is \"erlang\" or \"mote\", not %R", name, value);
             return -1;
         }
-        *form = own ? MOTE_FORM_MOTE : MOTE_FORM_ERLANG;
+        codec->form = own ? MOTE_FORM_MOTE : MOTE_FORM_ERLANG;
     }
     return 0;
 }
@@ -639,12 +660,12 @@ static PyObject *decode_with(struct mp_state *st, const struct mp_codec *codec, 
 
 static PyObject *encode(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *kwnames) {
     struct mp_codec codec = {0};
-    return arguments("encode", args, count, kwnames, &codec.form) < 0 ? NULL : encode_with(mp_state_of(module), &codec, args[0]);
+    return arguments(mp_state_of(module), "encode", args, count, kwnames, &codec) < 0 ? NULL : encode_with(mp_state_of(module), &codec, args[0]);
 }
 
 static PyObject *decode(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *kwnames) {
     struct mp_codec codec = {0};
-    return arguments("decode", args, count, kwnames, &codec.form) < 0 ? NULL : decode_with(mp_state_of(module), &codec, args[0]);
+    return arguments(mp_state_of(module), "decode", args, count, kwnames, &codec) < 0 ? NULL : decode_with(mp_state_of(module), &codec, args[0]);
 }
 
 #define FUNCTION(f) (PyCFunction)(void (*)(void))(f)
@@ -718,7 +739,7 @@ static PyObject *test_blobs(PyObject *module, PyObject *args) {
     PyObject *value, *store;
     Py_ssize_t least;
     if (!PyArg_ParseTuple(args, "OOn", &value, &store, &least)) return NULL;
-    struct mp_codec codec = {MOTE_FORM_MOTE, (size_t)least, test_blob, test_unblob, store};
+    struct mp_codec codec = {.form = MOTE_FORM_MOTE, .blob_min = (size_t)least, .blob = test_blob, .unblob = test_unblob, .context = store};
     PyObject *bytes = encode_with(mp_state_of(module), &codec, value), *back = bytes ? decode_with(mp_state_of(module), &codec, bytes) : NULL;
     PyObject *both = back ? PyTuple_Pack(2, bytes, back) : NULL;
     Py_XDECREF(back);
@@ -751,6 +772,26 @@ static long long now_ns(void) {
     return ns;
 }
 
+/* encode_as(value, node, creation), decode_as(bytes, node, creation): in Erlang's form as a node of that name would. */
+static int named(PyObject *args, const char *format, PyObject **what, struct mp_codec *codec) {
+    const char *name;
+    if (!PyArg_ParseTuple(args, format, what, &name, &codec->creation)) return -1;
+    codec->node = mote_atom_make(name);
+    return 0;
+}
+
+static PyObject *test_encode_as(PyObject *module, PyObject *args) {
+    struct mp_codec codec = {.form = MOTE_FORM_ERLANG};
+    PyObject *value;
+    return named(args, "OsI", &value, &codec) < 0 ? NULL : encode_with(mp_state_of(module), &codec, value);
+}
+
+static PyObject *test_decode_as(PyObject *module, PyObject *args) {
+    struct mp_codec codec = {.form = MOTE_FORM_ERLANG};
+    PyObject *bytes;
+    return named(args, "SsI", &bytes, &codec) < 0 ? NULL : decode_with(mp_state_of(module), &codec, bytes);
+}
+
 /* codec_ns(value, own, rounds): ns of all rounds of mp_encode(), and of mp_decode(). */
 static PyObject *test_codec_ns(PyObject *module, PyObject *args) {
     PyObject *value, *back = Py_None;
@@ -781,6 +822,8 @@ static PyMethodDef testing[] = {
     {"decode_term", test_decode_term, METH_VARARGS, "the term of bytes, and mp_from_term()"},
     {"blobs", test_blobs, METH_VARARGS, "there and back with a store for blobs"},
     {"encode_into", test_encode_into, METH_VARARGS, "into memory of a size; None: it is full"},
+    {"encode_as", test_encode_as, METH_VARARGS, "encode() of a node of that name and creation"},
+    {"decode_as", test_decode_as, METH_VARARGS, "decode() of such a node"},
     {"codec_ns", test_codec_ns, METH_VARARGS, "ns of all rounds of mp_encode() and mp_decode()"},
     {NULL, NULL, 0, NULL},
 };

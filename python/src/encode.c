@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#define NODE "nonode@nohost"
 #define UTF8_KEPT 4096 /* characters: str keep the UTF-8 of themselves up to here */
 
 struct encode {
@@ -113,14 +112,24 @@ static bool put_atom(struct encode *e, PyObject *v) {
     return mote_atom_write(e->out, name, (size_t)size);
 }
 
+static mote_bytes name_of(mote_atom node) {
+    mote_bytes name = {MP_NODELESS, sizeof MP_NODELESS - 1};
+    if (node.word) name.data = mote_atom_name(node, &name.size);
+    return name;
+}
+
 static bool put_pid(struct encode *e, PyObject *v) {
+    mote_far far;
     mote_pid pid = ((struct mp_pid *)v)->pid;
-    return is_own(e) ? mote_pid_write(e->out, pid) : mote_pid_write_as(e->out, pid, (mote_bytes){NODE, sizeof NODE - 1}, 0);
+    if (mote_far_get(mote_pid_term(pid), &far)) return mote_far_pid_write(e->out, name_of(far.node), far.words[0], far.words[1], far.creation);
+    return is_own(e) ? mote_pid_write(e->out, pid) : mote_pid_write_as(e->out, pid, name_of(e->codec->node), e->codec->creation);
 }
 
 static bool put_ref(struct encode *e, PyObject *v) {
+    mote_far far;
     mote_ref ref = ((struct mp_ref *)v)->ref;
-    return is_own(e) ? mote_ref_write(e->out, ref) : mote_ref_write_as(e->out, ref, (mote_bytes){NODE, sizeof NODE - 1}, 0);
+    if (mote_far_get(mote_ref_term(ref), &far)) return mote_far_ref_write(e->out, name_of(far.node), far.creation, far.words, far.count);
+    return is_own(e) ? mote_ref_write(e->out, ref) : mote_ref_write_as(e->out, ref, name_of(e->codec->node), e->codec->creation);
 }
 
 /* Out of line: the handle has no place in the frames of put(). */
@@ -335,7 +344,8 @@ static bool stays_term(mote_term term) {
 static bool put_term(struct encode *e, PyObject *v) {
     mote_term term = mp_term_of(v);
     if (is_own(e) && !stays_term(term) && !mote_like_write(e->out, MP_LIKE_TERM, 0)) return false;
-    mote_err err = mote_term_encode(term, NULL, e->out);
+    const mote_external_options options = {.node = e->codec->node, .creation = e->codec->creation};
+    mote_err err = mote_term_encode(term, &options, e->out);
     return err == MOTE_ETERM ? refuse(e, v, "it holds what only mote's own processes have") : err == MOTE_OK;
 }
 

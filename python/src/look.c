@@ -126,7 +126,7 @@ static struct mp_proc *question_from(PyObject *module, PyObject *const *args, Py
     struct mp_proc *p = mp_caller(st);
     if (!p) return NULL;
     if (n != (q->lives ? 1 : 2)) return PyErr_SetString(PyExc_TypeError, q->lives ? "is_alive(pid) takes one argument" : "info(pid, timeout) takes two"), NULL;
-    if (mp_pid_from(st, args[0], &q->pid) < 0) return NULL;
+    if (mp_own_pid_from(st, args[0], q->lives ? "mote.is_alive" : "mote.info", &q->pid) < 0) return NULL;
     q->deadline_ns = UINT64_MAX;
     if (!q->lives && mp_deadline_of(args[1], &q->deadline_ns) < 0) return NULL;
     if (!awaits && q->pid.word == mote_self_pid(p->self).word) return p;

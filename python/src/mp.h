@@ -68,7 +68,7 @@ static inline struct mp_state *mp_state_of(PyObject *module) { return PyModule_G
 
 /* ----------------------------------------------------------------------------------------------- values.c */
 
-/* A process, as Python sees it. Immutable, hashable, ordered, == by value. */
+/* A process, as Python sees it. Immutable, hashable, ordered, == by value. What is another node's has memory for its term behind it: the word is valid while the object is. */
 struct mp_pid {
     PyObject_HEAD
     mote_pid pid;
@@ -79,12 +79,14 @@ struct mp_ref {
 };
 /* Makes types and tables of values; called once for a module. -1: error set. */
 int mp_values_init(struct mp_state *st);
+/* Copy what a word of another node's refers to. */
 PyObject *mp_pid_new(struct mp_state *st, mote_pid pid);
 PyObject *mp_ref_new(struct mp_state *st, mote_ref ref);
 /* The Atom of a name (size in bytes, UTF-8), interned. Gives. */
 PyObject *mp_atom_new(struct mp_state *st, const char *name, Py_ssize_t size);
 static inline int mp_is_pid(const struct mp_state *st, PyObject *o) { return Py_IS_TYPE(o, st->pid); }
 static inline int mp_is_ref(const struct mp_state *st, PyObject *o) { return Py_IS_TYPE(o, st->ref); }
+static inline bool mp_is_ours(uint64_t word) { return !mote_far_get((mote_term){word}, NULL); }
 
 /* Whether it is a Term: one that Python has no value for. */
 bool mp_is_term(PyObject *value);
@@ -119,6 +121,8 @@ extern const mote_host_kind mp_object_kind;
 /* How Python's objects become bytes (mote/external.h) and back, without terms between. */
 struct mp_codec {
     mote_form form;
+    mote_atom node;    /* this node's name: ours are written by it in Erlang's form, and known by it; word 0: nonode@nohost. See mp_codec_name() */
+    uint32_t creation;
     size_t blob_min; /* with `blob`, in MOTE_FORM_MOTE: bytes, bytearrays and buffers of so many bytes or more are offered to it */
     /* May be NULL: puts a handle for the bytes into `handle` (255 bytes) and gives its size; 0: they shall be written; -1: error set. */
     Py_ssize_t (*blob)(void *context, const void *data, size_t size, uint8_t *handle);
@@ -130,6 +134,11 @@ struct mp_codec {
 int mp_encode(struct mp_state *st, const struct mp_codec *codec, PyObject *value, mote_writer *writer);
 /* The value that the reader gives. Gives; NULL: error set, ValueError for bytes that are no term. The bytes must not change meanwhile. */
 PyObject *mp_decode(struct mp_state *st, const struct mp_codec *codec, mote_reader *reader);
+/* Sets node and creation: those of the node that runs, if it has a name. See net.c. */
+void mp_codec_name(const struct mp_state *st, struct mp_codec *codec);
+#define MP_NODELESS "nonode@nohost"
+/* The node's name as an Atom. Gives; NULL: error set. */
+PyObject *mp_node_name(struct mp_state *st);
 extern PyMethodDef mp_codec_methods[];
 /* Functions for tests. -1: error set. */
 int mp_codec_init(struct mp_state *st);

@@ -19,6 +19,7 @@
 /* The node is not used any more by one of its users. */
 static void node_drop(struct mp_node *node) {
     if (--node->users) return;
+    if (node->name.word) mote_atom_drop(node->name);
     Py_XDECREF(node->key);
     PyMem_RawFree(node);
 }

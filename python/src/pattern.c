@@ -77,14 +77,17 @@ static int match_text(const struct mp_state *st, PyObject *p, PyObject *v) {
 
 static int match_equal(PyObject *p, PyObject *v) { return PyObject_RichCompareBool(v, p, Py_EQ); }
 
+/* Of two Pids, or two Refs. */
+static inline bool is_same(uint64_t a, uint64_t b) { return a == b || (!mp_is_ours(a) && mote_term_same((mote_term){a}, (mote_term){b})); }
+
 /* What decides most elements at once; -2: see match(). */
 static inline int match_quick(const struct node *p, PyObject *v) {
     switch (p->kind) {
     case IS_ANY: return 1;
     case IS_CLASS: return (PyObject *)Py_TYPE(v) == p->value || PyType_IsSubtype(Py_TYPE(v), (PyTypeObject *)p->value);
     case IS_SAME: return v == p->value;
-    case IS_PID: return Py_TYPE(v) == Py_TYPE(p->value) && ((struct mp_pid *)v)->pid.word == ((struct mp_pid *)p->value)->pid.word;
-    case IS_REF: return Py_TYPE(v) == Py_TYPE(p->value) && ((struct mp_ref *)v)->ref.word == ((struct mp_ref *)p->value)->ref.word;
+    case IS_PID: return Py_TYPE(v) == Py_TYPE(p->value) && is_same(((struct mp_pid *)v)->pid.word, ((struct mp_pid *)p->value)->pid.word);
+    case IS_REF: return Py_TYPE(v) == Py_TYPE(p->value) && is_same(((struct mp_ref *)v)->ref.word, ((struct mp_ref *)p->value)->ref.word);
     case IS_TEXT: return v == p->value ? 1 : -2;
     default: return -2;
     }
@@ -380,14 +383,20 @@ static void nodes_drop(struct node *node, size_t size) {
     PyMem_Free(node);
 }
 
+/* That of a node of the pattern itself. Those of other nodes are not made by the receiver: nothing is quicker for them. */
+static struct mp_ref *own_ref(const struct node *p) {
+    struct mp_ref *ref = p->kind == IS_REF ? (struct mp_ref *)p->value : NULL;
+    return ref && mp_is_ours(ref->ref.word) ? ref : NULL;
+}
+
 /* See mp_pattern_ref(): alternatives may name it each in their own way. */
 static struct mp_ref *ref_of(const struct node *p) {
     const struct node *child = p + 1;
     struct mp_ref *ref = NULL;
-    if (p->kind == IS_REF) return (struct mp_ref *)p->value;
+    if (p->kind == IS_REF) return own_ref(p);
     if (p->kind == IS_WHERE) return ref_of(child);
     if (p->kind == IS_TUPLE || p->kind == IS_NAMED)
-        for (uint32_t i = 0; !ref && i < p->count; i++, child += child->skip) ref = child->kind == IS_REF ? (struct mp_ref *)child->value : NULL;
+        for (uint32_t i = 0; !ref && i < p->count; i++, child += child->skip) ref = own_ref(child);
     if (p->kind == IS_EITHER)
         for (uint32_t i = 0; i < p->count; i++, child += child->skip) {
             struct mp_ref *other = ref_of(child);

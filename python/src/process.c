@@ -3,6 +3,8 @@
 #include "aio.h"
 #include "process.h"
 
+#include "values.h"
+
 struct receive { /* the awaitable */
     PyObject_HEAD
     struct mp_state *st;
@@ -157,13 +159,18 @@ static void drop_message(struct mp_proc *p) {
     else mote_host_message_drop(p->self);
 }
 
+/* What an answer of another worker's begins with, or (a Term: [alias|Ref]) of another node's. */
+static bool is_tag(struct mp_state *st, PyObject *tag, mote_ref call) {
+    if (mp_is_ref(st, tag)) return ((struct mp_ref *)tag)->ref.word == call.word;
+    return mp_is_term(tag) && mote_match(mp_term_of(tag), "[alias|^]", call);
+}
+
 /* The answer of a call: 1: *found; 0: another message; -1: the server is gone, error set. */
 static int is_answer(struct mp_state *st, mote_ref call, mote_term message, PyObject **found) {
     PyObject *o = mote_host_object(message, &mp_object_kind);
     mote_term reply, why;
     if (o) {
-        bool is = PyTuple_CheckExact(o) && PyTuple_GET_SIZE(o) == 2 && mp_is_ref(st, PyTuple_GET_ITEM(o, 0)) &&
-                  ((struct mp_ref *)PyTuple_GET_ITEM(o, 0))->ref.word == call.word;
+        bool is = PyTuple_CheckExact(o) && PyTuple_GET_SIZE(o) == 2 && is_tag(st, PyTuple_GET_ITEM(o, 0), call);
         if (is) *found = Py_NewRef(PyTuple_GET_ITEM(o, 1));
         return is;
     }
@@ -1057,6 +1064,13 @@ static int sent(struct mp_state *st, struct mp_proc *p, mote_err err) {
 
 int mp_send_shared(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *message) {
     return sent(st, p, mote_host_send(p->self, to, &mp_object_kind, Py_NewRef(message)));
+}
+
+bool mp_is_abroad(struct mp_proc *p, mote_term to) {
+    mote_term node;
+    if (mote_term_type(to) != MOTE_TUPLE) return mote_far_get(to, NULL);
+    if (mote_tuple_get(to, 1, &node)) return false;
+    return node.word != mote_host_node(p->node->rt, NULL).word && !mote_match(node, "'" MP_NODELESS "'");
 }
 
 bool mp_takes(struct mp_proc *p, mote_term to) { return mote_host_takes(p->self, to) || mote_host_is_far(p->self, to); }

@@ -96,6 +96,8 @@ struct mp_node {
     bool force;               /* who is told of its end now is ended as it stands */
     struct mp_frames base;    /* the thread state between flows, while one runs */
     struct mp_frames bare;    /* the same before the first */
+    mote_atom name;           /* as one of a cluster's, held; word 0: it has none, or has not been asked for it. See net.c */
+    uint32_t creation;
     PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
     size_t number;            /* that one */
     unsigned users;           /* itself, and each attached thread */
@@ -143,6 +145,8 @@ static inline int mp_let_others(struct mp_proc *p) {
 }
 /* A Pid, and nothing else. -1: error set. */
 int mp_pid_from(struct mp_state *st, PyObject *o, mote_pid *pid);
+/* The same of this node alone: what `doing` does is done where the process is. */
+int mp_own_pid_from(struct mp_state *st, PyObject *o, const char *doing, mote_pid *pid);
 /* A Pid, a name or (name, node) as a process; also a Ref (an alias) as a destination. The term is valid until the caller receives, or
  * asks for the next. -1: error set. */
 int mp_process_of(struct mp_state *st, PyObject *process, mote_term *term);
@@ -154,8 +158,10 @@ struct mp_outgoing {
     PyObject *shared;  /* or */
     mote_arena *arena; /* where the term lies */
 };
-/* Whether a message gets there as an object: here as it is, to another worker encoded. */
+/* Whether a message gets there as an object: here as it is, to another worker or node encoded. */
 bool mp_takes(struct mp_proc *p, mote_term to);
+/* Whether it is of another node, or of an earlier life of this one. */
+bool mp_is_abroad(struct mp_proc *p, mote_term to);
 int mp_outgoing(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *value, struct mp_outgoing *out);
 /* The same, always encoded. */
 int mp_encoded(struct mp_state *st, PyObject *value, struct mp_outgoing *out);
@@ -234,7 +240,7 @@ void mp_tell_left(struct mp_node *node);
 struct mp_proc *mp_thread_known(struct mp_node *node);
 /* Stops a thread for ever that would go on into an interpreter that ends. Without the GIL. */
 MOTE_NORETURN void mp_freeze(void);
-extern PyMethodDef mp_control_methods[], mp_look_methods[], mp_node_methods[], mp_watch_methods[], mp_worker_methods[];
+extern PyMethodDef mp_control_methods[], mp_look_methods[], mp_net_methods[], mp_node_methods[], mp_watch_methods[], mp_worker_methods[];
 
 int mp_server_init(struct mp_state *st);
 

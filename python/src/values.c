@@ -13,7 +13,6 @@
  * V2: values nest to MP_DEPTH_MAX levels, in both directions; a cycle is too deep. What a peer sends deeper arrives as a Term from there on.
  * V3: nothing here runs a program's code while it holds a borrowed reference into a mutable container. */
 #include "blob.h"
-#include "blob.h"
 #include "values.h"
 
 #include <string.h>
@@ -90,6 +89,13 @@ const mote_host_kind mp_object_kind = {"Python", object_hold, object_drop, mp_fa
 
 /* ------------------------------------------------------------------------------------- Pid, Ref and Term */
 
+/* The Atom of an atom. */
+static PyObject *value_of_name(struct mp_state *st, mote_atom atom) {
+    size_t size;
+    const char *name = mote_atom_name(atom, &size);
+    return mp_atom_new(st, name, (Py_ssize_t)size);
+}
+
 static PyObject *print_term(mote_term term, const char *before, const char *after) {
     char few[96], *text = few;
     size_t size = mote_term_print(term, few, sizeof few);
@@ -144,12 +150,51 @@ static PyObject *same(PyObject *self, PyObject *memo) {
     {"__copy__", same, METH_NOARGS, NULL},                                      \
     {"__deepcopy__", same, METH_O, NULL}
 
+/* A Pid or Ref of another node. */
+struct far {
+    PyObject_HEAD
+    uint64_t word; /* where struct mp_pid and mp_ref have theirs */
+    mote_far_box box;
+};
+_Static_assert(offsetof(struct far, word) == offsetof(struct mp_pid, pid) && offsetof(struct far, word) == offsetof(struct mp_ref, ref), "one place for the word");
+
+static struct far *far_new(PyTypeObject *type, mote_atom node) {
+    struct far *self = PyObject_Malloc(sizeof *self);
+    if (!self) return PyErr_NoMemory(), (struct far *)NULL;
+    (void)PyObject_Init((PyObject *)self, type);
+    mote_atom_hold(node);
+    return self;
+}
+
+static void identity_dealloc(PyObject *self) {
+    mote_far far;
+    if (mote_far_get((mote_term){((struct far *)self)->word}, &far)) mote_atom_drop(far.node);
+    plain_dealloc(self);
+}
+
+/* The name of the node it is of. */
+static PyObject *identity_node(PyObject *self, void *closure) {
+    mote_far far;
+    PyObject *module = PyType_GetModule(Py_TYPE(self));
+    (void)closure;
+    if (!module) return NULL;
+    if (!mote_far_get((mote_term){((struct far *)self)->word}, &far)) return mp_node_name(mp_state_of(module));
+    return value_of_name(mp_state_of(module), far.node);
+}
+
+static PyObject *identity_sizeof(PyObject *self, PyObject *none) {
+    (void)none;
+    return PyLong_FromSize_t(mp_is_ours(((struct far *)self)->word) ? sizeof(struct mp_pid) : sizeof(struct far));
+}
+
 static mote_term pid_term(PyObject *self) { return mote_pid_term(((struct mp_pid *)self)->pid); }
 static mote_term ref_term(PyObject *self) { return mote_ref_term(((struct mp_ref *)self)->ref); }
 static PyObject *pid_repr(PyObject *self) { return print_term(pid_term(self), "", ""); }
 static PyObject *ref_repr(PyObject *self) { return print_term(ref_term(self), "", ""); }
-static Py_hash_t pid_hash(PyObject *self) { return word_hash(pid_term(self).word); }
-static Py_hash_t ref_hash(PyObject *self) { return word_hash(ref_term(self).word); }
+static Py_hash_t identity_hash(PyObject *self) {
+    uint64_t word = ((struct far *)self)->word;
+    return word_hash(mp_is_ours(word) ? word : mote_term_hash((mote_term){word}));
+}
 
 static PyObject *pid_compare(PyObject *a, PyObject *b, int op) {
     if (Py_TYPE(a) != Py_TYPE(b)) Py_RETURN_NOTIMPLEMENTED;
@@ -161,33 +206,51 @@ static PyObject *ref_compare(PyObject *a, PyObject *b, int op) {
     return compare_terms(ref_term(a), ref_term(b), op);
 }
 
+static PyGetSetDef identity_getset[] = {{"node", identity_node, NULL, "The name of the node that it is of: nonode@nohost while this one has none.", NULL}, {NULL, NULL, NULL, NULL, NULL}};
 static PyMethodDef pid_methods[] = {
     IMMUTABLE_METHODS,
+    {"__sizeof__", identity_sizeof, METH_NOARGS, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "Pid[M]: who takes messages of type M, for type checkers."},
     {NULL, NULL, 0, NULL},
 };
-static PyMethodDef ref_methods[] = {IMMUTABLE_METHODS, {NULL, NULL, 0, NULL}};
+static PyMethodDef ref_methods[] = {IMMUTABLE_METHODS, {"__sizeof__", identity_sizeof, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
 
 static PyType_Slot pid_slots[] = {
-    {Py_tp_doc, "A process: immutable, hashable, ordered. It is never reused; what is sent to one that has ended reaches nobody."},
-    {Py_tp_new, no_new},          {Py_tp_dealloc, plain_dealloc},  {Py_tp_repr, pid_repr}, {Py_tp_hash, pid_hash},
-    {Py_tp_richcompare, pid_compare}, {Py_tp_methods, pid_methods}, {0, NULL},
+    {Py_tp_doc, "A process, of this node or another: immutable, hashable, ordered. It is never reused; what is sent to one that has ended reaches nobody."},
+    {Py_tp_new, no_new},          {Py_tp_dealloc, identity_dealloc},  {Py_tp_repr, pid_repr}, {Py_tp_hash, identity_hash},
+    {Py_tp_richcompare, pid_compare}, {Py_tp_methods, pid_methods}, {Py_tp_getset, identity_getset}, {0, NULL},
 };
 static PyType_Slot ref_slots[] = {
     {Py_tp_doc, "A unique reference: immutable, hashable, ordered."},
-    {Py_tp_new, no_new},          {Py_tp_dealloc, plain_dealloc},  {Py_tp_repr, ref_repr}, {Py_tp_hash, ref_hash},
-    {Py_tp_richcompare, ref_compare}, {Py_tp_methods, ref_methods}, {0, NULL},
+    {Py_tp_new, no_new},          {Py_tp_dealloc, identity_dealloc},  {Py_tp_repr, ref_repr}, {Py_tp_hash, identity_hash},
+    {Py_tp_richcompare, ref_compare}, {Py_tp_methods, ref_methods}, {Py_tp_getset, identity_getset}, {0, NULL},
 };
 static PyType_Spec pid_spec = {"mote.Pid", sizeof(struct mp_pid), 0, TYPE_FLAGS, pid_slots};
 static PyType_Spec ref_spec = {"mote.Ref", sizeof(struct mp_ref), 0, TYPE_FLAGS, ref_slots};
 
+static PyObject *far_pid_new(struct mp_state *st, const mote_far *far) {
+    struct far *self = far_new(st->pid, far->node);
+    if (self) self->word = mote_far_pid_make(&self->box, far).word;
+    return (PyObject *)self;
+}
+
+static PyObject *far_ref_new(struct mp_state *st, const mote_far *far) {
+    struct far *self = far_new(st->ref, far->node);
+    if (self) self->word = mote_far_ref_make(&self->box, far).word;
+    return (PyObject *)self;
+}
+
 PyObject *mp_pid_new(struct mp_state *st, mote_pid pid) {
+    mote_far far;
+    if (mote_far_get(mote_pid_term(pid), &far)) return far_pid_new(st, &far);
     struct mp_pid *self = PyObject_New(struct mp_pid, st->pid);
     if (self) self->pid = pid;
     return (PyObject *)self;
 }
 
 PyObject *mp_ref_new(struct mp_state *st, mote_ref ref) {
+    mote_far far;
+    if (mote_far_get(mote_ref_term(ref), &far)) return far_ref_new(st, &far);
     struct mp_ref *self = PyObject_New(struct mp_ref, st->ref);
     if (self) self->ref = ref;
     return (PyObject *)self;
@@ -224,7 +287,7 @@ static PyObject *term_compare(PyObject *a, PyObject *b, int op) {
 
 static PyMethodDef term_methods[] = {IMMUTABLE_METHODS, {NULL, NULL, 0, NULL}};
 static PyType_Slot term_slots[] = {
-    {Py_tp_doc, "An Erlang term that is no value of Python's: a far pid, a port, a function, a bitstring, an improper list, a map whose keys "
+    {Py_tp_doc, "An Erlang term that is no value of Python's: a port, a function, a bitstring, an improper list, a map whose keys "
                 "are not hashable or equal in Python, or what is nested too deep. It can be printed, compared and sent."},
     {Py_tp_new, no_new},     {Py_tp_dealloc, term_dealloc},      {Py_tp_repr, term_repr},       {Py_tp_str, term_str},
     {Py_tp_hash, term_hash}, {Py_tp_richcompare, term_compare}, {Py_tp_methods, term_methods}, {0, NULL},
@@ -832,6 +895,12 @@ static mote_term term_of_buffer(struct mp_walk *w, PyObject *v) {
     return term;
 }
 
+/* A Pid or Ref: a term of its own, for it may outlive the object. */
+static mote_term term_of_identity(struct mp_walk *w, PyObject *v) {
+    mote_term term = {((struct far *)v)->word};
+    return mp_is_ours(term.word) ? term : made(mote_term_copy(w->arena, term));
+}
+
 /* Room for terms: few of them on the stack. */
 struct room {
     mote_term few[8];
@@ -945,8 +1014,7 @@ static mote_term term_of(struct mp_walk *w, PyObject *v) {
     if (t == &PyUnicode_Type || t == w->st->atom) return term_of_text(w, v);
     if (t == &PyBytes_Type || t == w->st->shared_bytes) return term_of_bytes(w, v);
     if (t == &PyFloat_Type) return term_of_float(w, v);
-    if (t == w->st->pid) return pid_term(v);
-    if (t == w->st->ref) return ref_term(v);
+    if (t == w->st->pid || t == w->st->ref) return term_of_identity(w, v);
     if (v == Py_None) return term_named(w, "nil");
     if (t == &PyBool_Type) return term_named(w, v == Py_True ? "true" : "false");
     if (w->depth == MP_DEPTH_MAX || ++w->containers > MP_COPIES_MAX) return term_refuse(w, v, w->depth == MP_DEPTH_MAX ? NULL : MP_TOO_MUCH);
@@ -1069,9 +1137,6 @@ static PyObject *value_of_map(struct mp_state *st, mote_term term, size_t depth)
     return put < 0 ? NULL : mp_term_new(st, term);
 }
 
-/* Whether a pid or reference is one word: then it is this runtime's. */
-static bool is_local(mote_term term) { return mote_term_copy(NULL, term).word != 0; }
-
 static PyObject *value_of_other(struct mp_state *st, mote_term term, size_t depth) {
     PyObject *object = mote_host_object(term, &mp_object_kind);
     if (object) return held(object);
@@ -1088,8 +1153,8 @@ static PyObject *value_of(struct mp_state *st, mote_term term, size_t depth) {
     case MOTE_INTEGER: return value_of_int(term);
     case MOTE_FLOAT: return mote_float_get(term, &number) == MOTE_OK ? PyFloat_FromDouble(number) : PyErr_NoMemory();
     case MOTE_ATOM: return value_of_atom(st, term);
-    case MOTE_REFERENCE: return is_local(term) ? mp_ref_new(st, (mote_ref){term.word}) : mp_term_new(st, term);
-    case MOTE_PID: return is_local(term) ? mp_pid_new(st, (mote_pid){term.word}) : mp_term_new(st, term);
+    case MOTE_REFERENCE: return mp_ref_new(st, (mote_ref){term.word});
+    case MOTE_PID: return mp_pid_new(st, (mote_pid){term.word});
     case MOTE_TUPLE: return value_of_tuple(st, term, depth + 1);
     case MOTE_MAP: return value_of_map(st, term, depth + 1);
     case MOTE_NIL: return PyList_New(0);
@@ -1326,7 +1391,13 @@ static PyObject *test_share_ns(PyObject *module, PyObject *args) {
     return took;
 }
 
+static PyObject *test_atom_count(PyObject *module, PyObject *none) {
+    (void)module, (void)none;
+    return PyLong_FromSize_t(mote_atom_count());
+}
+
 static PyMethodDef testing[] = {
+    {"atom_count", test_atom_count, METH_NOARGS, "mote_atom_count()"},
     {"share", test_share, METH_O, "mp_share()"},
     {"through_term", test_through_term, METH_O, "mp_to_term() and mp_from_term()"},
     {"term_text", test_term_text, METH_O, "mp_to_term(), printed"},

@@ -20,7 +20,7 @@ static Py_ssize_t load(void *context, const void *data, size_t size, uint8_t *ha
 /* 0, or -1: error set, for the writer's failure too. */
 static int encode(struct mp_state *st, const struct mp_codec *codec, PyObject *value, mote_writer *w) {
     int failed = mp_encode(st, codec, value, w);
-    if (failed > 0) PyErr_Format(st->not_sendable, "mote: a message to another worker: %s", mote_err_text(w->err));
+    if (failed > 0) PyErr_Format(st->not_sendable, "mote: a message to another worker or node: %s", mote_err_text(w->err));
     return failed ? -1 : 0;
 }
 
@@ -30,7 +30,8 @@ int mp_far_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *
     mote_parcel parcel;
     mote_err err = mote_parcel_begin(p->self, to, &parcel);
     if (err) return mp_fail(st, err, "mote.send"), -1;
-    const struct mp_codec codec = {.form = parcel.form, .blob_min = MOTE_BLOB_MIN, .blob = load, .context = &parcel};
+    struct mp_codec codec = {.form = parcel.form, .blob_min = MOTE_BLOB_MIN, .blob = load, .context = &parcel};
+    mp_codec_name(st, &codec);
     mote_writer_init(&w, parcel.form, memory, sizeof memory, RECORD_MAX);
     int failed = encode(st, &codec, message, &w);
     mote_bytes bytes = mote_writer_bytes(&w);
@@ -57,7 +58,8 @@ bool mp_far_encode(void *object, mote_writer *writer) {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     struct mp_state *st = state_here();
-    const struct mp_codec codec = {.form = MOTE_FORM_MOTE};
+    struct mp_codec codec = {.form = writer->form};
+    if (st) mp_codec_name(st, &codec);
     bool ok = st && encode(st, &codec, object, writer) == 0;
     if (!ok && !writer->err) mote_writer_fail(writer, MOTE_ETERM);
     PyErr_Restore(type, value, trace);
@@ -80,8 +82,8 @@ static void let_go(void *data, void *held) {
 }
 
 /* As a term, for what is no value here: of a class that this worker does not know, say. */
-static PyObject *decode_term(struct mp_letter *letter, mote_form form, mote_bytes bytes, size_t *used) {
-    const mote_external_options options = {.form = form, .unblob = letter->blobs ? unblob : NULL, .release = let_go, .context = letter};
+static PyObject *decode_term(struct mp_letter *letter, const struct mp_codec *codec, mote_bytes bytes, size_t *used) {
+    const mote_external_options options = {.form = codec->form, .node = codec->node, .creation = codec->creation, .unblob = letter->blobs ? unblob : NULL, .release = let_go, .context = letter};
     mote_arena *arena = mote_arena_new(0);
     mote_term term;
     PyErr_Clear();
@@ -93,14 +95,15 @@ static PyObject *decode_term(struct mp_letter *letter, mote_form form, mote_byte
 void *mp_far_decode(void *context, mote_form form, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used) {
     struct mp_node *node = context;
     struct mp_letter letter = {node->st, blobs};
-    const struct mp_codec codec = {.form = form, .unblob = blobs ? mp_unblob : NULL, .context = &letter};
+    struct mp_codec codec = {.form = form, .unblob = blobs ? mp_unblob : NULL, .context = &letter};
+    mp_codec_name(node->st, &codec);
     mote_reader r;
     PyObject *type, *error, *trace;
     PyErr_Fetch(&type, &error, &trace);
     mote_reader_init(&r, form, bytes.data, bytes.size);
     PyObject *value = mp_decode(node->st, &codec, &r);
     *used = (size_t)(r.next - r.data);
-    if (!value) value = decode_term(&letter, form, bytes, used);
+    if (!value) value = decode_term(&letter, &codec, bytes, used);
     PyErr_Restore(type, error, trace);
     return value;
 }
@@ -196,7 +199,7 @@ static PyObject *py_leave(PyObject *module, PyObject *capsule) {
 static PyObject *py_worker_of(PyObject *module, PyObject *o) {
     struct mp_state *st = mp_state_of(module);
     mote_pid pid;
-    if (mp_pid_from(st, o, &pid) < 0) return NULL;
+    if (mp_own_pid_from(st, o, "mote.worker", &pid) < 0) return NULL;
     return PyLong_FromUnsignedLong(mote_worker_number(pid));
 }
 

@@ -20,6 +20,7 @@ from mote._mote import _testing
 encode_term, decode_term, blobs, encode_into, parse = (
     _testing.encode_term, _testing.decode_term, _testing.blobs, _testing.encode_into, _testing.parse)
 PID, REF = parse("<0.12.1>"), parse("#Ref<0.1.2.3>")
+FAR_PID, FAR_REFS = parse("<far@away.1.2.3>"), [parse("#Ref<far@away.3." + ".".join("12345"[:n]) + ">") for n in range(1, 6)]
 SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}
 
 
@@ -99,12 +100,13 @@ PLAIN = [
     True, False, None, 0.0, -0.0, 1.5, 5e-324, 1.7976931348623157e308, "", "a", "ä", "日本", "😀", "a" * 255, "b" * 256, "ä" * 5000, "\0", b"", b"abc", b"x" * 70000,
     Atom("ok"), Atom(""), Atom("ä"), Atom("x" * 255), Atom("😀" * 255), PID, REF, (), [], {}, (1,), [1], [255], [256], [0, 1.0], [True], (Atom("ok"), 1), (Atom("point"), 1, 2),
     {"a": 1}, {1: 2, "1": 3, b"2": 4, (1,): 5, None: 6, 1.5: 7}, [[]], [[1], [2, [3]]], list(range(300)), list(range(256)) * 300, tuple(range(300)), ("x",) * 256,
+    FAR_PID, FAR_REFS, {FAR_PID: FAR_REFS[0]}, parse("<far@away.4294967295.4294967295.4294967295>"), parse("<'@'.0.0.0>"),
     {i: str(i) for i in range(1000)}, Point(1, [2]), Moved("me", {"x": Point(None, b"")}), [Point(1, 2), Moved(3, 4)],
 ]
 ONLY_MOTE = [
     Atom("nil"), Atom("true"), Atom("false"), math.inf, -math.inf, math.nan, 1j, complex(math.nan, -0.0), "\ud800", "a\udfffz", bytearray(), bytearray(b"abc"), set(), {1, "a", b"a"},
     frozenset(), frozenset({(1, frozenset({2}))}), memoryview(b"abc"), memoryview(b""), memoryview(b"abcdefgh").cast("I"), memoryview(b"abcdefgh").cast("H", (2, 2)),
-    parse("<<1:3>>"), parse("[1|2]"), parse("<far@away.1.2.3>"), parse("fun a:b/1"), parse("#{1 => a, 1.0 => b}"), parse("#Port<a@b.1.2>"), {None: Atom("nil")}, [Atom("true"), True],
+    parse("<<1:3>>"), parse("[1|2]"), parse("fun a:b/1"), parse("#{1 => a, 1.0 => b}"), parse("#Port<a@b.1.2>"), {None: Atom("nil")}, [Atom("true"), True],
     1 << (8 * 600000), {"1": 3, b"1": 4}, {frozenset({1}): {2}}, {Point(1, 2): 3}, (Atom("nil"), Atom("nil")), inner([1]),
 ]
 
@@ -289,7 +291,34 @@ class ErlangForm(unittest.TestCase):
 
     def test_pids_and_references(self):
         self.assertEqual(there([PID, REF], "erlang"), [PID, REF])
-        self.assertIs(type(mote.decode(b"\x83X" + b"w\1x" + bytes(12))), mote.Term)
+        self.assertEqual(mote.decode(b"\x83X" + b"w\1x" + bytes(12)), parse("<x.0.0.0>"))
+
+    def test_of_other_nodes(self):
+        far = "835877086661724061776179000000010000000200000003"
+        self.assertEqual(mote.encode(FAR_PID).hex(), far)
+        self.assertEqual(mote.encode(FAR_PID, form="mote").hex(), far[2:])
+        self.assertEqual(mote.encode(FAR_REFS[1]).hex(), "835a000277086661724061776179000000020000000100000003")
+        for one in (FAR_PID, *FAR_REFS):
+            back = there(one, "erlang")
+            self.assertEqual((type(back), back, repr(back), hash(back), back.node), (type(one), one, repr(one), hash(one), Atom("far@away")))
+
+    def test_our_own_by_our_name(self):
+        """A node writes its own by its name and creation, and knows them by both; others stay what they are."""
+        encode_as, decode_as = _testing.encode_as, _testing.decode_as
+        improper = parse("[<0.12.1>|#Ref<0.1.2.3>]")
+        for value in (PID, REF, [PID, (REF,)], improper):
+            data = encode_as(value, "me@here", 7)
+            self.assertIn(b"me@here", data)
+            self.assertEqual(decode_as(data, "me@here", 7), value)
+            for node, creation in (("me@here", 8), ("me@her", 7), ("me@herf", 7)):
+                self.assertNotEqual(decode_as(data, node, creation), value)
+            self.assertNotEqual(mote.decode(data), value)
+            self.assertNotEqual(decode_as(mote.encode(value), "me@here", 7), value)
+        stranger = decode_as(encode_as(PID, "me@here", 7), "me@here", 8)
+        self.assertEqual((repr(stranger), stranger.node), ("<me@here.12.1.7>".replace("12.1", repr(stranger)[9:-3]), "me@here"))
+        for value in (FAR_PID, FAR_REFS[2]):
+            self.assertEqual(encode_as(value, "me@here", 7), mote.encode(value))
+            self.assertEqual(decode_as(mote.encode(value), "me@here", 7), value)
 
     def test_what_erlang_has_not(self):
         for value, why in ((math.nan, "NaN"), (math.inf, "NaN"), (1j, "complex"), ({1}, "set"), (frozenset(), "set"), ("\ud800", "surrogates"), (object(), "what it is made of"),

@@ -22,6 +22,7 @@ from mote._mote import _testing
 share, through_term, term_text, parse, boxed = (
     _testing.share, _testing.through_term, _testing.term_text, _testing.parse, _testing.boxed)
 PID, REF = parse("<0.12.1>"), parse("#Ref<0.1.2.3>")
+FAR_PID, FAR_REF = parse("<a@b.1.2.3>"), parse("#Ref<a@b.1.2.3.4>")
 SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}
 
 
@@ -119,7 +120,8 @@ class Atoms(unittest.TestCase):
 
 class Identities(unittest.TestCase):
     def test_by_value(self):
-        for text, other in (("<0.12.1>", "<0.13.1>"), ("#Ref<0.1.2.3>", "#Ref<0.1.2.4>")):
+        for text, other in (("<0.12.1>", "<0.13.1>"), ("#Ref<0.1.2.3>", "#Ref<0.1.2.4>"), ("<a@b.1.2.3>", "<a@b.2.2.3>"), ("<a@b.1.2.3>", "<a@c.1.2.3>"),
+                            ("#Ref<a@b.1.2.3.4>", "#Ref<a@b.1.2.3.5>"), ("<0.12.1>", "<a@b.12.1.1>")):
             one, same, next_one = parse(text), parse(text), parse(other)
             self.assertEqual(repr(one), text)
             self.assertIsNot(one, same)
@@ -134,7 +136,7 @@ class Identities(unittest.TestCase):
                 one < 1
 
     def test_only_the_runtime_makes_them(self):
-        for one in (PID, REF, parse("[a|b]")):
+        for one in (PID, REF, FAR_PID, FAR_REF, parse("[a|b]")):
             kind = type(one)
             self.assertRaisesRegex(TypeError, "runtime gives it out", kind)
             self.assertRaises(TypeError, object.__new__, kind)
@@ -147,13 +149,31 @@ class Identities(unittest.TestCase):
             with self.assertRaises(AttributeError):
                 one.x = 1
 
+    def test_node(self):
+        self.assertEqual([one.node for one in (PID, REF, FAR_PID, FAR_REF)], ["nonode@nohost", "nonode@nohost", "a@b", "a@b"])
+        self.assertIs(type(FAR_PID.node), Atom)
+        self.assertEqual(mote.node(), "nonode@nohost")
+        with self.assertRaises(AttributeError):
+            FAR_PID.node = Atom("c@d")
+        self.assertGreater(sys.getsizeof(FAR_PID), sys.getsizeof(PID))
+
+    def test_of_other_nodes_outlive_what_they_came_in(self):
+        """Each holds its node's atom, which ends with the last of them."""
+        many = [parse("[<'n%d@away'.1.2.3>, #Ref<'n%d@away'.1.2.3>]" % (i, i)) for i in range(100)]
+        gc.collect()
+        self.assertEqual([repr(pid) for pid, _ in many], ["<n%d@away.1.2.3>" % i for i in range(100)])
+        self.assertEqual([ref.node for _, ref in many], ["n%d@away" % i for i in range(100)])
+        atoms = _testing.atom_count()
+        del many
+        self.assertEqual(atoms - _testing.atom_count(), 100)
+
     def test_generic(self):
         self.assertIs(typing.get_origin(mote.Pid[int]), mote.Pid)
 
 
 class Sharing(unittest.TestCase):
     def test_immutable_is_the_same_object(self):
-        big = ("a" * 100, 2**100, 1.5, 1j, b"x" * 100, True, None, Atom("ok"), PID, REF, (1, ("x", ())), frozenset([1, (2, 3)]))
+        big = ("a" * 100, 2**100, 1.5, 1j, b"x" * 100, True, None, Atom("ok"), PID, REF, FAR_PID, FAR_REF, (1, ("x", ())), frozenset([1, (2, 3)]))
         for value in (*big, big):
             self.assertIs(share(value), value)
         opaque = parse("[a|b]")
@@ -336,7 +356,7 @@ class Terms(unittest.TestCase):
         for value in (
             0, 1, -1, 2**59, 2**60, -2**60, -2**60 - 1, 2**63 - 1, 2**63, -2**63, -2**63 - 1, 2**64, 10**1000, -(10**1000), 1.5, -0.0, True, False,
             None, Atom("ok"), Atom("hello world"), "", "text", "größe \U0001f600", b"", b"x", b"\0" * 64, b"y" * 65, b"z" * 10**6, (), (1,), (1, (2, ())),
-            tuple(range(100)), [], [1, [2]], list(range(1000)), {}, {"a": 1, 2: "b", (3,): [4], None: 1.5}, PID, REF, Point(1, "a"), Moved(PID, [1]),
+            tuple(range(100)), [], [1, [2]], list(range(1000)), {}, {"a": 1, 2: "b", (3,): [4], None: 1.5}, PID, REF, FAR_PID, FAR_REF, {FAR_PID: FAR_REF}, Point(1, "a"), Moved(PID, [1]),
             HTTPRequestDone(1, b"2"), parse("[a|b]"), {i: str(i) for i in range(500)},
         ):
             got = through_term(value)
