@@ -122,8 +122,9 @@ static void address(struct mt_control *c, const struct mt_remote_id *to) {
     }
 }
 
+/* The process that sends: an attached thread's is never the scheduler's current one. */
 static uint64_t current_of(struct mt_sched *s) {
-    struct mt_task *current = atomic_load_explicit(&s->current, memory_order_relaxed);
+    struct mt_task *current = s->attached ? s->attached : atomic_load_explicit(&s->current, memory_order_relaxed);
     return current ? mt_proc_pid(mt_task_proc(current)) : 0;
 }
 

@@ -164,6 +164,43 @@ static void sends(void) {
     end();
 }
 
+/* A message that the host has encoded. */
+static void send_encoded(mote_self *self, mote_term to, mote_term what) {
+    mote_external_options form = {0};
+    mote_parcel parcel;
+    mote_writer w;
+    form.node = mote_node_name(self, &form.creation, NULL);
+    CHECK_OK(mote_parcel_begin(self, to, &parcel));
+    CHECK_INT(parcel.form, MOTE_FORM_ERLANG);
+    mote_writer_init(&w, parcel.form, NULL, 0, 1000);
+    CHECK_OK(mote_term_encode(what, &form, &w));
+    mote_host_send_encoded(&parcel, mote_writer_bytes(&w).data, mote_writer_bytes(&w).size);
+    mote_writer_fini(&w);
+}
+
+/* An attached thread's messages arrive in order, however they are given: as terms, by a host, with what is no message between them. */
+static void order_of_a_thread(void) {
+    mote_arena *arena = mote_arena_new(0);
+    begin();
+    mote_self *self = nodes[0].self;
+    mote_term to = echo_of(0, 1, arena), what;
+    for (int i = 0, n = scaled(10000); i < n; i++) {
+        mote_ref ref;
+        if (i % 7 == 0) CHECK_OK((mote_monitor)(self, to, &ref));
+        CHECK_OK(mote_build(arena, &what, "{?, {n, ?}}", mote_self_pid(self), i));
+        if (i % 3) CHECK_OK((mote_send_term)(self, to, what));
+        else send_encoded(self, to, what);
+        if (i % 7 == 0) CHECK_OK(mote_demonitor(self, ref, true, NULL));
+        mote_arena_reset(mote_scratch(self));
+    }
+    for (int i = 0, n; i < scaled(10000); i++) {
+        CHECK(mote_match(got(0), "{n, ?}", &n));
+        CHECK_INT(n, i);
+    }
+    mote_arena_free(arena);
+    end();
+}
+
 static void monitors(void) {
     mote_term m, item, to;
     mote_ref ref, other;
@@ -354,5 +391,5 @@ static void errors(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(errors), {0}});
 }

@@ -351,6 +351,7 @@ mote_err mt_attach(mote_runtime *rt, struct mt_proc **self) {
     if ((err = mt_sched_new(&rt->cluster, rt->stacks, MT_SCHEDS_MAX, true, &s))) goto fail;
     if ((err = mt_table_take(rt, s, &p))) goto fail;
     mt_reset(p, s, MT_THREAD);
+    s->attached = &p->task;
     p->task.budget = MT_TURN;
     p->code.body = NULL;
     a->proc = p;

@@ -82,6 +82,7 @@ struct mt_sched { /* MT_SHARED */
     bool watched;                     /* owner: of an attached thread: its next news goes to watch_fd */
     bool oldest_due;                  /* owner: the oldest task that has not begun is next */
     bool duty;                        /* owner: timers or descriptors want a look */
+    struct mt_task *attached;         /* const: of an attached thread's: the task of its process; else NULL */
     unsigned id;                      /* const */
     struct mt_cluster *cluster;       /* const */
     struct mt_cache cache;            /* owner */
