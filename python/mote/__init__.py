@@ -17,6 +17,7 @@ import atexit as _atexit
 import os as _os
 
 from mote import _imports, _mote, aio
+from mote._cluster import NodeDown, NodeUp, connect, monitor_node, monitor_nodes, nodes, ping, set_cookie
 from mote._control import (
     Down,
     ExitSignal,
@@ -58,6 +59,7 @@ from mote._mote import (
     buffer,
     cancel,
     decode,
+    disconnect,
     encode,
     is_alive,
     link,
@@ -65,6 +67,7 @@ from mote._mote import (
     message,
     monitor,
     node,
+    node_at,
     pattern,
     read_timer,
     receive,
@@ -100,6 +103,8 @@ _mote._set("ProcessExit", ProcessExit)
 _mote._set("Down", Down)
 _mote._set("ExitSignal", ExitSignal)
 _mote._set("Info", Info)
+_mote._set("NodeUp", NodeUp)
+_mote._set("NodeDown", NodeDown)
 _mote._set("Told", _Told)
 if not _mote.OWN_STACKS or _os.environ.get("MOTE_STACKS") == "greenlet":
     from mote import _greenlets
@@ -132,7 +137,9 @@ __all__ = [
     "NoProc",
     "NoReply",
     "Node",
+    "NodeDown",
     "NodeInfo",
+    "NodeUp",
     "NotSendable",
     "Pattern",
     "Pid",
@@ -158,8 +165,10 @@ __all__ = [
     "call",
     "cancel",
     "cast",
+    "connect",
     "decode",
     "demonitor",
+    "disconnect",
     "encode",
     "first",
     "gather",
@@ -174,10 +183,15 @@ __all__ = [
     "make_ref",
     "message",
     "monitor",
+    "monitor_node",
+    "monitor_nodes",
     "monitoring",
     "node",
+    "node_at",
+    "nodes",
     "options",
     "pattern",
+    "ping",
     "pmap",
     "pool",
     "processes",
@@ -191,6 +205,7 @@ __all__ = [
     "scope",
     "send",
     "send_after",
+    "set_cookie",
     "sleep",
     "spawn",
     "spawn_link",

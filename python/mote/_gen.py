@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mote._mote import Pattern, Ref
 
     B = TypeVar("B", bound="Behaviour")
-    Place = Union[Pid[Any], str]  # of a server: its pid, or its name
+    Place = Union[Pid[Any], str, tuple[str, str]]  # of a server: its pid, its name, or (name, node)
     Where = Union[Destination, "Behaviour"]  # or what start() gave
 
 CALL, CAST, SYSTEM, EXIT, DOWN = Atom("$gen_call"), Atom("$gen_cast"), Atom("system"), Atom("EXIT"), Atom("DOWN")
@@ -184,7 +184,7 @@ class Behaviour:
 
     @classmethod
     def at(cls: Type[B], where: Place) -> B:
-        """The proxy of one that runs: by its pid, or by its name."""
+        """The proxy of one that runs: by its pid, by its name, or by (name, node)."""
         return cls._mote_proxy(where)  # type: ignore[no-any-return]
 
     @classmethod

@@ -8,7 +8,9 @@ from mote import _mote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, NamedTuple, Optional
+    from typing import Any, Callable, Iterable, NamedTuple, Optional, Union
+
+    from mote._mote import Atom
 
     class NodeInfo(NamedTuple):
         processes: int
@@ -48,10 +50,22 @@ class Node:
     replaced by a new one, and ends when its processes have. `processes_max` is how many processes may live at once (None: 2**25; more are MoteError). `hog` is after how many seconds a process that holds
     the interpreter, and lets no other run, is told of with its stack (None: never). `stack` is how many bytes of stack a plain function's process
     has (None: 4 MiB; of address space: memory is what it uses). MoteError when a node runs already, or when the runtime cannot start.
+
+    With a `name`, alive@host, it is a node among others, of mote or Erlang:
+
+        with mote.Node("py@127.0.0.1", cookie=secret):
+            mote.send(("counter", "erl@127.0.0.1"), mote.self())
+
+    `cookie` is the secret that all of them share (None: that of `cookie_file`, which by default is MOTE_COOKIE_FILE of the environment or ~/.erlang.cookie, and is
+    made when it is missing). It listens at `address` (None: 127.0.0.1; others need `insecure`, for without TLS everybody on the way can read and take over) and
+    `port` (0: one that is free). `epmd` is the port of the port mapper (None: ERL_EPMD_PORT of the environment, or 4369; where none runs, this node becomes one);
+    False: none, see mote.node_at(). `visible`: Erlang's nodes() shows it. `rights` of others, besides sending, linking and monitoring: "exit" (ending processes that
+    they have no link with), "spawn", "rpc". After `tick` seconds of silence a node is given up. ValueError for what cannot be, MoteError; both say why in words.
     """
 
     def __init__(
         self,
+        name: Optional[str] = None,
         *,
         workers: int = 1,
         processes_max: Optional[int] = None,
@@ -60,7 +74,18 @@ class Node:
         on_worker_start: Optional[Callable[[], object]] = None,
         recycle_after: Optional[int] = None,
         recycle_memory: Optional[int] = None,
+        cookie: Optional[str] = None,
+        cookie_file: Optional[str] = None,
+        address: Optional[str] = None,
+        port: int = 0,
+        epmd: Union[int, bool, None] = None,
+        visible: bool = False,
+        insecure: bool = False,
+        rights: Iterable[str] = (),
+        tick: float = 60.0,
     ):
+        if name is None and (cookie is not None or cookie_file or address or port or epmd is not None or visible or insecure or rights):
+            raise ValueError("cookie, cookie_file, address, port, epmd, visible, insecure, rights and tick are of a node with a name")
         if processes_max is not None and processes_max < 1 or stack is not None and stack < 1:
             raise ValueError("processes_max and stack are numbers from 1 on, or None")
         if hog is not None and not hog > 0:
@@ -72,6 +97,8 @@ class Node:
         self._number = _mote.start(processes_max or 0, -1.0 if hog is None else hog, stack or 0)
         if workers > 1 or on_worker_start or recycle_after or recycle_memory:
             self._begin_workers(workers, on_worker_start, recycle_after, recycle_memory)
+        if name is not None:
+            self._begin_cluster(name, cookie, cookie_file, address, port, epmd, visible, insecure, rights, tick)
 
     def _begin_workers(self, workers: int, hook: Optional[Callable[[], object]], after: Optional[int], memory: Optional[int]) -> None:
         from mote import _hub, _travel, _workers
@@ -79,6 +106,15 @@ class Node:
         try:
             path = None if hook is None else _travel.sendable_path(hook)
             _workers.begin(workers, _hub.Plan(workers > 1, path, after or 0, memory or 0))
+        except BaseException:
+            self.stop()
+            raise
+
+    def _begin_cluster(self, *options: Any) -> None:
+        from mote import _cluster
+
+        try:
+            _cluster.begin(*options)
         except BaseException:
             self.stop()
             raise
@@ -102,6 +138,16 @@ class Node:
         _mote.stop(self._number, -1.0 if timeout is None else timeout, drain)
         if leave:
             leave()
+
+    @property
+    def name(self) -> Atom:
+        """Its name among others: nonode@nohost, it has none."""
+        return _mote.node()
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0: it has no name."""
+        return _mote.node_port()
 
     def info(self) -> NodeInfo:
         """Its figures. MoteError when it has stopped."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from mote import _mote
 from mote._errors import reason_of
-from mote._mote import ANY, Atom, MoteError, NoProc
+from mote._mote import ANY, Atom, MoteError, NoProc, Pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Awaitable, Callable, Optional, TypeVar
 
     from mote._gen import Place
-    from mote._mote import Pid, Ref
+    from mote._mote import Ref
 
     C = TypeVar("C", bound="_Client")
 
@@ -111,7 +111,8 @@ def _end(to: Place, reason: Any) -> Any:
     pid = _mote.whereis(to) if isinstance(to, str) else to
     if pid is None:
         raise NoProc(to)
-    _mote.unlink(pid)
+    if isinstance(pid, Pid):
+        _mote.unlink(pid)
     ref = _mote.monitor(pid)
     _mote.exit_send(pid, reason_of(reason))
     return (Atom("DOWN"), ref, ANY, ANY, ANY)

@@ -22,6 +22,11 @@ _CALLBACKS = ("init", "terminate", "timeout", "continue_")
 _WAY_CALL, _WAY_AWAIT, _WAY_CAST = 0, 1, 2
 
 
+def _text(name: Any) -> Any:
+    """Other nodes' str come as bytes."""
+    return name.decode(errors="replace") if type(name) is bytes else name
+
+
 class _NoReply:
     def __repr__(self) -> str:
         return "mote.NoReply"
@@ -191,8 +196,10 @@ class Server(Behaviour):
         """Any request: ("name", arguments...), "name", or of a proxy ("$kw", "name", arguments, keyword arguments)."""
         table = self._mote_calls if kind == "call" else self._mote_casts
         name, args, kwargs = (request[0], request[1:], {}) if type(request) is tuple and request else (request, (), {})
-        if name == "$kw" and len(args) == 3:
+        if name in ("$kw", b"$kw") and len(args) == 3:
             name, args, kwargs = args
+            kwargs = {_text(key): value for key, value in kwargs.items()} if type(kwargs) is dict else {}
+        name = _text(name)
         method = table.get(name) if isinstance(name, str) else None
         if method is None:
             raise Exit((Atom(f"bad_{kind}"), request))

@@ -2,7 +2,7 @@
 """The functions of mote that wait, for coroutines: the same names, to be awaited."""
 from __future__ import annotations
 
-from mote import _gen, _mote
+from mote import _cluster, _gen, _mote
 from mote._control import _is_far
 from mote._mote import aio_receive as receive
 from mote._scope import scope
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "blocking",
     "call",
+    "connect",
     "first",
     "gather",
     "get_state",
@@ -30,6 +31,7 @@ __all__ = [
     "info",
     "is_alive",
     "mailbox",
+    "ping",
     "processes",
     "receive",
     "register",
@@ -76,6 +78,16 @@ def first(tasks: Iterable[Task[T]], timeout: Optional[float] = None) -> Coroutin
 def gather(tasks: Iterable[Task[T]], timeout: Optional[float] = None) -> Coroutine[Any, Any, list[T]]:
     """As mote.gather()."""
     return awaited("gather", _gather, tasks, timeout)
+
+
+def connect(node: str, timeout: Optional[float] = 15.0) -> Coroutine[Any, Any, None]:
+    """As mote.connect()."""
+    return awaited("connect", _cluster._connect, node, timeout)
+
+
+def ping(node: str, timeout: Optional[float] = 15.0) -> Coroutine[Any, Any, bool]:
+    """As mote.ping()."""
+    return awaited("ping", _cluster._ping, node, timeout)
 
 
 def sleep(seconds: float) -> Awaitable[None]:

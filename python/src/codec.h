@@ -25,7 +25,9 @@ enum mp_like_code {
     MP_LIKE_EXIT_SIGNAL, /* [the tuple] */
     MP_LIKE_BYTEARRAY,   /* [the binary] */
     MP_LIKE_VIEW,        /* of bytes; or format, list of its sizes [the binary] */
-    MP_LIKE_TERM         /* a Term that would be read as another value: [the term] */
+    MP_LIKE_TERM,        /* a Term that would be read as another value: [the term] */
+    MP_LIKE_NODE_UP,     /* [the tuple] */
+    MP_LIKE_NODE_DOWN    /* [the tuple] */
 };
 
 #endif

@@ -482,6 +482,8 @@ static PyObject *like(struct decode *d, struct place place) {
     if (d->t.code == MP_LIKE_MESSAGE && d->t.count == 1) return message(d, place);
     if (d->t.code == MP_LIKE_DOWN && d->t.count == 0) return system_message(d, d->st->down, place);
     if (d->t.code == MP_LIKE_EXIT_SIGNAL && d->t.count == 0) return system_message(d, d->st->exit_signal, place);
+    if (d->t.code == MP_LIKE_NODE_UP && d->t.count == 0) return system_message(d, d->st->node_up, place);
+    if (d->t.code == MP_LIKE_NODE_DOWN && d->t.count == 0) return system_message(d, d->st->node_down, place);
     if (d->t.code == MP_LIKE_BYTEARRAY && d->t.count == 0) return bytearray(d, place);
     if (d->t.code == MP_LIKE_VIEW) return view(d, d->t.count, place);
     if (d->t.code == MP_LIKE_TERM && d->t.count == 0) return as_term(d, here(d));

@@ -328,9 +328,13 @@ static bool put_message(struct encode *e, PyObject *v, PyObject *info) {
     return done;
 }
 
+static uint8_t code_of(const struct mp_state *st, PyObject *class) {
+    if (class == st->down) return MP_LIKE_DOWN;
+    return class == st->exit_signal ? MP_LIKE_EXIT_SIGNAL : class == st->node_up ? MP_LIKE_NODE_UP : MP_LIKE_NODE_DOWN;
+}
+
 static bool put_system_message(struct encode *e, PyObject *v) {
-    uint8_t code = (PyObject *)Py_TYPE(v) == e->w.st->down ? MP_LIKE_DOWN : MP_LIKE_EXIT_SIGNAL;
-    if (is_own(e) && !mote_like_write(e->out, code, 0)) return false;
+    if (is_own(e) && !mote_like_write(e->out, code_of(e->w.st, (PyObject *)Py_TYPE(v)), 0)) return false;
     return mote_tuple_write(e->out, (size_t)PyTuple_GET_SIZE(v)) && put_elements(e, v, NULL);
 }
 

@@ -23,7 +23,7 @@ static PyObject *set(PyObject *module, PyObject *args) {
         const char *name;
         PyObject **slot;
     } slots[] = {{"Down", &st->down}, {"ExitSignal", &st->exit_signal}, {"ProcessExit", &st->process_exit}, {"Exit", &st->exit}, {"green", &st->green},
-                 {"Info", &st->info}, {"Told", &st->told}, {"place", &st->place}, {"loading", &st->loading}};
+                 {"Info", &st->info}, {"NodeUp", &st->node_up}, {"NodeDown", &st->node_down}, {"Told", &st->told}, {"place", &st->place}, {"loading", &st->loading}};
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
         if (strcmp(slots[i].name, name) == 0) {
             Py_XSETREF(*slots[i].slot, Py_NewRef(value));
@@ -64,7 +64,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     if (!st) return 0;
     PyObject *all[] = {(PyObject *)st->atom, (PyObject *)st->pid, (PyObject *)st->ref, (PyObject *)st->pattern, st->error, st->not_sendable, st->process_exit, st->exit,
                        st->no_proc, st->mailbox_full, st->atoms, st->message_types, st->message_tags, st->message_names, st->any, st->skip, st->down,
-                       st->exit_signal, st->info, st->stop, st->told, st->place, st->loading, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task, st->green,
+                       st->exit_signal, st->node_up, st->node_down, st->info, st->stop, st->told, st->place, st->loading, (PyObject *)st->receive, st->receive_any, st->receive_asyncio, (PyObject *)st->process_task, st->green,
                        (PyObject *)st->method, st->gen_call, st->gen_cast, st->system};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_VISIT(all[i]);
     for (size_t i = 0; i < MP_MET; i++) {
@@ -93,7 +93,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(st->ref);
     Py_CLEAR(st->pattern);
     PyObject **all[] = {&st->error, &st->not_sendable, &st->process_exit, &st->exit, &st->no_proc, &st->mailbox_full, &st->atoms,
-                        &st->message_types, &st->message_tags, &st->message_names, &st->any, &st->skip, &st->down, &st->exit_signal, &st->info, &st->stop, &st->told, &st->place, &st->loading, &st->green, &st->gen_call, &st->gen_cast, &st->system};
+                        &st->message_types, &st->message_tags, &st->message_names, &st->any, &st->skip, &st->down, &st->exit_signal, &st->node_up, &st->node_down, &st->info, &st->stop, &st->told, &st->place, &st->loading, &st->green, &st->gen_call, &st->gen_cast, &st->system};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_CLEAR(*all[i]);
     return 0;
 }

@@ -41,6 +41,7 @@ struct mp_state {
     PyObject *any;            /* ANY */
     PyObject *skip;           /* SKIP */
     PyObject *down, *exit_signal; /* classes Down and ExitSignal (NamedTuples of the Python layer), or NULL until it has set them */
+    PyObject *node_up, *node_down; /* classes NodeUp and NodeDown, in the same way */
     PyObject *info;           /* class Info, in the same way */
     PyTypeObject *receive;    /* the awaitables of process.c */
     PyTypeObject *method;     /* methods of proxies, of server.c */

@@ -139,10 +139,16 @@ struct search {
     bool failed;     /* an exception is set */
 };
 
-/* {'DOWN', ...} and {'EXIT', ...} of the core become the classes' instances, which are tuples too. */
+static PyObject *system_class(struct mp_state *st, mote_term message) {
+    if (mote_match(message, "{'DOWN', _, _, _, _}")) return st->down;
+    if (mote_match(message, "{'EXIT', _, _}")) return st->exit_signal;
+    if (mote_match(message, "{nodedown, _}")) return st->node_down;
+    return mote_match(message, "{nodeup, _}") ? st->node_up : NULL;
+}
+
+/* {'DOWN', ...}, {'EXIT', ...} and the like of the core become the classes' instances, which are tuples too. */
 static PyObject *system_value(struct mp_state *st, mote_term message, PyObject *value) {
-    bool down = mote_match(message, "{'DOWN', _, _, _, _}"), exits = !down && mote_match(message, "{'EXIT', _, _}");
-    PyObject *class = down ? st->down : exits ? st->exit_signal : NULL;
+    PyObject *class = system_class(st, message);
     if (value && class) Py_SETREF(value, PyObject_Call(class, value, NULL));
     return value;
 }
@@ -1045,7 +1051,7 @@ int mp_encoded(struct mp_state *st, PyObject *value, struct mp_outgoing *out) {
 }
 
 int mp_outgoing(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *value, struct mp_outgoing *out) {
-    if (!mp_takes(p, to)) return mp_encoded(st, value, out);
+    if (mp_is_abroad(p, to) || !mp_takes(p, to)) return mp_encoded(st, value, out);
     out->arena = NULL;
     if (!(out->shared = mp_share(st, value))) return -1;
     out->term = mote_host_box_term(&out->box, &mp_object_kind, out->shared);

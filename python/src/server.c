@@ -16,8 +16,8 @@ struct method {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     struct mp_state *st;
-    PyObject *to;      /* a Pid or a name */
-    PyObject *name;    /* of the method */
+    PyObject *to;      /* a Pid, a name or (name, node) */
+    PyObject *name;    /* of the method; an Atom to other nodes, which get a str as bytes */
     PyObject *timeout; /* seconds, or None */
     enum way way;
 };
@@ -31,18 +31,32 @@ static PyObject *tuple_of(PyObject *first, PyObject *const *args, Py_ssize_t n) 
     return tuple;
 }
 
-static PyObject *dict_of(PyObject *names, PyObject *const *values) {
+/* A name as the server gets it. */
+static PyObject *name_for(const struct method *m, PyObject *name) {
+    if (!Py_IS_TYPE(m->name, m->st->atom)) return Py_NewRef(name);
+    Py_ssize_t size;
+    const char *utf8 = PyUnicode_AsUTF8AndSize(name, &size);
+    return utf8 ? mp_atom_new(m->st, utf8, size) : NULL;
+}
+
+static PyObject *dict_of(const struct method *m, PyObject *names, PyObject *const *values) {
     PyObject *dict = PyDict_New();
-    for (Py_ssize_t i = 0; dict && i < PyTuple_GET_SIZE(names); i++)
-        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i), values[i]) < 0) Py_CLEAR(dict);
+    for (Py_ssize_t i = 0; dict && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *name = name_for(m, PyTuple_GET_ITEM(names, i));
+        if (!name || PyDict_SetItem(dict, name, values[i]) < 0) Py_CLEAR(dict);
+        Py_XDECREF(name);
+    }
     return dict;
 }
 
 /* ("name", arguments...), as Erlang has it; with keyword arguments ("$kw", "name", (arguments...), {...}). */
 static PyObject *request_of(const struct method *m, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     if (!names || PyTuple_GET_SIZE(names) == 0) return tuple_of(m->name, args, n);
-    PyObject *positional = tuple_of(NULL, args, n), *named = positional ? dict_of(names, args + n) : NULL;
-    PyObject *request = named ? Py_BuildValue("(sOOO)", "$kw", m->name, positional, named) : NULL;
+    PyObject *positional = tuple_of(NULL, args, n), *named = positional ? dict_of(m, names, args + n) : NULL;
+    PyObject *kw = named ? PyUnicode_FromString("$kw") : NULL, *head = kw ? name_for(m, kw) : NULL;
+    PyObject *request = head ? PyTuple_Pack(4, head, m->name, positional, named) : NULL;
+    Py_XDECREF(head);
+    Py_XDECREF(kw);
     Py_XDECREF(named);
     Py_XDECREF(positional);
     return request;
@@ -109,22 +123,28 @@ static PyType_Slot method_slots[] = {{Py_tp_dealloc, method_dealloc},
                                      {0, NULL}};
 static PyType_Spec method_spec = {"mote._mote.Method", sizeof(struct method), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL, method_slots};
 
+static bool is_place(const struct mp_state *st, PyObject *to) {
+    if (!PyTuple_CheckExact(to)) return mp_is_pid(st, to) || PyUnicode_Check(to);
+    return PyTuple_GET_SIZE(to) == 2 && PyUnicode_Check(PyTuple_GET_ITEM(to, 0)) && PyUnicode_Check(PyTuple_GET_ITEM(to, 1));
+}
+
 /* method(to, name, timeout, way): 0 a call, 1 one to be awaited, 2 a cast */
 static PyObject *py_method(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     PyObject *to, *name, *timeout;
     int way;
     if (!PyArg_ParseTuple(args, "OUOi", &to, &name, &timeout, &way)) return NULL;
-    bool is_place = mp_is_pid(st, to) || PyUnicode_Check(to);
-    if (way < 0 || way >= WAYS || !is_place) return PyErr_SetString(PyExc_TypeError, "a Pid or a name is needed"), NULL;
+    if (way < 0 || way >= WAYS || !is_place(st, to)) return PyErr_SetString(PyExc_TypeError, "a Pid, a name or (name, node) is needed"), NULL;
     uint64_t ignored;
     if (mp_deadline_of(timeout, &ignored) < 0) return NULL;
-    struct method *m = PyObject_New(struct method, st->method);
-    if (!m) return NULL;
+    bool here = PyUnicode_Check(to) || (mp_is_pid(st, to) && mp_is_ours(((struct mp_pid *)to)->pid.word));
+    PyObject *known = here ? Py_NewRef(name) : PyObject_CallOneArg((PyObject *)st->atom, name);
+    struct method *m = known ? PyObject_New(struct method, st->method) : NULL;
+    if (!m) return Py_XDECREF(known), NULL;
     m->vectorcall = method_call;
     m->st = st;
     m->to = Py_NewRef(to);
-    m->name = Py_NewRef(name);
+    m->name = known;
     m->timeout = Py_NewRef(timeout);
     m->way = (enum way)way;
     return (PyObject *)m;

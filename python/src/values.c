@@ -206,7 +206,8 @@ static PyObject *ref_compare(PyObject *a, PyObject *b, int op) {
     return compare_terms(ref_term(a), ref_term(b), op);
 }
 
-static PyGetSetDef identity_getset[] = {{"node", identity_node, NULL, "The name of the node that it is of: nonode@nohost while this one has none.", NULL}, {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef pid_getset[] = {{"node", identity_node, NULL, "The name of its node: nonode@nohost while this one has none.", NULL}, {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef ref_getset[] = {{"node", identity_node, NULL, "The name of the node that has made it.", NULL}, {NULL, NULL, NULL, NULL, NULL}};
 static PyMethodDef pid_methods[] = {
     IMMUTABLE_METHODS,
     {"__sizeof__", identity_sizeof, METH_NOARGS, NULL},
@@ -218,12 +219,12 @@ static PyMethodDef ref_methods[] = {IMMUTABLE_METHODS, {"__sizeof__", identity_s
 static PyType_Slot pid_slots[] = {
     {Py_tp_doc, "A process, of this node or another: immutable, hashable, ordered. It is never reused; what is sent to one that has ended reaches nobody."},
     {Py_tp_new, no_new},          {Py_tp_dealloc, identity_dealloc},  {Py_tp_repr, pid_repr}, {Py_tp_hash, identity_hash},
-    {Py_tp_richcompare, pid_compare}, {Py_tp_methods, pid_methods}, {Py_tp_getset, identity_getset}, {0, NULL},
+    {Py_tp_richcompare, pid_compare}, {Py_tp_methods, pid_methods}, {Py_tp_getset, pid_getset}, {0, NULL},
 };
 static PyType_Slot ref_slots[] = {
     {Py_tp_doc, "A unique reference: immutable, hashable, ordered."},
     {Py_tp_new, no_new},          {Py_tp_dealloc, identity_dealloc},  {Py_tp_repr, ref_repr}, {Py_tp_hash, identity_hash},
-    {Py_tp_richcompare, ref_compare}, {Py_tp_methods, ref_methods}, {Py_tp_getset, identity_getset}, {0, NULL},
+    {Py_tp_richcompare, ref_compare}, {Py_tp_methods, ref_methods}, {Py_tp_getset, ref_getset}, {0, NULL},
 };
 static PyType_Spec pid_spec = {"mote.Pid", sizeof(struct mp_pid), 0, TYPE_FLAGS, pid_slots};
 static PyType_Spec ref_spec = {"mote.Ref", sizeof(struct mp_ref), 0, TYPE_FLAGS, ref_slots};
@@ -510,7 +511,7 @@ static bool is_registered(struct mp_state *st, PyObject *v, PyObject **names) {
 /* The NamedTuples of the Python layer have their tag as a field, so they are the tuples that everybody else sees. */
 bool mp_is_system_message(const struct mp_state *st, PyObject *v) {
     PyObject *type = (PyObject *)Py_TYPE(v);
-    return (type == st->down || type == st->exit_signal) && PyTuple_Check(v);
+    return (type == st->down || type == st->exit_signal || type == st->node_up || type == st->node_down) && PyTuple_Check(v);
 }
 
 /* The fields of a message as a tuple. Gives. */
