@@ -186,6 +186,15 @@ static int wrong(mote_self *self, void *context) {
     CHECK_INT(mote_group_demonitor(self, s, mote_ref_make(self)), MOTE_NOMATCH);
     CHECK_OK(mote_call(self, s, -1, &reply, "nonsense"));
     CHECK(mote_match(reply, "{^, []}", (int)MOTE_EARG));
+    static const char *const abroad[] = {"{join, g, <a@b.1.2.3>}", "{monitor, g, <a@b.1.2.3>, #Ref<a@b.1.2.3.4>}", "{monitor_scope, <a@b.1.2.3>, #Ref<a@b.1.2.3.4>}"};
+    for (size_t i = 0; i < sizeof abroad / sizeof *abroad; i++) { /* of another node: it would have to be kept by what the message refers to */
+        mote_term request;
+        CHECK_OK(mote_term_parse(mote_scratch(self), abroad[i], strlen(abroad[i]), &request, NULL));
+        CHECK_OK(mote_call(self, s, -1, &reply, "?", request));
+        CHECK(mote_match(reply, "{^, []}", (int)MOTE_EARG));
+    }
+    CHECK_OK(mote_group_names(self, s, &reply));
+    CHECK_TERM(reply, "[]");
     stop(self, s);
     CHECK_INT(mote_group_join(self, s, "g", s), MOTE_ENOPROC);
     CHECK_INT(mote_group_monitor(self, s, "g", &ref, NULL), MOTE_ENOPROC);

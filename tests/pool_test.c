@@ -207,6 +207,10 @@ static int held(mote_self *self, void *context) {
     CHECK_OK(mote_pool_checkin(self, pool, b));
     CHECK_OK(mote_pool_checkin(self, pool, c));
     CHECK_INT(count_of(self, pool).idle, 2);
+    static const char abroad[] = "{'$gen_call', {<a@b.1.2.3>, [alias|#Ref<a@b.1.2.3.4>]}, checkout}"; /* who asks has to be kept while it waits */
+    CHECK_OK(mote_term_parse(mote_scratch(self), abroad, sizeof abroad - 1, &result, NULL));
+    for (size_t i = 0; i < 20; i++) CHECK_OK((mote_send_term)(self, mote_pid_term(pool), result));
+    CHECK(count_of(self, pool).idle == 2 && count_of(self, pool).waiting == 0);
     CHECK_OK(mote_pool_submit(self, pool, square, number(self, 1), &job));
     CHECK_INT(mote_pool_await(self, pool, job, PATIENCE_MS, &result), MOTE_EARG);
     stop(self, pool);

@@ -318,6 +318,13 @@ static int wrong(mote_self *self, void *context) {
     CHECK_OK(mote_call(self, r, -1, &reply, "nonsense"));
     CHECK(mote_match(reply, "{^, []}", (int)MOTE_EARG));
     CHECK_OK(mote_send(self, r, "nonsense"));
+    static const char *const abroad[] = {"{register, k, <a@b.1.2.3>, v}", "{listen, <a@b.1.2.3>, true}"};
+    for (size_t i = 0; i < sizeof abroad / sizeof *abroad; i++) { /* of another node: it would have to be kept by what the message refers to */
+        mote_term request;
+        CHECK_OK(mote_term_parse(mote_scratch(self), abroad[i], strlen(abroad[i]), &request, NULL));
+        CHECK_OK(mote_call(self, r, -1, &reply, "?", request));
+        CHECK(mote_match(reply, "{^, []}", (int)MOTE_EARG));
+    }
     stop(self, r);
     CHECK_INT(mote_registry_listen(self, r, true), MOTE_ENOPROC);
     return 0;

@@ -3,6 +3,7 @@
  *
  * W1 nobody waits while a worker is idle. W2 a worker that is not idle has a caller: of a job (its reference names the reply), or one who
  *    holds it and is watched. W3 a function's address reaches a worker only in a seal. */
+#include <mote/external.h>
 #include <mote/pool.h>
 #include <string.h>
 
@@ -301,7 +302,10 @@ static void call(struct pool *p, mote_term from, mote_term request) {
     mote_term sealed, arg;
     size_t idle = 0;
     if (!mote_match(from, "{?, [alias|?]}", &caller, &ref)) return;
-    if (mote_match(request, "{submit, ?, ?}", &sealed, &arg)) {
+    bool abroad = mote_far_get(mote_pid_term(caller), NULL) || mote_far_get(mote_ref_term(ref), NULL); /* their words are the message's */
+    if (abroad && !mote_match(request, "count")) {
+        answer(p, ref, MOTE_EARG, MOTE_TERM_NIL);
+    } else if (mote_match(request, "{submit, ?, ?}", &sealed, &arg)) {
         submit(p, from, caller, ref, sealed, arg);
     } else if (mote_match(request, "checkout")) {
         want(p, caller, ref, MOTE_TERM_NONE);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/roster.h"
 
+#include <mote/external.h>
+
 void mt_roster_init(struct mt_roster *roster, mote_self *self) {
     *roster = (struct mt_roster){.self = self};
     mt_index_init(&roster->slots, self);
@@ -80,6 +82,7 @@ static void link_entry(struct mt_roster *r, struct mt_roster_entry *e) {
 }
 
 mote_err mt_roster_add(struct mt_roster *roster, mote_term key, mote_pid pid, mote_term value) {
+    if (mote_far_get(mote_pid_term(pid), NULL)) return MOTE_EARG; /* its word is the message's */
     struct mt_roster_entry *e = mote_alloc(roster->self, sizeof *e);
     struct mt_roster_slot *slot = e ? need_slot(roster, key) : NULL;
     struct mt_roster_owner *owner = slot ? need_owner(roster, pid) : NULL;

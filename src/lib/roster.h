@@ -50,7 +50,7 @@ void mt_roster_fini(struct mt_roster *roster);
 struct mt_roster_slot *mt_roster_slot(const struct mt_roster *roster, mote_term key);
 struct mt_roster_owner *mt_roster_owner(const struct mt_roster *roster, mote_pid pid);
 
-/* Adds an entry; copies `key` and `value`. MOTE_ENOMEM. */
+/* Adds an entry; copies `key` and `value`. MOTE_EARG: a process of another node; MOTE_ENOMEM. */
 MOTE_MUST mote_err mt_roster_add(struct mt_roster *roster, mote_term key, mote_pid pid, mote_term value);
 /* Removes an entry; its slot and its owner vanish with their last one. */
 void mt_roster_remove(struct mt_roster *roster, struct mt_roster_entry *entry);
