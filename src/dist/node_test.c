@@ -302,7 +302,7 @@ static void ends(void) {
         if ((mote_match(m, "{'EXIT', ?, noconnection}", &item) || mote_match(m, "{'EXIT', ?, killed}", &item)) && mote_term_same(item, to)) seen |= 1;
         else if (mote_match(m, "{'DOWN', ^, process, _, noconnection}", ref) || mote_match(m, "{'DOWN', ^, process, _, killed}", ref)) seen |= 2;
         else if (mote_match(m, "{nodedown, 'b@127.0.0.1'}")) seen |= seen & 4 ? 8 : 4;
-        else CHECK(!"something else");
+        else CHECK(false && "something else");
     }
     CHECK_INT(seen, 15);
     CHECK_OK(mote_node_monitor(nodes[0].self, mote_atom_make("nobody@127.0.0.1"), true));
