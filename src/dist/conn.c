@@ -20,7 +20,8 @@ struct conn {
     mote_ref watch;       /* armed: of the descriptor */
     int watched;          /* armed: events */
     bool closing;         /* it was told to */
-    uint64_t counted;     /* an atom: of whose link `theirs` counts this attempt; 0: none */
+    uint64_t node;        /* an atom, held: of the peer that is dialled, or was proved; 0: not yet */
+    struct mt_attempt attempt; /* accepting */
     uint64_t read, written; /* bytes */
     struct mt_frames_in *in;
     mote_writer out;      /* taken, and not yet written from `sent` on */
@@ -30,8 +31,6 @@ struct conn {
     struct mt_shake shake;
     uint8_t buffer[READ_BYTES];
 };
-
-static struct mt_sched *sched_of(mote_self *self) { return mt_self(self)->task.sched; }
 
 static void say(struct conn *c, mote_log_level level, const char *what, const char *why) {
     mt_log(c->dist->runtime, level, "%s %.*s: %s", what, (int)c->shake.peer_size, c->shake.peer, why);
@@ -64,14 +63,21 @@ mote_err mt_net_wait(mote_self *self, int fd, int events, uint64_t deadline_ns) 
     return mote_fd_wait(self, fd, events, deadline_ns <= now ? 0 : (int64_t)((deadline_ns - now) / 1000000 + 1), NULL);
 }
 
+static void hang_up(struct conn *c) {
+    if (c->armed) (void)mote_fd_disarm(c->self, c->watch);
+    if (c->fd >= 0) mt_os_close(c->fd);
+    c->armed = false;
+    c->fd = -1;
+}
+
 /* ------------------------------------------------------------------------------------------------ handshake */
 
 static bool write_all(struct conn *c, mote_bytes bytes, uint64_t deadline_ns) {
     const uint8_t *p = bytes.data;
     for (size_t done; bytes.size; p += done, bytes.size -= done) {
         mote_err err = mt_net_write(c->fd, p, bytes.size, &done);
-        if (err == MOTE_TIMEOUT) done = 0, err = mt_net_wait(c->self, c->fd, MOTE_WRITE, deadline_ns);
-        if (err) return false;
+        if (err == MOTE_TIMEOUT) done = 0, rest(c, MOTE_WRITE, deadline_ns);
+        if ((err && err != MOTE_TIMEOUT) || c->closing || mt_os_now_ns() > deadline_ns) return false;
     }
     return true;
 }
@@ -79,99 +85,28 @@ static bool write_all(struct conn *c, mote_bytes bytes, uint64_t deadline_ns) {
 /* What is to be written now. */
 static bool flush(struct conn *c) { return write_all(c, mt_shake_out(&c->shake), mt_shake_due(&c->shake)); }
 
-static uint64_t atom_of_peer(const struct conn *c) { return mt_atom_intern(c->shake.peer, c->shake.peer_size, false, NULL); }
-
-/* What the peer is to us when it says its name: Q4. */
-static enum mt_shake_known known(struct conn *c) {
-    enum mt_shake_known is = MT_SHAKE_STRANGER;
-    if (!mt_atom_exists(c->shake.peer, c->shake.peer_size)) return is;
-    uint64_t atom = atom_of_peer(c);
-    if (!atom) return is;
-    mt_lock_take(&c->dist->mu);
-    const struct mt_link *link = mt_link_find_locked(c->dist, atom);
-    if (link) is = link->up ? MT_SHAKE_IS_UP : MT_SHAKE_DIALLED;
-    mt_lock_drop(&c->dist->mu);
-    mt_atom_drop(atom);
-    return is;
-}
-
-/* Whether our own attempt to dial the peer goes before its (as S5 says of names). */
-static bool ours_goes_first(const struct conn *c) {
-    size_t own = strlen(c->dist->name), n = own < c->shake.peer_size ? own : c->shake.peer_size;
-    int order = memcmp(c->dist->name, c->shake.peer, n);
-    return order ? order > 0 : own > c->shake.peer_size;
-}
-
-/* The one who is proved gets the link: that which our dialling has made, unless that goes first (*refused), or a new one when the old has ended. */
-static struct mt_link *claim(struct conn *c, uint64_t node, uint64_t *old, bool *refused) {
-    struct mt_link *link;
-    *old = 0;
-    mt_lock_take(&c->dist->mu);
-    link = mt_link_find_locked(c->dist, node);
-    *refused = link && !link->up && ours_goes_first(c);
-    if (link && link->up) {
-        *old = link->process;
-        link = NULL;
-    } else if (*refused) {
-        link = NULL;
-    } else if (link) {
-        *old = link->process;
-        link->process = mote_self_pid(c->self).word;
-        atomic_store_explicit(&link->waker, link->process, memory_order_relaxed);
-    }
-    mt_lock_drop(&c->dist->mu);
-    return link;
-}
-
-static bool admit(struct conn *c) {
-    uint64_t node = atom_of_peer(c), old;
-    bool refused = false;
-    mote_err err = node ? MOTE_OK : MOTE_ENOMEM;
-    uint64_t deadline = mt_os_now_ns() + MT_SHAKE_STEP_NS;
-    for (; !err && !c->link && !refused && mt_os_now_ns() < deadline; mote_must(c->self, mote_yield(c->self))) {
-        c->link = claim(c, node, &old, &refused);
-        if (old) (void)mote_send(c->self, (mote_pid){old}, "close"); /* the old connection, or our own attempt, ends */
-        if (c->link || old || refused) continue;
-        err = mt_link_new(c->dist, node, &c->link);
-        if (err == MOTE_EBUSY) err = MOTE_OK; /* one is just ending, or being made */
-        if (c->link) {
-            mt_lock_take(&c->dist->mu);
-            c->link->process = mote_self_pid(c->self).word;
-            atomic_store_explicit(&c->link->waker, c->link->process, memory_order_relaxed);
-            mt_lock_drop(&c->dist->mu);
-        }
-    }
-    if (node) mt_atom_drop(node);
-    return c->link != NULL;
-}
-
-/* It says who it is. When we dial it and its attempt goes on, ours waits for how that ends before it gives up. */
+/* It says who it is: no atom is made of that (Q4). */
 static enum mt_shake_step decide(struct conn *c) {
-    enum mt_shake_known is = known(c);
-    enum mt_shake_step step = mt_shake_decide(&c->shake, is, mt_os_now_ns());
-    if (is != MT_SHAKE_DIALLED || step == MT_SHAKE_OVER || !(c->counted = atom_of_peer(c))) return step;
-    mt_lock_take(&c->dist->mu);
-    struct mt_link *link = mt_link_find_locked(c->dist, c->counted);
-    if (link) link->theirs++;
-    mt_lock_drop(&c->dist->mu);
-    return step;
+    c->attempt = (struct mt_attempt){.name = c->shake.peer, .name_size = c->shake.peer_size, .creation = c->shake.peer_creation, .process = mote_self_pid(c->self).word};
+    return mt_shake_decide(&c->shake, mt_attempt_begin(c->dist, &c->attempt), mt_os_now_ns());
 }
 
-/* It has ended, or taken the link over. */
-static void uncount(struct conn *c) {
-    if (!c->counted) return;
-    mt_lock_take(&c->dist->mu);
-    struct mt_link *link = mt_link_find_locked(c->dist, c->counted);
-    if (link && link->theirs) link->theirs--;
-    mt_lock_drop(&c->dist->mu);
-    mt_atom_drop(c->counted);
-    c->counted = 0;
+/* It is proved. It gets the link, at once or when it is known what becomes of another attempt or of the connection that it replaces. */
+static bool admit(struct conn *c) {
+    uint64_t deadline = mt_os_now_ns() + MT_SHAKE_STEP_NS;
+    c->node = mt_atom_intern(c->shake.peer, c->shake.peer_size, false, NULL);
+    while (c->node && !c->closing && mt_os_now_ns() < deadline) {
+        enum mt_claim claim = mt_claim(c->self, c->dist, &c->attempt, c->node, &c->link);
+        if (claim != MT_CLAIM_WAITS) return claim == MT_CLAIM_OURS;
+        rest(c, 0, deadline);
+    }
+    return false;
 }
 
 static enum mt_shake_step answer(struct conn *c, enum mt_shake_step step) {
     switch (step) {
     case MT_SHAKE_NAMED: return decide(c);
-    case MT_SHAKE_LINKED: return mt_shake_insist(&c->shake, true);
+    case MT_SHAKE_LINKED: return mt_shake_insist(&c->shake, mt_claim_is_ours(c->self, c->dist, c->node));
     case MT_SHAKE_PROVEN: return mt_shake_admit(&c->shake, admit(c));
     default: return step;
     }
@@ -196,8 +131,9 @@ static enum mt_shake_step read_on(struct conn *c, size_t *left) {
     mote_err err = mt_net_read(c->fd, c->buffer, sizeof c->buffer, &got);
     if (!err) return feed_shake(c, got, left);
     if (err != MOTE_TIMEOUT) return MT_SHAKE_OVER;
-    err = mt_net_wait(c->self, c->fd, MOTE_READ, mt_shake_due(&c->shake));
-    return err == MOTE_TIMEOUT ? mt_shake_late(&c->shake, mt_os_now_ns()) : err ? MT_SHAKE_OVER : MT_SHAKE_WAITS;
+    rest(c, MOTE_READ, mt_shake_due(&c->shake));
+    if (c->closing) return MT_SHAKE_OVER; /* it was taken over, or is not wanted any more */
+    return mt_os_now_ns() > mt_shake_due(&c->shake) ? mt_shake_late(&c->shake, mt_os_now_ns()) : MT_SHAKE_WAITS;
 }
 
 static bool shake_hands(struct conn *c, size_t *left) {
@@ -236,7 +172,7 @@ static bool find(struct conn *c, char address[MT_NET_ADDRESS], uint16_t *port) {
     size_t alive = (size_t)(at - c->shake.peer);
     mt_lock_take(&c->dist->mu);
     const struct mt_peer_facts *f = c->dist->facts;
-    while (f && f->node != c->link->node) f = f->next;
+    while (f && f->node != c->node) f = f->next;
     if (f && f->port) {
         *port = f->port;
         memcpy(address, f->address, MT_NET_ADDRESS);
@@ -263,7 +199,7 @@ static bool find(struct conn *c, char address[MT_NET_ADDRESS], uint16_t *port) {
 static bool dial(struct conn *c, size_t *left) {
     char address[MT_NET_ADDRESS];
     uint16_t port = 0;
-    mote_name name = mt_name_of_atom(c->link->node);
+    mote_name name = mt_name_of_atom(c->node);
     if (!mt_node_name_fits((mote_bytes){name.data, name.size})) return false;
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());
     if (!find(c, address, &port)) return false;
@@ -274,7 +210,7 @@ static bool dial(struct conn *c, size_t *left) {
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());
     if (shake_hands(c, left)) return true;
     char why[200];
-    if (c->shake.verdict != MT_NO_THEIRS_FIRST) say(c, MOTE_LOG_WARNING, "cannot connect to", c->shake.verdict ? mt_shake_print(&c->shake, why, sizeof why) : "it has closed the connection");
+    if (c->shake.verdict != MT_NO_THEIRS_FIRST && !c->closing) say(c, MOTE_LOG_WARNING, "cannot connect to", c->shake.verdict ? mt_shake_print(&c->shake, why, sizeof why) : "it has closed the connection");
     return false;
 }
 
@@ -375,44 +311,33 @@ static void serve(struct conn *c, size_t left) {
 }
 
 static void up(struct conn *c, size_t left) {
-    if (mt_frames_in_new(c->shake.flags, NULL, &c->in) || !mt_link_rise(c->link, &c->shake)) {
+    while (mt_claim_is_ending(c->dist, c->node)) mote_must(c->self, mote_yield(c->self)); /* nobody hears of this one before he has heard of the end of that */
+    if (mt_frames_in_new(c->shake.flags, NULL, &c->in) || !mt_link_rise(c->self, c->link, &c->shake)) {
         say(c, MOTE_LOG_ERROR, "cannot connect to", "out of memory");
         return;
     }
     say(c, MOTE_LOG_INFO, "connected to", c->link->hidden ? "hidden" : "visible");
-    mt_node_tell(sched_of(c->self), c->dist, c->link->node, true, c->link->hidden);
     serve(c, left);
 }
 
 /* ------------------------------------------------------------------------------------------------ the process */
 
-/* Our attempt has ended without a connection: unless the other's has taken the link over, all who waited are told. */
-static bool is_ours(struct conn *c) {
-    mt_lock_take(&c->dist->mu);
-    bool ours = c->link->process == mote_self_pid(c->self).word;
-    mt_lock_drop(&c->dist->mu);
-    return ours;
-}
-
-/* Whether the peer's attempt may still take the link over. */
-static bool theirs_may_come(struct conn *c) {
-    if (c->shake.verdict == MT_NO_THEIRS_FIRST) return true;
-    mt_lock_take(&c->dist->mu);
-    bool may = c->link->theirs > 0;
-    mt_lock_drop(&c->dist->mu);
-    return may;
-}
-
-static void await_theirs(struct conn *c) {
+/* Our attempt has come to nothing: a peer's may take the link over, which is to come (who has refused ours has said so) or goes on. Whether it does. */
+static bool is_taken_over(struct conn *c) {
     uint64_t deadline = mt_os_now_ns() + MT_SHAKE_STEP_NS;
-    while (is_ours(c) && theirs_may_come(c) && mt_os_now_ns() < deadline) rest(c, 0, mt_os_now_ns() + 10000000);
+    hang_up(c);
+    for (;; rest(c, 0, deadline)) {
+        enum mt_claim claim = mt_claim_yield(c->self, c->dist, c->node);
+        if (claim == MT_CLAIM_REFUSED) return true;
+        bool may_come = claim == MT_CLAIM_WAITS || c->shake.verdict == MT_NO_THEIRS_FIRST;
+        if (!may_come || c->closing || mt_os_now_ns() >= deadline) return false;
+    }
 }
 
 static void run_dialler(struct conn *c) {
     size_t left;
     bool done = dial(c, &left);
-    if (!done) await_theirs(c);
-    if (!is_ours(c)) return;
+    if (done ? !mt_claim_dialled(c->self, c->dist, c->node) : is_taken_over(c)) return;
     if (done) up(c, left);
     mt_link_end(c->self, c->link);
 }
@@ -422,7 +347,7 @@ static void run_acceptor(struct conn *c) {
     char why[200];
     mt_shake_accept(&c->shake, &c->dist->shake, mt_os_now_ns());
     bool done = shake_hands(c, &left);
-    uncount(c);
+    mt_attempt_end(c->self, c->dist, &c->attempt);
     mt_lock_take(&c->dist->mu);
     c->dist->shaking--;
     mt_lock_drop(&c->dist->mu);
@@ -435,35 +360,47 @@ static void run_acceptor(struct conn *c) {
 /* However it ends: with the runtime, too, which frees links that are left. */
 static void clean_up(void *context) {
     struct conn *c = context;
-    if (c->armed) (void)mote_fd_disarm(c->self, c->watch);
-    if (c->fd >= 0) mt_os_close(c->fd);
+    hang_up(c);
+    mt_attempt_end(c->self, c->dist, &c->attempt);
+    if (c->node) mt_atom_drop(c->node);
     mt_frames_in_free(c->in);
     mote_writer_fini(&c->out);
     mt_os_free(c);
 }
 
+static struct conn *conn_new(mote_self *self, struct mt_dist *dist, int fd, mote_bytes from) {
+    struct conn *c = mt_os_alloc_zero(sizeof *c);
+    if (!c) return NULL;
+    c->self = self;
+    c->dist = dist;
+    c->fd = fd;
+    mote_writer_init(&c->out, MOTE_FORM_ERLANG, NULL, 0, SIZE_MAX / 4);
+    snprintf(c->from, sizeof c->from, "%.*s", (int)from.size, (const char *)from.data);
+    if (mote_cleanup_add(self, clean_up, c) == MOTE_OK) return c;
+    mt_os_free(c);
+    return NULL;
+}
+
 void mt_conn_process(mote_self *self, mote_term arg) {
-    uint64_t link = 0, dist = 0;
+    uint64_t address = 0;
     int fd = -1;
     mote_bytes from = {"", 0};
-    struct conn *c = mt_os_alloc_zero(sizeof *c);
-    bool dials = mote_match(arg, "{dial, ?}", &link);
-    if (!dials && !mote_match(arg, "{accept, ?, ?, ?}", &fd, &from, &dist)) MT_ASSERT(false);
-    if (c) {
-        c->fd = fd;
-        mote_writer_init(&c->out, MOTE_FORM_ERLANG, NULL, 0, SIZE_MAX / 4);
-    }
-    if (!c || mote_cleanup_add(self, clean_up, c)) {
-        mt_os_free(c);
-        mt_log(mt_runtime(mt_self(self)), MOTE_LOG_ERROR, "a connection is given up: out of memory");
+    mote_atom node = {0};
+    bool dials = mote_match(arg, "{dial, ?, ?}", &node, &address);
+    if (!dials && !mote_match(arg, "{accept, ?, ?, ?}", &fd, &from, &address)) MT_ASSERT(false);
+    struct mt_dist *dist = (struct mt_dist *)(uintptr_t)address;
+    struct mt_link *link = dials ? mt_claim_dial(self, dist, node.word) : NULL;
+    if (dials && !link) return; /* the peer was faster */
+    struct conn *c = conn_new(self, dist, fd, from);
+    if (!c) {
+        mt_log(dist->runtime, MOTE_LOG_ERROR, "a connection is given up: out of memory");
         if (fd >= 0) mt_os_close(fd);
-        if (dials) mt_link_end(self, (struct mt_link *)(uintptr_t)link);
+        if (link) mt_link_end(self, link);
         return;
     }
-    c->self = self;
-    c->link = dials ? (struct mt_link *)(uintptr_t)link : NULL;
-    c->dist = dials ? c->link->dist : (struct mt_dist *)(uintptr_t)dist;
-    snprintf(c->from, sizeof c->from, "%.*s", (int)from.size, (const char *)from.data);
+    if (dials) mt_atom_hold(node.word);
+    c->node = node.word;
+    c->link = link;
     if (dials) run_dialler(c);
     else run_acceptor(c);
 }

@@ -45,7 +45,7 @@ uint64_t mt_peer_pid(struct mt_link *link, const struct mt_far_pid *pid) {
 
 struct mt_link *mt_link_find_locked(struct mt_dist *dist, uint64_t node) {
     struct mt_link *link = dist->links;
-    while (link && link->node != node) link = link->next;
+    while (link && (link->node != node || link->state == MT_LINK_ENDING)) link = link->next;
     return link;
 }
 
@@ -62,7 +62,7 @@ void mt_link_free(struct mt_link *link) {
     mt_os_free(link);
 }
 
-mote_err mt_link_new(struct mt_dist *dist, uint64_t node, struct mt_link **link) {
+static mote_err make(struct mt_dist *dist, uint64_t node, struct mt_link **link) {
     struct mt_link *l = mt_os_alloc_zero(sizeof *l);
     if (!l) return MOTE_ENOMEM;
     l->dist = dist;
@@ -72,19 +72,67 @@ mote_err mt_link_new(struct mt_dist *dist, uint64_t node, struct mt_link **link)
     mt_lock_init(&l->mu, MT_RANK_LINK);
     mote_err err = mt_hash_init(&l->watches);
     if (!err) err = mt_hash_init(&l->refs);
-    struct mt_carrier carrier = mt_link_carrier;
-    carrier.context = l;
-    if (!err) err = mt_far_node_open(dist->runtime, node, &carrier, &l->place);
-    if (err) {
-        mt_link_free(l);
-        return err;
+    if (err) mt_link_free(l);
+    else *link = l;
+    return err;
+}
+
+/* There is one: its place is open, or about to be (no longer than mt_far_node_open() takes). */
+static void await_place(struct mt_dist *dist, uint64_t node) {
+    for (bool open = false; !open; mt_cpu_relax()) {
+        mt_lock_take(&dist->mu);
+        const struct mt_link *l = mt_link_find_locked(dist, node);
+        open = !l || l->place;
+        mt_lock_drop(&dist->mu);
     }
+}
+
+static mote_err enter(struct mt_link *l, const struct mt_attempt *attempt) {
+    struct mt_dist *dist = l->dist;
     mt_lock_take(&dist->mu);
-    l->next = dist->links;
-    dist->links = l;
+    mote_err err = mt_link_find_locked(dist, l->node) ? MOTE_EBUSY : attempt && attempt->overtaken ? MOTE_ESTOPPED : MOTE_OK;
+    if (!err) {
+        l->next = dist->links;
+        dist->links = l;
+        l->state = attempt ? MT_LINK_TAKEN : MT_LINK_DIALLING;
+        l->process = attempt ? attempt->process : 0;
+        atomic_store_explicit(&l->waker, l->process, memory_order_relaxed);
+    }
     mt_lock_drop(&dist->mu);
-    *link = l;
-    return MOTE_OK;
+    return err;
+}
+
+/* Its place, or it has not been. */
+static mote_err open_place(struct mt_link *l, struct mt_sched *s) {
+    struct mt_dist *dist = l->dist;
+    struct mt_carrier carrier = mt_link_carrier;
+    unsigned place = 0;
+    carrier.context = l;
+    mote_err err = mt_far_node_open(dist->runtime, l->node, &carrier, &place);
+    struct mt_listener *told = NULL;
+    mt_lock_take(&dist->mu);
+    l->place = place;
+    if (err) {
+        struct mt_link **at = &dist->links;
+        while (*at != l) at = &(*at)->next;
+        *at = l->next;
+        told = mt_told_locked(dist, l->node, false, false);
+    }
+    mt_lock_drop(&dist->mu);
+    if (err) mt_tell(s, told, l->node, false);
+    return err;
+}
+
+mote_err mt_link_new(struct mt_dist *dist, struct mt_sched *s, uint64_t node, const struct mt_attempt *attempt, struct mt_link **link) {
+    struct mt_link *l;
+    mote_err err = make(dist, node, &l);
+    if (err) return err;
+    err = enter(l, attempt);
+    if (err == MOTE_EBUSY) await_place(dist, node);
+    if (!err) err = open_place(l, s);
+    if (err) mt_link_free(l);
+    else *link = l;
+    return err;
 }
 
 /* Puts what has waited; its form is that of flags which nearly everybody has, and is written anew for who has not. */
@@ -102,7 +150,7 @@ static bool put_early_locked(struct mt_link *l, struct mt_early *e) {
     return done;
 }
 
-bool mt_link_rise(struct mt_link *link, const struct mt_shake *shake) {
+bool mt_link_rise(mote_self *self, struct mt_link *link, const struct mt_shake *shake) {
     struct mt_frames_out *out;
     if (mt_frames_out_new(shake->flags, &out)) return false;
     mt_lock_take(&link->mu);
@@ -116,10 +164,7 @@ bool mt_link_rise(struct mt_link *link, const struct mt_shake *shake) {
     }
     link->early_bytes = 0;
     mt_lock_drop(&link->mu);
-    mt_lock_take(&link->dist->mu);
-    link->up = true;
-    link->hidden = !(shake->flags & MT_FLAG_PUBLISHED);
-    mt_lock_drop(&link->dist->mu);
+    mt_claim_up(self, link, !(shake->flags & MT_FLAG_PUBLISHED));
     return done;
 }
 
@@ -143,22 +188,20 @@ enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer 
 void mt_link_end(mote_self *self, struct mt_link *link) {
     struct mt_dist *dist = link->dist;
     struct mt_sched *s = mt_self(self)->task.sched;
-    bool up, hidden;
+    struct mt_hash notes;
     mt_lock_take(&link->mu);
     link->over = true;
     mt_lock_drop(&link->mu);
-    while (mt_far_lost(s, link->place, (mote_term){MT_WORD_OF(noconnection)}) == MOTE_ENOMEM) mote_must(self, mote_sleep(self, 10));
-    mt_lock_take(&dist->mu);
-    for (struct mt_link **at = &dist->links; *at; at = &(*at)->next)
-        if (*at == link) {
-            *at = link->next;
-            break;
-        }
-    up = link->up;
-    hidden = link->hidden;
+    while (mt_hash_init(&notes)) mote_must(self, mote_sleep(self, 10));
+    mt_lock_take(&dist->mu); /* in one step: who finds no link from here on finds no place, and who listens is told, or of the next */
+    bool was_up = link->state == MT_LINK_UP;
+    link->state = MT_LINK_ENDING;
+    mt_far_close(dist->runtime, link->place, &notes);
+    struct mt_listener *told = mt_told_locked(dist, link->node, false, was_up);
     mt_lock_drop(&dist->mu);
-    (void)up;
-    mt_node_tell(s, dist, link->node, false, hidden);
+    mt_far_tell(s, link->place, &notes, (mote_term){MT_WORD_OF(noconnection)});
+    mt_tell(s, told, link->node, false);
+    mt_claim_gone(self, link);
     while (mt_far_is_used(dist->runtime, link->place)) mote_must(self, mote_yield(self));
     mt_link_free(link);
 }

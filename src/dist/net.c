@@ -18,8 +18,8 @@ struct net {
 /* --------------------------------------------------------------------------------------------- who listens */
 
 /* Whether this one is told, and the message; once: it is taken out. */
-static bool is_told(const struct mt_listener *l, uint64_t node, bool up) {
-    if (l->kind == MT_TOLD_ALL) return true;
+static bool is_told(const struct mt_listener *l, uint64_t node, bool up, bool was_up) {
+    if (l->kind == MT_TOLD_ALL) return up || was_up;
     return l->node == node && (l->kind == MT_TOLD_REF || !up);
 }
 
@@ -35,12 +35,10 @@ static void tell_one(struct mt_sched *s, const struct mt_listener *l, uint64_t n
     mote_arena_free(arena);
 }
 
-void mt_node_tell(struct mt_sched *s, struct mt_dist *dist, uint64_t node, bool up, bool hidden) {
-    struct mt_listener *told = NULL, *next;
-    (void)hidden;
-    mt_lock_take(&dist->mu);
+struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up) {
+    struct mt_listener *told = NULL;
     for (struct mt_listener **at = &dist->listeners, *l; (l = *at);) {
-        if (!is_told(l, node, up)) {
+        if (!is_told(l, node, up, was_up)) {
             at = &l->next;
             continue;
         }
@@ -52,8 +50,11 @@ void mt_node_tell(struct mt_sched *s, struct mt_dist *dist, uint64_t node, bool 
         copy->next = told;
         told = copy;
     }
-    mt_lock_drop(&dist->mu);
-    for (struct mt_listener *l = told; l; l = next) { /* each alone: what is told under a lock could wait for it */
+    return told;
+}
+
+void mt_tell(struct mt_sched *s, struct mt_listener *told, uint64_t node, bool up) {
+    for (struct mt_listener *l = told, *next; l; l = next) {
         next = l->next;
         tell_one(s, l, node, up);
         if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
@@ -63,25 +64,16 @@ void mt_node_tell(struct mt_sched *s, struct mt_dist *dist, uint64_t node, bool 
 
 /* ------------------------------------------------------------------------------------------------ connections */
 
-static void spawn_conn(struct net *n, mote_term arg, const char *name) {
-    const mote_spawn_options options = {.body = mt_conn_process, .name = name, .stack_size = 131072};
+static void spawn_conn(struct net *n, mote_term arg) {
+    const mote_spawn_options options = {.body = mt_conn_process, .name = "connection", .stack_size = 131072};
     mote_pid pid = {0};
-    uint64_t link;
+    mote_atom node;
     int fd;
     mote_err err = mote_spawn_opt(n->self, &options, arg, &pid);
-    bool dials = mote_match(arg, "{dial, ?}", &link);
-    if (!err && dials) {
-        struct mt_link *l = (struct mt_link *)(uintptr_t)link;
-        mt_lock_take(&n->dist->mu);
-        if (!l->process) {
-            l->process = pid.word;
-            atomic_store_explicit(&l->waker, pid.word, memory_order_relaxed);
-        }
-        mt_lock_drop(&n->dist->mu);
-    }
     if (!err) return;
     mt_log(n->dist->runtime, MOTE_LOG_ERROR, "a connection is given up: %s", mote_err_text(err));
-    if (dials) mt_link_end(n->self, (struct mt_link *)(uintptr_t)link);
+    struct mt_link *link = mote_match(arg, "{dial, ?, _}", &node) ? mt_claim_dial(n->self, n->dist, node.word) : NULL;
+    if (link) mt_link_end(n->self, link);
     else if (mote_match(arg, "{accept, ?, _, _}", &fd)) mt_os_close(fd);
 }
 
@@ -102,7 +94,7 @@ static void accept_all(struct net *n) {
         mote_arena *arena = mote_arena_new(0);
         mote_term arg = MOTE_TERM_NONE;
         if (arena && may_shake(n) && !mote_build(arena, &arg, "{accept, ?, ?, ?}", fd, mote_binary_make(arena, from, strlen(from)), (uint64_t)(uintptr_t)n->dist))
-            spawn_conn(n, arg, "connection");
+            spawn_conn(n, arg);
         else
             mt_os_close(fd); /* whoever is honest dials again */
         mote_arena_free(arena);
@@ -138,9 +130,8 @@ static void register_again(struct net *n) {
 
 static void obey(struct net *n, mote_term message) {
     mote_ref ref;
-    uint64_t link;
-    if (mote_match(message, "{dial, ?}", &link)) {
-        spawn_conn(n, message, "connection");
+    if (mote_match(message, "{dial, _, _}")) {
+        spawn_conn(n, message);
     } else if (mote_match(message, "{mote_fd, ?, _}", &ref)) {
         if (ref.word == n->listens.word) accept_all(n);
         else if (ref.word == n->registered.word) register_again(n);

@@ -36,23 +36,28 @@ static size_t cookie_for(void *context, mote_bytes peer, char cookie[MT_COOKIE_M
     return size;
 }
 
+/* What has the net process dial a node. NULL: no memory. */
+static struct mt_sig *order_of(struct mt_dist *d, struct mt_sched *s, uint64_t node) {
+    struct mt_sig *sig = NULL;
+    mote_arena *arena = mote_arena_new(0);
+    mote_term term;
+    if (arena && !mote_build(arena, &term, "{dial, ?, ?}", (mote_atom){node}, (uint64_t)(uintptr_t)d) && mt_sig_of_term(&s->cache, term, 0, NULL, &sig)) sig = NULL;
+    mote_arena_free(arena);
+    return sig;
+}
+
 /* Opens a link for a node that something is for, and has the net process dial it. */
 static bool dial(void *context, struct mt_sched *s, uint64_t node) {
     struct mt_dist *d = context;
     mote_name name = mt_name_of_atom(node);
     struct mt_link *link;
-    struct mt_sig *sig = NULL;
-    mote_term term;
     if (!mt_node_name_fits((mote_bytes){name.data, name.size})) return false;
-    mote_err err = mt_link_new(d, node, &link);
-    if (err) return err == MOTE_EBUSY;
-    mote_arena *arena = mote_arena_new(0);
-    err = arena ? mote_build(arena, &term, "{dial, ?}", (uint64_t)(uintptr_t)link) : MOTE_ENOMEM;
-    if (!err) err = mt_sig_of_term(&s->cache, term, 0, NULL, &sig);
-    mote_arena_free(arena);
-    if (!err) mt_deliver(s, atomic_load_explicit(&d->process, memory_order_relaxed), sig);
-    else mt_log(d->runtime, MOTE_LOG_ERROR, "no connection to %s is tried: %s", name.data, mote_err_text(err));
-    return true;
+    struct mt_sig *order = order_of(d, s, node);
+    mote_err err = order ? mt_link_new(d, s, node, NULL, &link) : MOTE_ENOMEM;
+    if (err == MOTE_OK) mt_deliver(s, atomic_load_explicit(&d->process, memory_order_relaxed), order);
+    else if (order) mt_sig_free(&s->cache, order);
+    if (err && err != MOTE_EBUSY) mt_log(d->runtime, MOTE_LOG_ERROR, "no connection to %s is tried: %s", name.data, mote_err_text(err));
+    return !err || err == MOTE_EBUSY;
 }
 
 static mote_err wrong(char *why, size_t size, mote_err err, const char *text) {
@@ -210,16 +215,28 @@ mote_err mote_node_cookie(mote_self *self, mote_atom node, const char *cookie) {
 
 /* --------------------------------------------------------------------------------------------- connecting */
 
+static bool is_up_locked(struct mt_dist *d, uint64_t node) {
+    const struct mt_link *link = mt_link_find_locked(d, node);
+    return link && link->state == MT_LINK_UP;
+}
+
+/* One more who listens; who asks for a connection that is up has the answer instead: MOTE_EBUSY. */
 static mote_err listen(struct mt_dist *d, const struct mt_listener *what) {
     struct mt_listener *l = mt_os_alloc(sizeof *l);
     if (!l) return MOTE_ENOMEM;
     *l = *what;
     if (l->kind != MT_TOLD_ALL) mt_atom_hold(l->node);
     mt_lock_take(&d->mu);
-    l->next = d->listeners;
-    d->listeners = l;
+    bool up = l->kind == MT_TOLD_REF && is_up_locked(d, l->node);
+    if (!up) {
+        l->next = d->listeners;
+        d->listeners = l;
+    }
     mt_lock_drop(&d->mu);
-    return MOTE_OK;
+    if (!up) return MOTE_OK;
+    mt_atom_drop(l->node);
+    mt_os_free(l);
+    return MOTE_EBUSY;
 }
 
 /* Takes one such out; false: there is none. */
@@ -238,14 +255,6 @@ static bool unlisten(struct mt_dist *d, const struct mt_listener *what) {
     return found != NULL;
 }
 
-static bool is_up(struct mt_dist *d, uint64_t node) {
-    mt_lock_take(&d->mu);
-    const struct mt_link *link = mt_link_find_locked(d, node);
-    bool up = link && link->up;
-    mt_lock_drop(&d->mu);
-    return up;
-}
-
 mote_err mote_node_connect_start(mote_self *self, mote_atom node, mote_ref *ref) {
     struct mt_dist *d;
     mote_err err = dist_of(self, &d);
@@ -253,10 +262,11 @@ mote_err mote_node_connect_start(mote_self *self, mote_atom node, mote_ref *ref)
     if (err) return err;
     *ref = mote_ref_make(self);
     const struct mt_listener what = {.kind = MT_TOLD_REF, .node = node.word, .pid = mote_self_pid(self).word, .ref = ref->word};
-    if ((err = listen(d, &what))) return err;
-    bool dialled = dial(d, mt_self(self)->task.sched, node.word);
-    if (dialled && !is_up(d, node.word)) return MOTE_OK; /* who gets up or down from here on finds it in the list */
-    if (unlisten(d, &what)) (void)mote_send(self, mote_self_pid(self), "{mote_node, ^, ?}", *ref, dialled);
+    err = listen(d, &what);
+    if (err && err != MOTE_EBUSY) return err;
+    bool up = err == MOTE_EBUSY;
+    if (!up && dial(d, mt_self(self)->task.sched, node.word)) return MOTE_OK; /* what becomes of it finds us in the list */
+    if (up || unlisten(d, &what)) (void)mote_send(self, mote_self_pid(self), "{mote_node, ^, ?}", *ref, up);
     return MOTE_OK;
 }
 
@@ -294,7 +304,7 @@ mote_err mote_nodes(mote_self *self, bool hidden, mote_atom *nodes, size_t capac
     if (err) return err == MOTE_ENOPROC ? MOTE_OK : err;
     mt_lock_take(&d->mu);
     for (const struct mt_link *link = d->links; link; link = link->next) {
-        if (!link->up || (link->hidden && !hidden)) continue;
+        if (link->state != MT_LINK_UP || (link->hidden && !hidden)) continue;
         if (n < capacity) nodes[n].word = link->node;
         n++;
     }

@@ -6,6 +6,7 @@
  *    (far.h) is open for just as long. Q2 what is put before it is up waits in `early`, in order. Q3 `out` is written to by anybody under the link's lock; only the connection's
  *    process takes frames from it, and only it reads. Q4 before the cookie is proved no atom is made of a name (handshake.h, S1). Q5 pids that a peer sends as its own have its node and its creation;
  *    those that it sends as ours have our name and creation, or are dead. Q6 a monitor from outside is known here by a reference of ours (`watches`), as relations know them by one word.
+ * Q7 a link changes its state under dist->mu: until it is TAKEN by whoever claims it, from then on by its process alone. An attempt of a peer's gets it only if none has come up since it said its name.
  */
 #ifndef MT_DIST_NODE_H
 #define MT_DIST_NODE_H
@@ -42,14 +43,22 @@ struct mt_watch {
     uint64_t pid;          /* whom it watches; 0: the name that follows in a signal */
 };
 
+/* Where a link is between its first signal and its end (claim.c, Q7). */
+enum mt_link_state {
+    MT_LINK_DIALLING, /* our own attempt goes on, or is about to: its process, or none yet */
+    MT_LINK_YIELDING, /* it has come to nothing: whoever else proves himself gets the link */
+    MT_LINK_TAKEN,    /* both have proved themselves: its process is about to make it rise */
+    MT_LINK_UP,
+    MT_LINK_ENDING    /* its place is closed, and who listens is being told: there may be another of its node already, which does not rise before this has gone */
+};
+
 struct mt_link { /* MT_SHARED */
     struct mt_dist *dist;         /* const */
     uint64_t node;                /* const: an atom, held */
-    unsigned place;               /* const */
+    unsigned place;               /* lock: dist->mu: const from then on; 0: it is about to be opened */
     struct mt_link *next;         /* lock: dist->mu */
     uint64_t process;             /* lock: dist->mu: of its connection; 0: there is none yet */
-    bool up;                      /* lock: dist->mu */
-    unsigned theirs;              /* lock: dist->mu: attempts of the peer's that go on although we dial it */
+    enum mt_link_state state;     /* lock: dist->mu */
     bool hidden;                  /* lock: dist->mu */
     struct mt_lock mu;
     struct mt_frames_out *out;    /* lock: mu: NULL until it is up */
@@ -61,6 +70,19 @@ struct mt_link { /* MT_SHARED */
     struct mt_hash watches, refs; /* lock: mu: struct mt_watch, by both keys */
     _Atomic uint32_t woken;       /* atomic: seq_cst: the process has been, and not looked since */
     _Atomic uint64_t waker;       /* atomic: relaxed: as `process`, for wakes */
+};
+
+/* An attempt of a peer's to connect, from its name to the link or the end; in its connection's memory. */
+struct mt_attempt { /* MT_SHARED */
+    struct mt_attempt *next;      /* lock: dist->mu */
+    const char *name;             /* const while it is listed, as are its size, creation and process */
+    size_t name_size;             /* const */
+    uint32_t creation;            /* const */
+    uint64_t process;             /* const */
+    uint64_t replaces;            /* const: of the connection that there was when it said its name: it insists on another; 0: there was none */
+    bool listed;                  /* lock: dist->mu */
+    bool overtaken;               /* lock: dist->mu: another came up since */
+    bool waits;                   /* lock: dist->mu: proved; it is to look again when the link changes */
 };
 
 /* What is known of a node besides a link. */
@@ -95,6 +117,7 @@ struct mt_dist { /* MT_SHARED */
     struct mt_link *links;        /* lock: mu */
     struct mt_peer_facts *facts;  /* lock: mu */
     struct mt_listener *listeners; /* lock: mu */
+    struct mt_attempt *attempts;  /* lock: mu */
     unsigned shaking;             /* lock: mu: handshakes under way that have come from outside */
 };
 
@@ -103,12 +126,13 @@ struct mt_dist *mt_dist_of(const mote_runtime *rt);
 
 /* ------------------------------------------------------------------------------------------------ links (link.c) */
 
-/* The link of a node, which its caller keeps for as long as it holds dist->mu, or runs its process; NULL. */
+/* The link of a node that has not begun to end, which its caller keeps for as long as it holds dist->mu, or runs its process; NULL. */
 struct mt_link *mt_link_find_locked(struct mt_dist *dist, uint64_t node);
-/* A new link, and its place. MOTE_EBUSY: there is one; MOTE_ELIMIT, MOTE_ENOMEM. Nothing connects it yet. */
-mote_err mt_link_new(struct mt_dist *dist, uint64_t node, struct mt_link **link);
-/* Its connection is there: what waits may go. False: no memory. The connection's process. */
-bool mt_link_rise(struct mt_link *link, const struct mt_shake *shake);
+/* A new link, and its place: of a peer's attempt, which has proved itself, or (NULL) to be dialled. MOTE_EBUSY: there is one, whose place is open; MOTE_ESTOPPED: the attempt was overtaken;
+ * MOTE_ELIMIT, MOTE_ENOMEM. Any thread. */
+mote_err mt_link_new(struct mt_dist *dist, struct mt_sched *s, uint64_t node, const struct mt_attempt *attempt, struct mt_link **link);
+/* Its connection is there: what waits may go, and who waits is told. False: no memory. The connection's process. */
+bool mt_link_rise(mote_self *self, struct mt_link *link, const struct mt_shake *shake);
 /* Its connection has ended, or cannot be made: relations are told, and who listens. Waits until nobody uses it. Takes. The connection's process. */
 void mt_link_end(mote_self *self, struct mt_link *link);
 /* Frees one that is left when the runtime is: nobody is there any more. Takes. */
@@ -117,6 +141,38 @@ void mt_link_free(struct mt_link *link);
 size_t mt_link_waiting(struct mt_link *link);
 /* The next frame; as mt_frames_out_take(). Tells who stood still. The connection's process. */
 enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer *writer);
+
+/* --------------------------------------------------------------------------------- who gets a link (claim.c)
+ * Each of these is one step under dist->mu. */
+
+/* A peer has said its name: the attempt is listed until mt_attempt_end(), which may be called twice. What the peer is to us. Borrows `attempt`. */
+enum mt_shake_known mt_attempt_begin(struct mt_dist *dist, struct mt_attempt *attempt);
+void mt_attempt_end(mote_self *self, struct mt_dist *dist, struct mt_attempt *attempt);
+
+enum mt_claim {
+    MT_CLAIM_OURS,
+    MT_CLAIM_FREE,    /* there is no link */
+    MT_CLAIM_WAITS,   /* for what becomes of another: the process gets a message when it shall look again */
+    MT_CLAIM_REFUSED
+};
+/* A peer's attempt is proved: the link is its process's (TAKEN), or not. Has who gives way close. */
+enum mt_claim mt_claim(mote_self *self, struct mt_dist *dist, struct mt_attempt *attempt, uint64_t node, struct mt_link **link);
+/* The calling process dials for a link that nobody dials for yet; NULL: there is none (any more). */
+struct mt_link *mt_claim_dial(mote_self *self, struct mt_dist *dist, uint64_t node);
+/* Whether the link of a node is the calling process's. */
+bool mt_claim_is_ours(mote_self *self, struct mt_dist *dist, uint64_t node);
+/* Its attempt has led to a connection: the link is TAKEN; false: another has it. */
+bool mt_claim_dialled(mote_self *self, struct mt_dist *dist, uint64_t node);
+/* Its attempt has not: WAITS: one of the peer's may take it over; FREE: there is none; REFUSED: one has. */
+enum mt_claim mt_claim_yield(mote_self *self, struct mt_dist *dist, uint64_t node);
+/* Whether a connection to the node has ended, and not all know. */
+bool mt_claim_is_ending(struct mt_dist *dist, uint64_t node);
+/* It is up: who listens is told, other attempts are overtaken. */
+void mt_claim_up(mote_self *self, struct mt_link *link, bool hidden);
+/* All who had to know that it ends do. */
+void mt_claim_gone(mote_self *self, struct mt_link *link);
+
+/* ------------------------------------------------------------------------------------------------ signals */
 
 /* The carrier of a link (carry.c). */
 extern const struct mt_carrier mt_link_carrier;
@@ -149,7 +205,7 @@ uint64_t mt_watch_forget(struct mt_link *link, const struct mt_far_ref *ref, uin
 
 /* net.c: its argument is the struct's address. */
 void mt_net_process(mote_self *self, mote_term arg);
-/* conn.c: {dial, Link} or {accept, Socket, Dist}: addresses as integers. */
+/* conn.c: {dial, Node, Dist} or {accept, Socket, Address, Dist}: pointers as integers. */
 void mt_conn_process(mote_self *self, mote_term arg);
 /* epmd_net.c: registers the node: 0 and the creation, and the socket to be kept open. With the port mapper that there is, or one of our own, which it starts. Waits. */
 mote_err mt_epmd_register(mote_self *self, struct mt_dist *dist, int *fd, uint32_t *creation, char *why, size_t size);
@@ -161,7 +217,9 @@ mote_err mt_cookie_read(const char *file, char cookie[MT_COOKIE_MAX + 1], char *
 /* Waits until a descriptor is ready or a deadline; other messages stay in the mailbox. MOTE_TIMEOUT, MOTE_EOS, ... */
 mote_err mt_net_wait(mote_self *self, int fd, int events, uint64_t deadline_ns);
 
-/* Tells who listens that a node is there, or is not. */
-void mt_node_tell(struct mt_sched *s, struct mt_dist *dist, uint64_t node, bool up, bool hidden);
+/* Who is to be told that a node is there, or is not (`was_up`: it was); taken out of the list, if that is once. Under dist->mu. */
+struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up);
+/* Tells them. Takes. No lock may be held. */
+void mt_tell(struct mt_sched *s, struct mt_listener *told, uint64_t node, bool up);
 
 #endif

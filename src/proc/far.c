@@ -879,24 +879,45 @@ static void tell(struct mt_sched *s, struct mt_sig *sig, const struct mt_reason 
     mt_deliver(s, sig->root, sig);
 }
 
+void mt_far_close(const mote_runtime *rt, unsigned place, struct mt_hash *notes) {
+    struct mt_far *far = far_of(rt);
+    struct peer *peer = peer_at(far, place);
+    mt_lock_take(&far->mu);
+    MT_ASSERT(atomic_load(&peer->up) == place + 1);
+    atomic_store(&peer->up, 0);
+    struct mt_hash all = peer->notes;
+    peer->notes = *notes;
+    *notes = all;
+    mt_lock_drop(&far->mu);
+}
+
+/* Tells those of the notes, and frees them. */
+static void tell_all(struct mt_sched *s, unsigned place, struct mt_hash *notes, const struct mt_reason *reason) {
+    for (struct mt_node *node; (node = mt_hash_pop(notes));) tell(s, (struct mt_sig *)(void *)node, reason);
+    mt_hash_fini(notes);
+    mt_far_drained(s, place);
+}
+
+void mt_far_tell(struct mt_sched *s, unsigned place, struct mt_hash *notes, mote_term atom) {
+    struct mt_reason reason;
+    mote_err err = mt_reason_of(atom, NULL, &reason);
+    MT_ASSERT(!err); /* an atom is no memory */
+    tell_all(s, place, notes, &reason);
+    mt_reason_drop(&reason);
+}
+
 mote_err mt_far_lost(struct mt_sched *s, unsigned place, mote_term term) {
-    struct mt_far *far = far_of(mt_runtime_of_sched(s));
-    struct peer *peer = hold(mt_runtime_of_sched(s), place, false);
-    struct mt_hash notes, none;
+    mote_runtime *rt = mt_runtime_of_sched(s);
+    struct peer *peer = hold(rt, place, false);
+    struct mt_hash notes;
     struct mt_reason reason;
     mote_err err = peer ? mt_reason_of(term, NULL, &reason) : MOTE_EARG;
     if (peer) release(peer);
     if (err) return err;
-    if ((err = mt_hash_init(&none))) goto done;
-    mt_lock_take(&far->mu);
-    atomic_store(&peer->up, 0);
-    notes = peer->notes;
-    peer->notes = none;
-    mt_lock_drop(&far->mu);
-    for (struct mt_node *node; (node = mt_hash_pop(&notes));) tell(s, (struct mt_sig *)(void *)node, &reason);
-    mt_hash_fini(&notes);
-    mt_far_drained(s, place);
-done:
+    if ((err = mt_hash_init(&notes)) == MOTE_OK) {
+        mt_far_close(rt, place, &notes);
+        tell_all(s, place, &notes, &reason);
+    }
     mt_reason_drop(&reason);
     return err;
 }

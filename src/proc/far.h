@@ -12,6 +12,7 @@
 
 #include <mote/host.h>
 
+#include "base/hash.h"
 #include "proc/proc.h"
 #include "proc/remote.h"
 
@@ -113,6 +114,11 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
 /* The worker, or the connection to a node, has ended, for `reason`; all that came from it has been taken. From now on it is as if its processes had ended. MOTE_ETERM, MOTE_ENOMEM (nothing
  * has changed). */
 mote_err mt_far_lost(struct mt_sched *s, unsigned place, mote_term reason);
+
+/* The same in two steps, which do not fail: the place is closed, and `notes`, initialized by the caller, has who is to be told; they are told, the reason being an atom. The first waits for no more than
+ * the lock FAR, and may be a step of something larger. Gives, takes `notes`. */
+void mt_far_close(const mote_runtime *rt, unsigned place, struct mt_hash *notes);
+void mt_far_tell(struct mt_sched *s, unsigned place, struct mt_hash *notes, mote_term atom);
 
 /* Delivers a message from another node to a pid, through an alias if that is not 0: a term of Erlang's form. MOTE_ETERM, MOTE_ELIMIT, MOTE_ESYNTAX, MOTE_ENAME: it is none; MOTE_ENOMEM. */
 mote_err mt_far_message(struct mt_sched *s, uint64_t pid, uint64_t alias, mote_bytes term);
