@@ -279,7 +279,8 @@ static bool tick(struct conn *c, uint64_t now, enum mt_verdict *why) {
     size_t waiting = mt_link_waiting(c->link) + (waits_to_write(c) ? 1 : 0), done;
     *why = mt_frames_in_check(c->in, now);
     if (*why) return false;
-    if (waiting > MT_LINK_MAX || (waiting > MT_LINK_CROWD && now - c->took_ns > MT_LINK_STALL_NS)) *why = MT_NO_TICKS;
+    uint64_t stall = waiting > MT_LINK_MAX ? MT_LINK_FULL_NS : MT_LINK_STALL_NS;
+    if (waiting > MT_LINK_CROWD && now - c->took_ns > stall) *why = MT_NO_TICKS;
     if (now < c->tick_ns || *why) return !*why;
     c->tick_ns = now + (uint64_t)c->dist->options.tick_ms * 250000;
     switch (mt_tick(&c->ticker, c->read, c->written, waiting, c->link->hidden)) {

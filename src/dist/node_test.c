@@ -201,6 +201,28 @@ static void order_of_a_thread(void) {
     end();
 }
 
+/* A thread does not stand still: what it sends waits, however much, as long as the other takes it. */
+static void floods(void) {
+    size_t size = under_tool() ? 1000000 : 30000000;
+    uint8_t *data = calloc(1, size);
+    mote_arena *arena = mote_arena_new(0);
+    begin();
+    CHECK(data != NULL);
+    mote_term binary = mote_binary_share(arena, data, size, NULL, NULL);
+    for (int i = 0; i < 4; i++) CHECK_OK(mote_send(nodes[0].self, at(0, "echo", 1), "{?, {?, ?}}", mote_self_pid(nodes[0].self), i, binary));
+    for (int i = 0; i < 4; i++) {
+        mote_term what;
+        mote_bytes bytes;
+        int n;
+        CHECK(mote_match(got(0), "{?, ?}", &n, &what));
+        CHECK_OK(mote_bytes_get(what, &bytes));
+        CHECK(n == i && bytes.size == size);
+    }
+    mote_arena_free(arena);
+    end();
+    free(data);
+}
+
 static void monitors(void) {
     mote_term m, item, to;
     mote_ref ref, other;
@@ -388,5 +410,5 @@ static void errors(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(errors), {0}});
 }
