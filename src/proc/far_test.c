@@ -621,18 +621,22 @@ static void garbage(void) {
     end(&b);
 }
 
+static void net_over(void *context) { ++*(int *)context; }
+
 /* A runtime has a name from when it is given one. */
 static void named(void) {
     struct both b;
     uint32_t creation = 1;
+    int over = 0;
     begin(&b, 1000);
     CHECK(mote_host_node(NULL, NULL).word == 0 && mote_host_node(b.node.left, &creation).word == 0 && creation == 0);
-    struct mt_net net = {.name = mote_atom_make("left@here").word, .creation = 77};
+    struct mt_net net = {.context = &over, .name = mote_atom_make("left@here").word, .creation = 77, .over = net_over};
     CHECK_OK(mt_far_net(b.node.left, &net));
     CHECK_INT(mt_far_net(b.node.left, &net), MOTE_EBUSY);
     CHECK(mote_host_node(b.node.left, NULL).word == net.name && mote_host_node(b.node.left, &creation).word == net.name && creation == 77);
     CHECK(mote_host_node(b.node.right, &creation).word == 0 && creation == 0);
     end(&b);
+    CHECK_INT(over, 1);
 }
 
 int main(int argc, char **argv) {
