@@ -210,7 +210,7 @@ static bool dial(struct conn *c, size_t *left) {
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());
     if (shake_hands(c, left)) return true;
     char why[200];
-    if (c->shake.verdict != MT_NO_THEIRS_FIRST && !c->closing) say(c, MOTE_LOG_WARNING, "cannot connect to", c->shake.verdict ? mt_shake_print(&c->shake, why, sizeof why) : "it has closed the connection");
+    if (c->shake.verdict != MT_NO_THEIRS_FIRST && !c->closing) say(c, MOTE_LOG_WARNING, "cannot connect to", c->shake.verdict ? mt_shake_print(&c->shake, why, sizeof why) : "it has closed the connection: has it another cookie? Its log says why");
     return false;
 }
 
@@ -308,7 +308,7 @@ static void serve(struct conn *c, size_t left) {
         if (red || wrote || now - since < (mt_os_cores() > 1 ? SPIN_NS : 0)) mote_must(c->self, mote_yield(c->self));
         else if (!atomic_load(&c->link->woken)) rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
     }
-    say(c, MOTE_LOG_INFO, "disconnected from", c->closing ? "as was asked for" : why ? mt_verdict_text(why) : "it has closed the connection");
+    if (why) say(c, MOTE_LOG_WARNING, "the connection is given up to", mt_verdict_text(why)); /* who listens is told of every end */
 }
 
 static void up(struct conn *c, size_t left) {
@@ -317,7 +317,6 @@ static void up(struct conn *c, size_t left) {
         say(c, MOTE_LOG_ERROR, "cannot connect to", "out of memory");
         return;
     }
-    say(c, MOTE_LOG_INFO, "connected to", c->link->hidden ? "hidden" : "visible");
     serve(c, left);
 }
 
