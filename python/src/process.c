@@ -865,12 +865,27 @@ static PyObject *share_kwargs(struct mp_state *st, PyObject *const *args, PyObje
     return dict;
 }
 
+static int is_partial(PyObject *f) {
+    PyObject *functools = PyImport_ImportModule("functools"), *partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
+    int is = partial ? PyObject_IsInstance(f, partial) : -1;
+    Py_XDECREF(partial);
+    Py_XDECREF(functools);
+    return is;
+}
+
 static int is_coroutine_function(PyObject *f) {
     if (PyMethod_Check(f)) f = PyMethod_GET_FUNCTION(f);
     if (PyFunction_Check(f)) return (((PyCodeObject *)PyFunction_GET_CODE(f))->co_flags & CO_COROUTINE) != 0;
     if (PyCFunction_Check(f) || PyType_Check(f)) return 0;
+    int is = is_partial(f);
+    if (is) { /* in CPython 3.9 inspect does not see the function of a method behind it */
+        PyObject *behind = is > 0 ? PyObject_GetAttrString(f, "func") : NULL;
+        is = behind ? is_coroutine_function(behind) : -1;
+        Py_XDECREF(behind);
+        return is;
+    }
     PyObject *inspect = PyImport_ImportModule("inspect"), *yes = inspect ? PyObject_CallMethod(inspect, "iscoroutinefunction", "O", f) : NULL;
-    int is = yes ? PyObject_IsTrue(yes) : -1;
+    is = yes ? PyObject_IsTrue(yes) : -1;
     Py_XDECREF(yes);
     Py_XDECREF(inspect);
     return is;

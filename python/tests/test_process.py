@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes of both flavours: starting, sending, receiving, failing, watching, calling."""
 import contextvars
+import functools
 import gc
 import os
 import signal
@@ -516,6 +517,22 @@ class Functions(unittest.TestCase):
 
 class Misuse(unittest.TestCase):
     """Every error says what was wrong."""
+
+    def test_partials_have_the_flavour_of_what_is_behind_them(self):
+        class Told:
+            async def awaits(self, to, what):
+                await mote.aio.sleep(0)
+                mote.send(to, what)
+
+            def runs(self, to, what):
+                mote.sleep(0)
+                mote.send(to, what)
+
+        told = Told()
+        for function in (told.awaits, told.runs):
+            for partial in (functools.partial(function, mote.self()), functools.partial(functools.partial(function), mote.self())):
+                mote.spawn(partial, function.__name__)
+                self.assertEqual(mote.receive(timeout=PATIENCE), function.__name__)
 
     def test_the_wrong_receive(self):
         async def coroutine(to):
