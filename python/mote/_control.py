@@ -294,10 +294,10 @@ class options:
         if self._place is not None and self._place != "here":
             from mote import _workers
 
-            start = self._start_of(function)
+            start = self._start_of(function, args, kwargs)
             pid = None if start.stays else _workers.granted_now(start)
             if pid is not None:
-                return self._order(pid, start, args, kwargs)
+                return self._order(pid, start)
         return _mote.spawn_opt(function, args, kwargs, *self._how)
 
     @property
@@ -305,19 +305,19 @@ class options:
         """The same for coroutine processes, whose spawn is awaited: a place may have to be waited for."""
         return _AioOptions(self)
 
-    def _start_of(self, function: Callable[..., Any]) -> _workers.Start:
+    def _start_of(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _workers.Start:
         from mote import _workers
 
-        start = _workers.Start(self._place, _workers.path_for(self._place, function), _mote.awaits(function))
+        start = _workers.Start(self._place, _workers.call_for(self._place, function, args, kwargs), _mote.awaits(function))
         if not start.stays and self._how[2:] != (None, 0, 0, 0, 0):
             raise ValueError("place= goes with link= and monitor= alone: the process itself sets the rest where it runs")
         return start
 
-    def _order(self, pid: Pid[Any], start: _workers.Start, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _order(self, pid: Pid[Any], start: _workers.Start) -> Any:
         from mote import _stock
 
-        assert start.path is not None
-        return _stock.order(pid, start.path, args, kwargs, self._how[0], self._how[1])
+        assert start.call is not None
+        return _stock.order(pid, *start.call, self._how[0], self._how[1])
 
 
 class _AioOptions:
@@ -334,8 +334,8 @@ class _AioOptions:
         if how._place is not None and how._place != "here":
             from mote import _workers
 
-            start = how._start_of(function)
+            start = how._start_of(function, args, kwargs)
             pid = None if start.stays else await _workers.aio_granted(start)
             if pid is not None:
-                return how._order(pid, start, args, kwargs)
+                return how._order(pid, start)
         return _mote.spawn_opt(function, args, kwargs, *how._how)

@@ -13,7 +13,7 @@ from collections import deque
 from mote import _mote
 from mote._errors import Exit
 from mote._mote import ANY, Atom, NoProc, Pid, Ref
-from mote._travel import function_of, sendable_path
+from mote._travel import call_of, function_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,9 +132,9 @@ def stock_of(worker: int) -> Stock:
 
 def spawn(worker: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
     """Starts a process in another worker: its Pid, or (Pid, Ref). None: none is to be had now."""
-    path = sendable_path(function)
+    call = call_of(function, args, kwargs)
     pid = stock_of(worker).take(_mote.awaits(function))
-    return None if pid is None else order(pid, path, args, kwargs, link, monitor)
+    return None if pid is None else order(pid, *call, link, monitor)
 
 
 def order(pid: Pid[Any], path: tuple[str, str], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:

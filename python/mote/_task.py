@@ -269,13 +269,13 @@ class TaskOptions:
     def _begin(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool) -> Task[Any]:
         from mote import _workers
 
-        start = self._start_of(function)
+        start = self._start_of(function, args, kwargs)
         return self._order(start, None if start.stays else _workers.granted_now(start), function, args, kwargs, linked)
 
-    def _start_of(self, function: Callable[..., Any]) -> _workers.Start:
+    def _start_of(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _workers.Start:
         from mote import _workers
 
-        return _workers.Start(self._place, _workers.path_for(self._place, function), _mote.awaits(function))
+        return _workers.Start(self._place, _workers.call_for(self._place, function, args, kwargs), _mote.awaits(function))
 
     @staticmethod
     def _order(
@@ -285,10 +285,11 @@ class TaskOptions:
 
         if pid is None:
             return Task._begin(function, args, kwargs, linked)
+        assert start.call is not None
         task = Task._new(linked)
         try:
             runs = (__name__, "_aio_there" if start.coroutine else "_there")
-            task.pid, task._monitor = _stock.order(pid, runs, (task._alias, task._owner, start.path, args, kwargs), {}, linked, True)
+            task.pid, task._monitor = _stock.order(pid, runs, (task._alias, task._owner, *start.call), {}, linked, True)
         except BaseException:
             _mote.unalias(task._alias)
             raise
@@ -312,7 +313,7 @@ class _AioTaskOptions:
     async def _begin(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool) -> Task[Any]:
         from mote import _workers
 
-        start = self._options._start_of(function)
+        start = self._options._start_of(function, args, kwargs)
         return self._options._order(start, None if start.stays else await _workers.aio_granted(start), function, args, kwargs, linked)
 
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How functions travel to other workers: as the name of a module and theirs in it. A worker has the program's main module under another name."""
+"""How calls travel to other workers: as the name of a module, that of the function in it, and arguments; nothing is pickled. A worker has the program's main module under another name."""
 from __future__ import annotations
 
 import os
 import sys
+from functools import partial
+from types import ModuleType
 
 from mote import _mote
 from mote._mote import NotSendable
@@ -11,6 +13,9 @@ from mote._mote import NotSendable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional
+
+    Path = tuple[str, str]
+    Call = tuple[Path, tuple[Any, ...], dict[str, Any]]
 
 
 def main_of_program() -> tuple[str, str]:
@@ -68,12 +73,13 @@ def load_main() -> None:
     program = ("", "")
 
 
-def path_of(function: Callable[..., Any]) -> Optional[tuple[str, str]]:
-    """Module and name by which another interpreter finds this very function; None: it cannot."""
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+def path_of(function: Any) -> Optional[Path]:
+    """Module and name by which another interpreter finds this very function, class, or method of a class; None: it cannot."""
     owner = getattr(function, "__self__", None)
-    if isinstance(owner, type):  # a class method, which a base of the class may have
-        module, name = owner.__module__, f"{owner.__qualname__}.{getattr(function, '__name__', '<>')}"
+    owner = owner if isinstance(owner, type) else getattr(function, "__objclass__", None)  # Class.from_text, which a base of the class may have; str.upper
+    if owner is not None:
+        return _member(owner, function, function)
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
         return None
     found: Any = sys.modules.get(module)
@@ -82,7 +88,7 @@ def path_of(function: Callable[..., Any]) -> Optional[tuple[str, str]]:
     return (module, name) if found is function or found == function else None
 
 
-def sendable_path(function: Callable[..., Any]) -> tuple[str, str]:
+def sendable_path(function: Callable[..., Any]) -> Path:
     """path_of(), or NotSendable."""
     path = path_of(function)
     if path is None:
@@ -90,3 +96,37 @@ def sendable_path(function: Callable[..., Any]) -> tuple[str, str]:
             f"mote: {function!r} cannot run in another worker: it travels as module and name, so it has to be a function or a class at the top level of a module"
         )
     return path
+
+
+def _member(owner: Any, function: Any, member: Any) -> Optional[Path]:
+    """The path of a class's attribute with the function's name, if `member` is that."""
+    name = getattr(function, "__name__", None)
+    path = path_of(owner)
+    return (path[0], f"{path[1]}.{name}") if path and isinstance(name, str) and getattr(owner, name, None) == member else None
+
+
+def _bound(function: Any) -> tuple[Optional[Path], Any]:
+    """The path of the function behind a method of an object, or behind an object that can be called; and the object."""
+    owner = getattr(function, "__self__", None)
+    if owner is None or isinstance(owner, (type, ModuleType)):
+        path = path_of(type(function))
+        return path and (path[0], f"{path[1]}.__call__") if callable(function) else None, function
+    name = getattr(function, "__name__", "")
+    return _member(type(owner), function, getattr(type(owner), name, None)), owner
+
+
+def call_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """function(*args, **kwargs) as a path and arguments, or NotSendable. A functools.partial is what it stands for; an object whose method it is, or that is called itself, is
+    the first argument."""
+    while isinstance(function, partial):
+        args, kwargs, function = (*function.args, *args), {**function.keywords, **kwargs}, function.func
+    path = path_of(function)
+    if path is None:
+        path, owner = _bound(function)
+        args = (owner, *args)
+    if path is None:
+        raise NotSendable(
+            f"mote: {function!r} cannot run in another worker: it travels as module and name, so it has to be a function or a class at the top level of a module, "
+            "a method of such a class, or a functools.partial of these"
+        )
+    return path, args, kwargs

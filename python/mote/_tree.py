@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Coroutine, Iterable, NamedTuple, Optional, Union, overload
 
     from mote._control import Process
+    from mote._travel import Call
     from mote._wait import Wait
 
     Shutdown = Union[float, str, None]
@@ -92,7 +93,7 @@ class Child:
         self._restart, self._shutdown, self._significant = _PERMANENT, _DEFAULT, False
         self._name: Optional[str] = None
         self._server: Optional[type[Any]] = None
-        self._place: Optional[tuple[Any, Optional[tuple[str, str]], bool]] = None  # where; how it travels; whether it is a Server or Machine
+        self._place: Optional[tuple[Any, Optional[Call], bool]] = None  # where; how it travels; whether it is a Server or Machine
         self._what: Any = what  # what travels
         function: Any = what
         if isinstance(what, type) and issubclass(what, Supervisor):
@@ -157,7 +158,7 @@ class Child:
             raise ValueError("place= is for functions, Servers and Machines; a supervisor, registry or group elsewhere is started by a function that runs there")
         from mote import _workers
 
-        self._place = (place, _workers.path_for(place, self._what), self._server is not None)
+        self._place = (place, _workers.call_for(place, self._what, (), {}), self._server is not None)
 
     def _spec(self) -> tuple[Any, ...]:
         """As tree.c reads it."""

@@ -14,7 +14,7 @@ from mote._errors import describe
 from mote._hub import FULL, GRANTED, START_SECONDS, WORKERS_MAX, Hub, Plan
 from mote._mote import ANY, Atom, MoteError
 from mote._stock import forget, keeper_name, number, order, others, places, spawn, stock_of
-from mote._travel import path_of, sendable_path
+from mote._travel import call_of, path_of
 from mote._wait import awaited, in_place
 
 TYPE_CHECKING = False
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Coroutine, Optional
 
     from mote._mote import Pid
+    from mote._travel import Call
     from mote._wait import Wait
 
 _PLACED, _REFUSED, _GO = Atom("placed"), Atom("refused"), Atom("go")
@@ -115,17 +116,20 @@ def place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Optional[
     return None if worker is None else spawn(worker, function, args, kwargs or {}, link, monitor)
 
 
-def path_for(where: Any, function: Callable[..., Any]) -> Optional[tuple[str, str]]:
-    """How a function travels to a place. None: it stays, as "any" lets it. NotSendable."""
-    return path_of(function) if where in ("here", "any", _stock.place) else sendable_path(function)
+def call_for(where: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Optional[Call]:
+    """How a call travels to a place. None: it stays, as "any" lets it. NotSendable."""
+    if where not in ("here", "any", _stock.place):
+        return call_of(function, args, kwargs)
+    path = path_of(function)
+    return None if path is None else (path, args, kwargs)
 
 
 class Start:
     """A process that is to be started somewhere, as options(place=) says."""
 
-    def __init__(self, where: Any, path: Optional[tuple[str, str]], coroutine: bool):
-        self.where, self.path, self.coroutine = where, path, coroutine
-        self.stays = where == "here" or where == _stock.place and where is not None or path is None
+    def __init__(self, where: Any, call: Optional[Call], coroutine: bool):
+        self.where, self.call, self.coroutine = where, call, coroutine
+        self.stays = where == "here" or where == _stock.place and where is not None or call is None
 
     def take(self) -> Optional[Pid[Any]]:
         """A granted process, if there is one now."""
@@ -209,8 +213,8 @@ async def place_child(caller: Any, held: Any) -> None:
 
     spec, more = held if len(held) == 2 else (held, ((), {}))
     kind, _, args, kwargs = spec[1:5]
-    name, (where, path, behaves) = spec[6], spec[12]
-    start = Start(where, path, kind == 1)
+    name, (where, call, behaves) = spec[6], spec[12]
+    start = Start(where, call, kind == 1)
     try:
         pid = None if start.stays else await aio_granted(start)
     except Exception as error:
@@ -226,8 +230,9 @@ async def place_child(caller: Any, held: Any) -> None:
     if message[0] != _GO:
         _mote.send(pid, _stock.BACK)
         return
+    path, before, keywords = call
     try:
         runs = ("mote._stock", "child_aio" if start.coroutine else "child")
-        order(pid, runs, (supervisor, name, path, behaves, (*args, *more[0]), {**(kwargs or {}), **more[1]}), {}, False, False)
+        order(pid, runs, (supervisor, name, path, behaves, (*before, *args, *more[0]), {**keywords, **(kwargs or {}), **more[1]}), {}, False, False)
     except Exception as error:
         _mote.exit_send(pid, describe(error))

@@ -28,7 +28,7 @@ struct child {
     int restart;
     long long shutdown_ms;
     int significant;
-    PyObject *place;      /* None: here; else (where, path or None, ...): see place_child() of mote/_workers.py */
+    PyObject *place;      /* None: here; else (where, call or None, ...): see place_child() of mote/_workers.py */
     int answers;          /* it says {'$started', Pid} to its parent, whose Pid is its first argument, when it is ready */
 };
 static const char form[] = "OiOO!OOzziLppO:child";

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers, machines, tasks and supervisors' children in other workers."""
+import functools
 import os
 import signal
 
@@ -160,6 +161,8 @@ class Tasks(WithNode):
         found = mote.gather(tasks, timeout=PATIENCE)
         self.assertEqual([n for n, _ in found], [0, 2, 4, 6, 8, 10])
         self.assertEqual([found[0][1], found[1][1], found[3][1]], [self.hub.places[1].pid, self.hub.places[2].pid, os.getpid()])
+        for function in (functools.partial(doubles, 21), functools.partial(doubles_aio, n=21)):
+            self.assertEqual(options(place=1).start(function).result(timeout=PATIENCE), (42, self.hub.places[1].pid))
         with self.assertRaises(mote.TaskFailed) as caught:
             options(place=1).start_nolink(doubles, None).result(timeout=PATIENCE)
         self.assertIn("TypeError", str(caught.exception))
@@ -227,6 +230,14 @@ class Trees(WithNode):
             refs = [mote.monitor(info.pid) for info in tree.which_children()]
         self.assertEqual({self.reason(ref) for ref in refs}, {"shutdown"})
         self.assertIsNone(mote.whereis("name of one"))
+
+    def test_partials(self):
+        child = mote.Child(functools.partial(tells, mote.self(), more="?"), "one").options(place=2)
+        with mote.Supervisor.start_link([child]):
+            where, pid, text = self.child()
+            self.assertEqual((where, text), (self.hub.places[2].pid, "one?"))
+            mote.send(pid, ("end", "fails"))
+            self.assertEqual(self.child()[::2], (where, text))
 
     def test_a_worker_dies(self):
         """Its children are started in its next incarnation; "any": wherever one is idle."""

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers: processes in other interpreters of the node, behind the same spawn, send, link, monitor and names."""
+import dataclasses
+import functools
 import os
 import pathlib
 import random
@@ -41,6 +43,24 @@ async def echo_aio(to):
         if message == "stop":
             return
         mote.send(to, ("echo", message))
+
+
+@mote.message
+@dataclasses.dataclass(frozen=True)
+class Greeter:
+    to: object
+
+    def greets(self, name, *, and_then=None):
+        mote.send(self.to, ("hello", name, and_then, mote._workers.number()))
+
+    async def greets_aio(self, name):
+        mote.send(self.to, ("aio", name, mote._workers.number()))
+
+    __call__ = greets
+
+    @classmethod
+    def makes(cls, to):
+        mote.send(to, cls(1))
 
 
 def exits():
@@ -245,6 +265,18 @@ class InWorkers(unittest.TestCase):
         self.assertEqual((info.pid, info.messages), (pid, 0))
         self.assertIn(info.state, ("waiting", "runnable"))
         self.assertTrue(mote.is_alive(pid))
+
+    def test_partials_and_methods(self):
+        there = mote.options(place=1)
+        greeter = Greeter(mote.self())
+        for function in (greeter.greets, greeter, functools.partial(Greeter.greets, greeter), functools.partial(functools.partial(greeter, and_then=1), and_then=None)):
+            there.spawn(function, "you")
+            self.assertEqual(mote.receive(timeout=PATIENCE), ("hello", "you", None, 1))
+        for function in (greeter.greets_aio, functools.partial(greeter.greets_aio)):
+            there.spawn(function, "you")
+            self.assertEqual(mote.receive(timeout=PATIENCE), ("aio", "you", 1))
+        there.spawn(Greeter.makes, mote.self())
+        self.assertEqual(mote.receive(timeout=PATIENCE), Greeter(1))
 
     def test_what_cannot_go(self):
         here = []
