@@ -39,6 +39,7 @@ _SECONDS = 0.005  # how often a slot tells what it has done
 _BATCH_SECONDS = 0.02  # of work that a slot may have in hand: to ask for each of many small tasks would take longer than they do
 _COST_MIN = _BATCH_SECONDS / 1000  # of a task, so that a batch has a limit
 _DEATHS_MAX = 3  # of a worker whose initializer has not come to its end
+_BAR_SECONDS = 0.1  # how often it is drawn
 _PATHS_MAX = 1000  # that are remembered: programs have fewer functions
 
 
@@ -746,26 +747,70 @@ def pmap(function: Callable[[Any], T], items: Iterable[Any], *, workers: Optiona
     items before it are done. As map() of Executor.
     """
     todo = list(items)
-    show = sys.stderr.isatty() if progress is None else progress
-    results: list[T] = []
-    shown = 0.0
-    with Executor(workers) as executor:
+    if progress is None:
+        progress = sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+    with Executor(max(1, min(_workers.cores(), len(todo))) if workers is None else workers) as executor:
         try:
-            for result in executor.map(function, todo):
-                results.append(result)
-                if show and (time.monotonic() - shown > 0.1 or len(results) == len(todo)):
-                    shown = time.monotonic()
-                    _draw(len(results), len(todo))
+            return _pmap_shown(executor, function, todo) if progress and todo else list(executor.map(function, todo))
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
-        finally:
-            if show:
-                sys.stderr.write("\n")
-    return results
 
 
-def _draw(done: int, total: int) -> None:
-    filled = 40 * done // max(total, 1)
-    sys.stderr.write(f"\r[{'#' * filled}{'.' * (40 - filled)}] {done}/{total}")
-    sys.stderr.flush()
+def _pmap_shown(executor: Executor, function: Callable[[Any], T], items: list[Any]) -> list[T]:
+    bar = _Bar(len(items))
+    results: list[T] = []
+    try:
+        futures = deque(executor.submit(function, item) for item in items)
+        for future in futures:
+            future.add_done_callback(bar.count)
+        while futures:
+            try:
+                results.append(futures[0].result(_BAR_SECONDS))
+            except _TimeoutError:
+                if not futures[0].done():  # or it is the task's own
+                    bar.draw()
+                    continue
+                raise
+            futures.popleft()
+            bar.draw()
+        return results
+    finally:
+        bar.end()
+
+
+class _Bar:
+    """How many are done of all, in one line of the terminal, which is left when that is over."""
+
+    def __init__(self, total: int):
+        self.total = total
+        self.numbers = itertools.count(1)
+        self.done = 0
+        self.drawn: Optional[float] = None
+        self.draw()
+
+    def count(self, _: object) -> None:
+        self.done = next(self.numbers)
+
+    def draw(self, last: bool = False) -> None:
+        now = time.monotonic()
+        if last or self.drawn is None or now - self.drawn > _BAR_SECONDS:
+            self.drawn = now
+            sys.stderr.write("\r" + self.line())
+            sys.stderr.flush()
+
+    def line(self) -> str:
+        """As wide as the terminal has room for, without its last column, where some begin a new line."""
+        try:
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        except (OSError, ValueError):
+            columns = 80
+        count = f"{self.done:{len(str(self.total))}}/{self.total}"
+        width = min(40, columns - len(count) - 4)
+        filled = width * self.done // self.total
+        return f"[{'#' * filled}{'.' * (width - filled)}] {count}" if width >= 4 else count[: max(columns - 1, 0)]
+
+    def end(self) -> None:
+        self.draw(last=True)
+        sys.stderr.write("\n")
+        sys.stderr.flush()

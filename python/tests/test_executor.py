@@ -10,6 +10,7 @@ import math
 import operator
 import os
 import pathlib
+import pty
 import subprocess
 import sys
 import tempfile
@@ -335,6 +336,9 @@ class Executors(unittest.TestCase):
             mote.pmap(fails, range(3), workers=2)
         with mote.pool(1) as pool:
             self.assertEqual(list(pool.map(square, [1, 2])), [1, 4])
+
+    def test_pmap_of_nothing(self):
+        self.assertEqual(mote.pmap(square, [], workers=1, progress=True), [])
 
     def test_wrong_sizes(self):
         for size in (0, -1):
@@ -684,19 +688,42 @@ def prints(text):
     time.sleep(0.1)
     print(text)
 
+def slowly(n):
+    time.sleep(0.02)
+    if n < 0:
+        raise ValueError("below 0")
+    return n
+
 if __name__ == "__main__":
     CODE
 """
 
 
 class Programs(unittest.TestCase):
-    def run_program(self, code):
+    def run_program(self, code, *, terminal=False):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "program.py")
             path.write_text(PROGRAM.replace("CODE", code.strip().replace("\n", "\n    ")))
             env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+            if terminal:
+                return self.on_terminal([sys.executable, str(path)], env)
             done = subprocess.run([sys.executable, str(path)], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
             return done.stdout, done.stderr
+
+    def on_terminal(self, argv, env):
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(argv, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as program:
+            os.close(theirs)
+            written = b""
+            while True:
+                try:
+                    more = os.read(ours, 4096)
+                except OSError:  # the other side is closed
+                    break
+                written += more
+            os.close(ours)
+        self.assertEqual(program.returncode, 0, written)
+        return written.decode()
 
     def test_what_was_submitted_is_done_at_the_end(self):
         for end in ("", "executor.shutdown(wait=False)", "del executor", "sys.exit()"):
@@ -763,6 +790,31 @@ executor.shutdown()
     def test_exceptions_of_the_program(self):
         out, err = self.run_program("try: mote.Executor(1).submit(fails).result(30)\nexcept Mine as error: print(repr(error))")
         self.assertEqual((out, err), ("Mine('of the program')\n", ""))
+
+    def test_bar(self):
+        written = self.run_program("print(mote.pmap(slowly, range(20), workers=2)[-1])", terminal=True)
+        first, *rest, last = written.replace("\r\n", "\n").split("\r")
+        self.assertEqual((first, last), ("", f"[{'#' * 40}] 20/20\n19\n"))
+        self.assertEqual({len(line) for line in rest}, {len("[] 20/20") + 40})
+        written = self.run_program("try: mote.pmap(slowly, [1, -1], workers=1)\nexcept ValueError as error: print(error)", terminal=True)
+        self.assertRegex(written.rpartition("\r[")[2], r"^#*\.*\] [12]/2\r\nbelow 0\r\n$")
+
+    def test_bar_without_a_terminal(self):
+        self.assertEqual(self.run_program("print(mote.pmap(slowly, range(3), workers=1))"), ("[0, 1, 2]\n", ""))
+
+    def test_bar_on_a_narrow_terminal(self):
+        code = """
+import fcntl, struct, termios
+def widths(columns):
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    bar = mote._executor._Bar.__new__(mote._executor._Bar)
+    bar.total = bar.done = 20
+    return len(bar.line())
+mote.Executor
+import mote._executor
+print([widths(n) for n in (200, 48, 20, 12, 8, 4)])
+"""
+        self.assertTrue(self.run_program(code, terminal=True).strip().endswith("[48, 47, 19, 5, 5, 3]"))
 
 
 if __name__ == "__main__":
