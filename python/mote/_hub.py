@@ -207,7 +207,7 @@ class Hub:
     def ready(self, worker: Worker) -> None:
         """It takes processes: it and all others learn of each other."""
         assert worker.sock
-        worker.up, worker.tries, worker.cause = True, 0, ""
+        worker.tries, worker.cause = 0, ""
         for other in self.workers.values():
             if other.up and other.sock and other is not worker:
                 channel = _mote.worker_channel()
@@ -215,6 +215,7 @@ class Hub:
                 takes = other.place is not None and self.places.get(other.place) is other and other.successor is not worker
                 send(worker.sock, "open", other.peer, other.place if takes else None, fds=(channel, other.event, other.blobs))
                 os.close(channel)
+        worker.up = True  # who waits for that finds nothing half done
         if worker.wish is not None:
             send(worker.sock, "serve", *worker.wish)
         else:

@@ -6,6 +6,7 @@ import signal
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 import mote
 import mote._workers
@@ -365,6 +366,23 @@ class Recycled(WithNode):
         self.assertEqual(self.reason(ref), ("worker_died", 1, ("exit", 9)))
         self.until_alone()
         self.assertIs(self.hub.places[1], second)
+
+    def test_who_is_up_is_known_to_all(self):
+        """Who waits for the workers does not go on while descriptors are still given around."""
+        self.begin(workers=3)
+        send, missing = mote._hub.send, []
+
+        def sees(sock, what, *rest, **how):
+            if what == "open":
+                missing.append(self.hub.missing())
+            send(sock, what, *rest, **how)
+
+        pid, ref, _ = self.stand(1)
+        with unittest.mock.patch.object(mote._hub, "send", sees):
+            mote.send(pid, ("die", 9))
+            self.assertEqual(self.reason(ref), ("worker_died", 1, ("exit", 9)))
+            mote._workers.begin()
+        self.assertEqual([text[:8] for text in missing], ["worker 1"] * 2)
 
     def test_executor(self):
         mote._mote.stop()
