@@ -90,8 +90,9 @@ class Main:
         """Ends the worker when this process has ended; without it when all have that were not there from the beginning."""
         from mote import aio
 
-        mine = {*self.base, _mote.self()}
+        mine: set[Optional[Pid[Any]]] = {*self.base, _mote.self()}
         while True:
+            mine.add(_mote.asyncio_process())  # who imports asyncio has it from then on
             pids = [one] if one is not None else [pid for pid in _mote.processes() if pid not in mine]
             for ref in [_mote.monitor(pid) for pid in pids]:
                 await aio.receive((Atom("DOWN"), ref, ANY, ANY, ANY))

@@ -478,7 +478,16 @@ static PyObject *py_blocking_done(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* asyncio_process() -> the Pid of the process that runs asyncio's loop, or None: there is none */
+static PyObject *py_asyncio_process(PyObject *module, PyObject *none) {
+    struct mp_state *st = mp_state_of(module);
+    (void)none;
+    if (!st->node || !st->node->aio.process) Py_RETURN_NONE;
+    return mp_pid_new(st, mote_self_pid(st->node->aio.process->self));
+}
+
 PyMethodDef mp_aio_methods[] = {
+    {"asyncio_process", py_asyncio_process, METH_NOARGS, NULL},
     {"blocking_done", py_blocking_done, METH_VARARGS, NULL},
     {"asyncio_came", py_asyncio_came, METH_NOARGS, NULL},
     {"event_fd", py_event_fd, METH_NOARGS, NULL},

@@ -6,7 +6,6 @@ import signal
 import tempfile
 import time
 import unittest
-import unittest.mock
 
 import mote
 import mote._workers
@@ -21,6 +20,12 @@ began = []  # the OS process of each call of begins()
 
 def begins():
     began.append(os.getpid())
+
+
+def imports_asyncio():
+    import asyncio
+
+    assert asyncio
 
 
 class Asked(mote.Server):
@@ -378,11 +383,12 @@ class Recycled(WithNode):
             send(sock, what, *rest, **how)
 
         pid, ref, _ = self.stand(1)
-        with unittest.mock.patch.object(mote._hub, "send", sees):
-            mote.send(pid, ("die", 9))
-            self.assertEqual(self.reason(ref), ("worker_died", 1, ("exit", 9)))
-            mote._workers.begin()
-        self.assertEqual([text[:8] for text in missing], ["worker 1"] * 2)
+        self.addCleanup(setattr, mote._hub, "send", send)
+        mote._hub.send = sees
+        mote.send(pid, ("die", 9))
+        self.assertEqual(self.reason(ref), ("worker_died", 1, ("exit", 9)))
+        mote._workers.begin()
+        self.assertEqual([text and text[:8] for text in missing], ["worker 1"] * 2)
 
     def test_executor(self):
         mote._mote.stop()
@@ -395,7 +401,14 @@ class Recycled(WithNode):
 
     def test_executor_moves(self):
         """Its slots do not hold a worn worker."""
-        self.begin(workers=2, recycle_after=10)
+        self.moves()
+
+    def test_executor_moves_beside_asyncio(self):
+        """Nor does the process that is asyncio's loop."""
+        self.moves(on_worker_start=imports_asyncio)
+
+    def moves(self, **how):
+        self.begin(workers=2, recycle_after=10, **how)
         with mote.Executor(1) as executor:
             first = executor.submit(os_pid).result()
             while executor.submit(os_pid).result(timeout=PATIENCE) == first:
