@@ -8,6 +8,7 @@
 #define READ_BYTES 65536u
 #define WRITE_BYTES 131072u /* that are taken from the queue before the socket has them */
 #define SPIN_NS 20000u
+#define TICK_ANSWER_NS 900000000u
 #define REDUCTIONS_A_FRAME 20
 
 struct conn {
@@ -27,6 +28,7 @@ struct conn {
     mote_writer out;      /* taken, and not yet written from `sent` on */
     size_t sent;
     struct mt_ticker ticker;
+    bool ticked;          /* a sign of life has come, and was not answered */
     uint64_t tick_ns, took_ns; /* of the next tick; when the socket took something last */
     struct mt_shake shake;
     uint8_t buffer[READ_BYTES];
@@ -224,7 +226,8 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
     for (; size; data += used, size -= used) {
         enum mt_verdict v = mt_frames_in_feed(c->in, data, size, &used, &frame);
         if (v == MT_MORE) return MT_FINE;
-        if (!v && !frame.tick) v = mt_link_deliver(c->self, c->link, frame.control, frame.payload);
+        if (!v && frame.tick) c->ticked = true;
+        else if (!v) v = mt_link_deliver(c->self, c->link, frame.control, frame.payload);
         if (v) return v;
         mt_self(c->self)->task.budget -= REDUCTIONS_A_FRAME;
     }
@@ -273,10 +276,16 @@ static bool write_some(struct conn *c, bool *any, enum mt_verdict *why) {
 
 static bool waits_to_write(const struct conn *c) { return mote_writer_bytes(&c->out).size > c->sent; }
 
+/* A sign of life, unless more than that waits. */
+static void put_tick(struct conn *c, uint64_t now) {
+    if (waits_to_write(c)) return;
+    mote_raw_write(&c->out, "\0\0\0\0", MT_TICK_BYTES);
+    c->took_ns = now;
+}
+
 /* Four times in the time after which silence is the end. */
 static bool tick(struct conn *c, uint64_t now, enum mt_verdict *why) {
-    static const uint8_t nothing[MT_TICK_BYTES] = {0};
-    size_t waiting = mt_link_waiting(c->link) + (waits_to_write(c) ? 1 : 0), done;
+    size_t waiting = mt_link_waiting(c->link) + (waits_to_write(c) ? 1 : 0);
     *why = mt_frames_in_check(c->in, now);
     if (*why) return false;
     uint64_t stall = waiting > MT_LINK_MAX ? MT_LINK_FULL_NS : MT_LINK_STALL_NS;
@@ -288,8 +297,14 @@ static bool tick(struct conn *c, uint64_t now, enum mt_verdict *why) {
     case MT_TICK_DOWN: *why = MT_NO_TICKS; return false;
     case MT_TICK_SEND: break;
     }
-    if (!waits_to_write(c) && !mt_net_write(c->fd, nothing, sizeof nothing, &done)) c->written += done;
+    put_tick(c, now);
     return true;
+}
+
+/* A peer may count on hearing from us more often than by our own time: who gives a sign gets one, unless he has had something in the last second (so that two do not go on for ever). */
+static void answer_tick(struct conn *c, uint64_t now) {
+    if (c->ticked && now - c->took_ns >= TICK_ANSWER_NS) put_tick(c, now);
+    c->ticked = false;
 }
 
 /* Reads and writes while there is something; then looks a little longer; then waits. */
@@ -305,6 +320,7 @@ static void serve(struct conn *c, size_t left) {
         uint64_t now = mt_os_now_ns();
         if (red || wrote) since = now;
         if (!fine) break;
+        answer_tick(c, now);
         if (red || wrote || now - since < (mt_os_cores() > 1 ? SPIN_NS : 0)) mote_must(c->self, mote_yield(c->self));
         else if (!atomic_load(&c->link->woken)) rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
     }
