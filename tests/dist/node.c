@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A mote node for tests/dist_node.py: an Erlang node tells its processes what to do.
+ *
+ *   node NAME COOKIE RIGHTS TICK_MS visible|hidden     prints `ready` once it is there; ends when its input does
+ *
+ * The process `keeper` answers {From, new} with the pid of a servant, which obeys the commands below, in order; what it does not know it passes on to whom {watch, To} has
+ * named, else it drops it: 'EXIT', 'DOWN', nodedown and answers. */
+#include <mote/node.h>
+#include <mote/server.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "live.h"
+
+static void passes_on(mote_self *self, mote_term watcher, mote_term m) {
+    if (mote_term_type(watcher) == MOTE_PID) CHECK_OK(mote_send(self, watcher, "{?, saw, ?}", mote_self_pid(self), m));
+}
+
+static void spam(mote_self *self, mote_term to, int count) {
+    for (int i = 1; i <= count; i++) CHECK_OK(mote_send(self, to, "?", i));
+}
+
+/* The next `count` messages have to be 1, 2, ... */
+static void collect(mote_self *self, mote_term from, int count) {
+    mote_term m;
+    int wrong = 0, n;
+    for (int i = 1; i <= count; i++) {
+        CHECK_OK(mote_receive(self, PATIENCE_MS, &m));
+        if (!mote_match(m, "?", &n) || n != i) wrong++;
+    }
+    CHECK_OK(mote_send(self, from, "{?, wrong, ?}", mote_self_pid(self), wrong));
+}
+
+static void big(mote_self *self, mote_term from, int size) {
+    mote_arena *arena = mote_arena_new(0);
+    uint8_t *bytes = malloc((size_t)size);
+    CHECK(arena && bytes);
+    memset(bytes, 7, (size_t)size);
+    CHECK_OK(mote_send(self, from, "{?, big, ?}", mote_self_pid(self), mote_binary_make(arena, bytes, (size_t)size)));
+    free(bytes);
+    mote_arena_free(arena);
+}
+
+static void call(mote_self *self, mote_term from, mote_term to, mote_term request) { /* `from` is a copy: what came is not there any more after the answer */
+    mote_term reply = MOTE_TERM_NIL;
+    mote_err err = mote_call_term(self, to, 5000, request, &reply);
+    CHECK_OK(mote_send(self, from, "{?, ?, ?}", mote_self_pid(self), mote_atom_make(err == MOTE_OK ? "reply" : err == MOTE_ENOPROC ? "noproc" : "error"), reply));
+}
+
+static void relations(mote_self *self, mote_term m) {
+    mote_term from, to, what;
+    mote_pid pid;
+    mote_ref ref;
+    if (mote_match(m, "{?, link, ?}", &from, &pid)) {
+        CHECK_OK(mote_link(self, pid));
+        CHECK_OK(mote_send(self, from, "{?, linked}", mote_self_pid(self)));
+    } else if (mote_match(m, "{?, unlink, ?}", &from, &pid)) {
+        CHECK_OK(mote_unlink(self, pid));
+        CHECK_OK(mote_send(self, from, "{?, unlinked}", mote_self_pid(self)));
+    } else if (mote_match(m, "{?, monitor, ?}", &from, &to)) {
+        CHECK_OK((mote_monitor)(self, to, &ref));
+        CHECK_OK(mote_send(self, from, "{?, ?}", mote_self_pid(self), ref));
+    } else if (mote_match(m, "{?, demonitor, ?}", &from, &ref)) {
+        CHECK_OK(mote_demonitor(self, ref, true, NULL));
+        CHECK_OK(mote_send(self, from, "{?, demonitored}", mote_self_pid(self)));
+    } else if (mote_match(m, "{exit, ?, ?}", &to, &what)) {
+        CHECK_OK((mote_exit_send)(self, to, what));
+    }
+}
+
+static void nodes(mote_self *self, mote_arena *arena, mote_term m) {
+    mote_term from;
+    mote_atom node, list[8];
+    size_t hidden, all;
+    if (mote_match(m, "{?, connect, ?}", &from, &node)) {
+        from = mote_term_copy(arena, from);
+        mote_err err = mote_node_connect(self, node, -1);
+        CHECK_OK(mote_send(self, from, "{?, ?}", mote_self_pid(self), mote_atom_make(err ? "false" : "true")));
+    } else if (mote_match(m, "{?, disconnect, ?}", &from, &node)) {
+        CHECK_OK(mote_node_disconnect(self, node));
+    } else if (mote_match(m, "{?, monitor_node, ?}", &from, &node)) {
+        CHECK_OK(mote_node_monitor(self, node, true));
+        CHECK_OK(mote_send(self, from, "{?, true}", mote_self_pid(self)));
+    } else if (mote_match(m, "{?, nodes}", &from)) {
+        CHECK_OK(mote_nodes(self, false, list, 8, &all));
+        CHECK_OK(mote_nodes(self, true, list, 8, &hidden));
+        CHECK_OK(mote_send(self, from, "{?, ?, ?}", mote_self_pid(self), (int)all, (int)hidden));
+    }
+}
+
+/* False: it is none of these. */
+static bool obeys(mote_self *self, mote_arena *arena, mote_term m) {
+    mote_term from, to, what;
+    int n;
+    if (mote_match(m, "{?, echo, ?}", &from, &what)) CHECK_OK(mote_send(self, from, "{?, ?}", mote_self_pid(self), what));
+    else if (mote_match(m, "{'$gen_call', ?, ?}", &from, &what)) CHECK_OK(mote_reply(self, from, "{answer, ?}", what));
+    else if (mote_match(m, "{?, send, ?, ?}", &from, &to, &what)) CHECK_OK((mote_send_term)(self, to, what));
+    else if (mote_match(m, "{?, spam, ?}", &from, &n)) spam(self, from, n);
+    else if (mote_match(m, "{?, collect, ?}", &from, &n)) collect(self, mote_term_copy(arena, from), n);
+    else if (mote_match(m, "{?, big, ?}", &from, &n)) big(self, from, n);
+    else if (mote_match(m, "{?, call, ?, ?}", &from, &to, &what)) call(self, mote_term_copy(arena, from), to, what);
+    else if (mote_match(m, "{die, ?}", &what)) mote_exit(self, what);
+    else return false;
+    return true;
+}
+
+static void dials(mote_self *self, mote_term watcher, mote_atom node) {
+    mote_err err = mote_node_connect(self, node, -1);
+    CHECK_OK(mote_send(self, watcher, "{?, dialled, ?}", mote_self_pid(self), mote_atom_make(err ? "false" : "true")));
+}
+
+static void servant(mote_self *self, mote_term arg) {
+    mote_term m, watcher = MOTE_TERM_NIL, from;
+    mote_arena *arena = mote_arena_new(0);
+    (void)arg;
+    mote_atom down = {0}, dialled = {0};
+    while (!mote_receive(self, -1, &m)) {
+        if (mote_match(m, "{?, dial_when_down, ?}", &from, &dialled)) continue;
+        if (mote_match(m, "{'EXIT', _, _}") || mote_match(m, "{'DOWN', _, _, _, _}") || mote_match(m, "{nodedown, _}")) passes_on(self, watcher, m);
+        if (mote_match(m, "{nodedown, ?}", &down) && down.word == dialled.word) dials(self, watcher, down), dialled.word = 0;
+        else if (mote_match(m, "{?, watch}", &from)) watcher = mote_term_copy(arena, from);
+        else if (mote_match(m, "trap")) CHECK_OK(mote_flag_set(self, MOTE_TRAP_EXIT, 1, NULL));
+        else if (!obeys(self, arena, m)) relations(self, m), nodes(self, arena, m);
+    }
+}
+
+static void keeper(mote_self *self, mote_term arg) {
+    mote_term m, from;
+    mote_atom name;
+    mote_pid pid;
+    (void)arg;
+    while (!mote_receive(self, -1, &m)) {
+        if (mote_match(m, "{?, new, ?}", &from, &name)) {
+            CHECK_OK(mote_spawn(self, servant, MOTE_TERM_NIL, &pid));
+            if (strcmp(mote_atom_name(name, NULL), "none") != 0) CHECK_OK(mote_register(self, name, pid));
+            CHECK_OK(mote_send(self, from, "{servant, ?}", pid));
+        } else if (mote_match(m, "{?, alive, ?}", &from, &pid)) {
+            mote_process_info info;
+            mote_err err = mote_process_info_get(self, pid, 1000, &info);
+            CHECK_OK(mote_send(self, from, "{alive, ?}", mote_atom_make(err ? "false" : "true")));
+        }
+    }
+}
+
+static void waits_for_input(void *context) {
+    char c;
+    (void)context;
+    while (read(STDIN_FILENO, &c, 1) > 0) {}
+}
+
+static int begin(mote_self *self, void *context) {
+    char **argv = context, why[300] = "";
+    mote_pid pid;
+    const mote_node_options options = {.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0};
+    if (mote_node_start(self, &options, why, sizeof why)) {
+        fprintf(stderr, "%s: %s\n", argv[1], why);
+        return 1;
+    }
+    CHECK_OK(mote_spawn(self, keeper, MOTE_TERM_NIL, &pid));
+    CHECK_OK(mote_register(self, mote_atom_make("keeper"), pid));
+    puts("ready");
+    fflush(stdout);
+    CHECK_OK(mote_blocking(self, waits_for_input, NULL));
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 6) {
+        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden\n", stderr);
+        return 2;
+    }
+    return mote_run(NULL, begin, argv);
+}

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Mote nodes and Erlang's live: tests/dist/dist_live.erl, in an Erlang node, does with tests/dist/node.c what nodes do with each other.
+
+  tests/dist_node.py PROGRAM embedded|epmd     PROGRAM: node.c, built. The port mapper is one of the mote nodes, or Erlang's; the Erlang node is visible, or hidden
+
+All of it on loopback and a free port. Where Erlang is not installed it is left out; erl_call and Elixir are met where they are installed.
+"""
+import argparse
+import os
+import pathlib
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import dist_erlang
+
+SOURCE = pathlib.Path(__file__).resolve().parent / "dist" / "dist_live.erl"
+COOKIE = "a_cookie_of_these_tests"
+SECONDS_MAX = 280
+HOST = "host@127.0.0.1"
+
+
+def start_host(program, environment):
+    """A mote node that is there all the time; it has become the port mapper where there was none."""
+    command = [program, HOST, COOKIE, "0", "60000", "hidden"]
+    host = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    ready, _, _ = select.select([host.stdout], [], [], 30)
+    if not ready or host.stdout.readline() != b"ready\n":
+        raise SystemExit("the mote node does not start")
+    return host
+
+
+def call_by_erl_call(environment):
+    """It is refused, but answered: what it asks for is a call by name, for which nobody has a right here."""
+    command = ["erl_call", "-n", HOST, "-c", COOKIE, "-a", "erlang node []"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    fine = "badrpc" in done.stdout + done.stderr or "undef" in done.stdout + done.stderr
+    return fine, f"erl_call is answered # {(done.stdout + done.stderr).strip()[:100]!r}"
+
+
+def meet_elixir(environment):
+    code = f"IO.puts(inspect({{:net_adm.ping(:\"{HOST}\"), (send({{:keeper, :\"{HOST}\"}}, {{self(), :new, :none}}); receive do {{:servant, p}} -> node(p) end)}}))\nSystem.halt(0)"
+    command = ["elixir", "--name", "elixir@127.0.0.1", "--cookie", COOKIE, "--erl", "-start_epmd false", "-e", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout.strip() == f"{{:pong, :\"{HOST}\"}}", f"a node of Elixir's # {done.stdout.strip()[:100]!r}"
+
+
+def others(environment):
+    """Programs besides Erlang's own node."""
+    results = [call_by_erl_call(environment)] if shutil.which("erl_call") else []
+    if shutil.which("elixir"):
+        results.append(meet_elixir(environment))
+    for fine, text in results:
+        print("ok" if fine else "not ok", "-", text, flush=True)
+    return all(fine for fine, _ in results), len(results)
+
+
+def pass_on(erl):
+    """Prints what it says; how many results that were."""
+    lines = []
+    for line in erl.stdout:
+        lines.append(line.decode(errors="replace"))
+        print(lines[-1], end="", flush=True)
+    return sum(line.startswith(("ok ", "not ok ")) for line in lines)
+
+
+def run(program, work, embedded):
+    port = dist_erlang.free_port()
+    environment = dict(os.environ, HOME=work, ERL_EPMD_PORT=str(port), ERL_EPMD_ADDRESS="127.0.0.1")
+    epmd = host = erl = None
+    try:
+        done = subprocess.run(["erlc", "-o", work, str(SOURCE)], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"erlc: {done.stdout}{done.stderr}")
+        epmd = None if embedded else dist_erlang.start_epmd(port, environment)
+        host = start_host(program, environment)
+        flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", "prevent_overlapping_partitions", "false", "-start_epmd", "false", "-setcookie", COOKIE]
+        ours = ["-mote_program", program, "-mote_cookie", COOKIE, "-run", "dist_live", "main", program, COOKIE]
+        command = ["erl", "+S", "2", "-noinput", "-connect_all", "false", "-name", "tester@127.0.0.1", *([] if embedded else ["-hidden"]), *flags, "-pa", work, *ours]
+        erl = subprocess.Popen(command, env=environment, cwd=work, stdout=subprocess.PIPE, start_new_session=True)
+        count = pass_on(erl)
+        code = erl.wait(SECONDS_MAX)
+        fine, more = others(environment)
+        print(f"1..{count + more}")
+        return code if fine else 1
+    finally:
+        dist_erlang.end(erl, True)
+        dist_erlang.end(host, True)
+        dist_erlang.end(epmd, False)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("mapper", choices=["embedded", "epmd"])
+    options = parser.parse_args()
+    if not all(shutil.which(tool) for tool in ("erl", "erlc", "epmd")):
+        print("1..1\nok 1 - mote nodes and Erlang's # SKIP it is not installed")
+        return 0
+    with tempfile.TemporaryDirectory() as work:
+        return run(str(pathlib.Path(options.program).resolve()), work, options.mapper == "embedded")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
