@@ -121,6 +121,7 @@ static enum mt_shake_step feed_shake(struct conn *c, size_t got, size_t *left) {
     do {
         step = answer(c, mt_shake_feed(&c->shake, c->buffer + at, got - at, mt_os_now_ns(), &used));
         at += used;
+        if (c->shake.dialling && !mt_claim_is_ours(c->self, c->dist, c->node)) return MT_SHAKE_OVER; /* who proves himself means it: dist.md */
         if (!flush(c)) return MT_SHAKE_OVER;
     } while (step == MT_SHAKE_WAITS && at < got);
     *left = got - at;
