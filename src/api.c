@@ -154,7 +154,8 @@ mote_err mote_export(mote_self *self, mote_atom module, mote_atom function, mote
     mote_err err = check_self(self);
     bool atoms = mt_tag(module.word) == MT_ATOM && mt_tag(function.word) == MT_ATOM;
     if (!err && (!body || !atoms || mt_atom_counted(module.word) || mt_atom_counted(function.word))) err = MOTE_EARG;
-    return err ? err : mt_export(mt_runtime(mt_self(self)), module.word, function.word, body);
+    const struct mt_export export = {.module = module.word, .function = function.word, .arity = 1, .body = body};
+    return err ? err : mt_export(mt_runtime(mt_self(self)), &export);
 }
 
 /* The body of a process whose function does not exist; `arg` is its name. */
@@ -174,7 +175,8 @@ mote_err mote_spawn_exported(mote_self *self, mote_term function, const mote_spa
     mote_err err = check_self(self);
     if (err || how.body || how.handler) return err ? err : MOTE_EARG;
     if (mote_function_get(function, &module, &name, &arity) || arity != 1) return MOTE_ETERM;
-    how.body = mt_exported(mt_runtime(mt_self(self)), module.word, name.word);
+    const struct mt_export *export = mt_exported(mt_runtime(mt_self(self)), module.word, name.word, 1);
+    how.body = export ? export->body : NULL;
     if (how.body) return mt_spawn(mt_self(self), &how, arg, pid);
     if (!arg.word) return MOTE_ETERM;
     how.body = undefined;

@@ -55,7 +55,8 @@ typedef enum mote_err {
     MOTE_EBUSY,
     MOTE_EOS,
     MOTE_ENAME,
-    MOTE_EEXIT
+    MOTE_EEXIT,
+    MOTE_ECALL
 } mote_err;
 
 /* The code's name, "MOTE_ENOMEM" for MOTE_ENOMEM; "MOTE_?" for a number that is no code. Static text. */

@@ -17,7 +17,7 @@ extern "C" {
 /* What a peer may do, besides sending messages, linking, monitoring. */
 enum {
     MOTE_RIGHT_EXIT = 1,  /* end processes by exit/2 that it is not linked with */
-    MOTE_RIGHT_SPAWN = 2, /* start exported functions (mote_export()) */
+    MOTE_RIGHT_SPAWN = 2, /* start exported functions: mote_export(), mote_export_function() */
     MOTE_RIGHT_RPC = 4    /* call exported functions by rpc and erpc */
 };
 
@@ -34,6 +34,8 @@ typedef struct mote_node_options {
     bool insecure;
     unsigned rights;          /* of every peer: MOTE_RIGHT_... */
     uint32_t tick_ms;         /* after so long in silence a peer is given up; 0: 60000, as Erlang's net_ticktime */
+    uint32_t processes_max;   /* that one peer may have running here by spawn, rpc and erpc; 0: 1000. By spawn it starts 1000 at once and 200 a second at most */
+    uint32_t call_ms;         /* what a peer calls is ended (timeout) after so long; 0: 60000; UINT32_MAX: never */
 } mote_node_options;
 
 /* Makes the runtime a node, which listens and is registered when this returns. Waits: some milliseconds, up to 10 s for a port mapper that does not answer. MOTE_EARG: an option that cannot be; MOTE_ENAME: the
@@ -66,6 +68,56 @@ MOTE_API MOTE_MUST mote_err mote_node_monitor(mote_self *self, mote_atom node, b
 
 /* {nodeup, Node} and {nodedown, Node} come for every node, until the process ends, or `on` is false. As net_kernel:monitor_nodes/1. */
 MOTE_API MOTE_MUST mote_err mote_nodes_monitor(mote_self *self, bool on);
+
+/* ------------------------------------------------------------------------------- functions for other nodes */
+
+/* What is exported to be called. In a process of its own, which may wait; gives its result, which has to live until it returns: in mote_scratch(self), in an argument, or an immediate. MOTE_TERM_NONE:
+ * there was no memory for it. mote_exit() and mote_error() are what exit/1 and error/1 are to the caller. The arguments are borrowed while the process lives. */
+typedef struct mote_function {
+    mote_term (*call)(mote_self *self, size_t count, const mote_term *args, void *context);
+    void *context; /* borrowed while the runtime lives */
+    bool hosted;   /* as of mote_spawn_options */
+} mote_function;
+
+#define MOTE_ARITY_ANY 256u
+
+/* Makes a function known as module:function/arity, or (MOTE_ARITY_ANY) with any number of arguments for which there is no other. Peers that have MOTE_RIGHT_RPC call it, those that have MOTE_RIGHT_SPAWN start
+ * processes in it; so it is with a body that mote_export() makes known as module:function/1, whose result is ok. Nothing else can be called or started from another node; what is not exported is undef, as what
+ * does not exist. MOTE_EBUSY: another one is exported so. MOTE_ESELF, MOTE_EARG, MOTE_ENOMEM. Permanent atoms only. */
+MOTE_API MOTE_MUST mote_err mote_export_function(mote_self *self, mote_atom module, mote_atom function, unsigned arity, const mote_function *how);
+
+/* ---------------------------------------------------------------------------------- processes on other nodes */
+
+enum {
+    MOTE_SPAWN_LINK = 1,    /* linked from its first moment */
+    MOTE_SPAWN_MONITOR = 2, /* monitored from its first moment, by the reference of the request */
+    MOTE_SPAWN_QUIET = 4    /* no message that it has started: only an error is told */
+};
+
+/* Asks a node to start a process in module:function with `args`, a list of at most 255, which is copied; on this node, too. Never waits. Once comes {spawn_reply, Ref, ok, Pid} or {spawn_reply, Ref, error, Reason}:
+ * noconnection (the node cannot be reached), system_limit, denied (another mote node: it gives no right to), or what else it says; before anything that the process sends. A function that is not there is no error: the
+ * process ends with {undef, Stack}. mote_demonitor() gives the request up: nothing is told any more, and a process that it has linked ends (noproc). `options`: a sum of those above. Gives `ref`. MOTE_ESELF, MOTE_EARG,
+ * MOTE_ETERM (no such list), MOTE_ENOPROC (this is no node), MOTE_ENOMEM; of this node itself MOTE_ELIMIT. As erlang:spawn_request/5. */
+MOTE_API MOTE_MUST mote_err mote_spawn_request(mote_self *self, mote_atom node, mote_atom module, mote_atom function, mote_term args, unsigned options, mote_ref *ref);
+
+/* The same, and waits for the answer (-1: for ever; a node that cannot be reached is told in 15 s at most). Gives `pid`, borrowed until the next receive (copy its term to keep it), and `ref`, which is of the monitor if
+ * there is one; both may be NULL. MOTE_TIMEOUT: the request is given up. MOTE_ENOPROC: no connection; MOTE_ELIMIT: it has as many processes as it may; MOTE_ECALL: it refuses; mote_message() is what it
+ * says. MOTE_ECONTEXT (in a handler), and as above. As erlang:spawn/4, spawn_link/4, spawn_monitor/4. */
+MOTE_API MOTE_MUST mote_err mote_spawn_at(mote_self *self, mote_atom node, mote_atom module, mote_atom function, mote_term args, unsigned options, int64_t timeout_ms, mote_pid *pid, mote_ref *ref);
+
+/* Calls module:function with `args` (as above) on a node, this one, too, and waits for its result; `timeout_ms` -1: for ever. Gives `result`, borrowed until the next receive. MOTE_ECALL: there is none, and
+ * `result` says why: {error, Reason, Stack}, {exit, Reason}, {throw, Term}, {signal, Reason} (its process was ended), {refused, Reason} (denied, system_limit ...). MOTE_ENOPROC: the node cannot be reached, or is lost (`result`: noconnection);
+ * or this is no node. MOTE_TIMEOUT: what comes later is dropped; the function may go on. MOTE_ESELF, MOTE_EARG, MOTE_ETERM, MOTE_ECONTEXT, MOTE_ENOMEM. As erpc:call/5. */
+MOTE_API MOTE_MUST mote_err mote_rpc_call(mote_self *self, mote_atom node, mote_atom module, mote_atom function, mote_term args, int64_t timeout_ms, mote_term *result);
+
+/* The same without waiting, for handlers: one message about `ref` comes, which is for mote_rpc_result(). mote_demonitor() with `flush` gives it up. As erpc:send_request/4. */
+MOTE_API MOTE_MUST mote_err mote_rpc_start(mote_self *self, mote_atom node, mote_atom module, mote_atom function, mote_term args, mote_ref *ref);
+
+/* What a message says of a call: as mote_rpc_call(); `result` lives as long as the message and mote_scratch(). MOTE_NOMATCH: it is about something else. As erpc:check_response/2. */
+MOTE_API MOTE_MUST mote_err mote_rpc_result(mote_self *self, mote_term message, mote_ref ref, mote_term *result);
+
+/* Calls it, and nobody is told what comes of it. As erpc:cast/4. */
+MOTE_API MOTE_MUST mote_err mote_rpc_cast(mote_self *self, mote_atom node, mote_atom module, mote_atom function, mote_term args);
 
 #ifdef __cplusplus
 }

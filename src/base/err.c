@@ -12,7 +12,7 @@ enum err_order {
 #define X(code, text) _Static_assert((int)MOTE_##code == (int)ORDER_##code, "mote.h and err.def order " #code " differently");
 #include "base/err.def"
 #undef X
-_Static_assert((int)ORDER_COUNT == (int)MOTE_EEXIT + 1, "the last code of mote.h is not the last of err.def");
+_Static_assert((int)ORDER_COUNT == (int)MOTE_ECALL + 1, "the last code of mote.h is not the last of err.def");
 
 static const struct {
     const char *name, *text;

@@ -42,7 +42,7 @@ static mote_err put_early_locked(struct mt_link *l, uint64_t sender, mote_bytes 
 }
 
 /* Puts a message that is encoded. `given` (may be NULL) has the payload, and is taken. */
-static void put(struct mt_link *l, struct mt_sched *s, uint64_t sender, mote_bytes control, mote_bytes payload, struct given *given) {
+static bool put(struct mt_link *l, struct mt_sched *s, uint64_t sender, mote_bytes control, mote_bytes payload, struct given *given) {
     mt_lock_take(&l->mu);
     mote_err err = MOTE_ESTOPPED;
     bool up = l->out != NULL;
@@ -54,6 +54,7 @@ static void put(struct mt_link *l, struct mt_sched *s, uint64_t sender, mote_byt
     if (err == MOTE_ENOMEM || err == MOTE_ELIMIT)
         mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(err));
     if (up && !err) wake(l, s);
+    return !err;
 }
 
 /* The flags by which control messages are written: until it is up, as for nearly everybody. */
@@ -64,18 +65,19 @@ static uint64_t flags_of(struct mt_link *l) {
     return flags;
 }
 
-static void put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, mote_bytes payload, struct given *given) {
+static bool put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, mote_bytes payload, struct given *given) {
     uint64_t first[64];
     mote_writer w;
-    bool follows = false;
+    bool follows = false, done = false;
     mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
     c->payload = payload;
     if (mt_control_write(c, flags_of(l), &w, &follows) == MT_FINE) {
-        put(l, s, sender, mote_writer_bytes(&w), follows ? payload : (mote_bytes){0}, follows ? given : NULL);
+        done = put(l, s, sender, mote_writer_bytes(&w), follows ? payload : (mote_bytes){0}, follows ? given : NULL);
         if (follows) given = NULL;
     }
     if (given) let_go(given);
     mote_writer_fini(&w);
+    return done;
 }
 
 static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w) {
@@ -83,24 +85,22 @@ static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w) {
     return mote_term_encode((mote_term){term}, &form, w) == MOTE_OK;
 }
 
-void mt_link_put(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, uint64_t payload) {
+bool mt_link_put(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, uint64_t payload) {
     uint64_t first[128];
     mote_writer w;
-    if (!payload) {
-        put_control(l, s, sender, c, (mote_bytes){0}, NULL);
-        return;
-    }
+    if (!payload) return put_control(l, s, sender, c, (mote_bytes){0}, NULL);
     mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
     if (!encode(l->dist, payload, &w)) {
         mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(w.err));
         mote_writer_fini(&w);
-        return;
+        return false;
     }
     mote_bytes bytes = mote_writer_bytes(&w);
     struct given *given = bytes.size > BORROWED_FROM ? mt_os_alloc(sizeof *given) : NULL;
     if (given) given->writer = w; /* its memory moves along: it is not the first any more */
-    put_control(l, s, sender, c, bytes, given);
+    bool done = put_control(l, s, sender, c, bytes, given);
     if (!given) mote_writer_fini(&w);
+    return done;
 }
 
 /* ----------------------------------------------------------------------------------------------- signals */
@@ -141,7 +141,7 @@ static struct mt_control message_to(const struct mt_link *l, uint64_t from, cons
 static void message(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_bytes term) {
     struct mt_link *l = context;
     struct mt_control c = message_to(l, from, to);
-    put_control(l, s, from, &c, term, NULL);
+    (void)put_control(l, s, from, &c, term, NULL);
 }
 
 /* What has ended, as its watcher asked for it. */
@@ -155,14 +155,44 @@ static void put_down(struct mt_link *l, struct mt_sched *s, const struct mt_remo
     } else {
         c.from = mt_far_pid_of(l->dist, item);
     }
-    mt_link_put(l, s, mt_tag(item) == MT_PID ? item : current_of(s), &c, sig->heap[6]);
+    const uint64_t sender = mt_tag(item) == MT_PID ? item : current_of(s);
+    if (!mt_link_put(l, s, sender, &c, sig->heap[6])) (void)mt_link_put(l, s, sender, &c, MT_WORD_OF(system_limit)); /* who waits for it must not do so for ever */
+}
+
+/* What a process shall be started in, there. */
+static void put_spawn(struct mt_link *l, struct mt_sched *s, const struct mt_sig *sig) {
+    mote_term ref, me, module, function, args, options = MOTE_TERM_NIL;
+    unsigned flags = 0;
+    size_t arity = 0;
+    uint64_t first[32];
+    if (!mote_match((mote_term){sig->root}, "{?, ?, ?, ?, ?, ?}", &ref, &me, &module, &function, &args, &flags) || mote_list_length(args, &arity)) MT_ASSERT(false);
+    struct mt_control c = {.op = MT_CONTROL_SPAWN, .arity = (uint8_t)arity, .ref = mt_far_ref_of(l->dist, ref.word), .from = mt_far_pid_of(l->dist, me.word)};
+    c.leader = c.from;
+    c.module = mt_name_of_atom(module.word);
+    c.function = mt_name_of_atom(function.word);
+    mote_arena *arena = mote_arena_new(0);
+    mote_writer w;
+    mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
+    if (arena && (flags & MT_STARTS_MONITORED)) options = mote_cons_make(arena, mote_atom_term(mote_atom_make("monitor")), options);
+    if (arena && (flags & MT_STARTS_LINKED)) options = mote_cons_make(arena, mote_atom_term(mote_atom_make("link")), options);
+    bool fits = arena && options.word && encode(l->dist, options.word, &w);
+    c.options = mote_writer_bytes(&w);
+    if (fits) fits = mt_link_put(l, s, me.word, &c, args.word);
+    mote_writer_fini(&w);
+    mote_arena_free(arena);
+    if (fits) return;
+    mt_lock_take(&l->mu);
+    uint64_t error = l->over ? MT_WORD_OF(noconnection) : l->out && !(l->flags & MT_FLAG_SPAWN) ? MT_WORD_OF(notsup) : MT_WORD_OF(system_limit);
+    mt_lock_drop(&l->mu);
+    struct mt_sig *answer = mt_started_new(&s->cache, ref.word, l->node, 0, 0, error);
+    if (answer) mt_deliver(s, me.word, answer);
 }
 
 /* A signal of a relation; its sender is the key by which order is kept. */
 static void put_relation(struct mt_link *l, struct mt_sched *s, struct mt_control *c, const struct mt_remote_id *to, uint64_t from, uint64_t payload) {
     c->from = mt_far_pid_of(l->dist, from);
     address(c, to);
-    mt_link_put(l, s, from, c, payload);
+    (void)mt_link_put(l, s, from, c, payload);
 }
 
 /* Erlang cuts the connection to who sends these to a process of an earlier life. */
@@ -206,6 +236,7 @@ static void put_signal(struct mt_link *l, struct mt_sched *s, const struct mt_re
         put_relation(l, s, &c, to, current_of(s), 0);
         break;
     case MT_SIG_DOWN: put_down(l, s, to, sig); break;
+    case MT_SIG_SPAWN: put_spawn(l, s, sig); break;
     default: break; /* nothing that another node knows */
     }
 }
@@ -215,7 +246,7 @@ static void signal(void *context, struct mt_sched *s, const struct mt_remote_id 
     if (mt_is_message(sig)) {
         uint64_t from = current_of(s);
         struct mt_control c = message_to(l, from, to);
-        mt_link_put(l, s, from, &c, sig->root);
+        (void)mt_link_put(l, s, from, &c, sig->root);
     } else {
         put_signal(l, s, to, sig);
     }

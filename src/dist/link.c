@@ -144,7 +144,8 @@ static bool put_early_locked(struct mt_link *l, struct mt_early *e) {
     if (l->flags == (MT_FLAGS_OFFERED & ~(uint64_t)0)) return mt_frames_out_put(l->out, e->sender, control, payload, NULL, NULL) == MOTE_OK;
     if (mt_control_read(control, payload, MT_FLAGS_OFFERED, (mote_bytes){l->dist->name, strlen(l->dist->name)}, &c)) return true;
     mote_writer_init(&w, MOTE_FORM_ERLANG, NULL, 0, MT_MESSAGE_MAX);
-    if (mt_control_write(&c, l->flags, &w, &follows) == MT_FINE)
+    if (mt_control_write(&c, l->flags, &w, &follows)) done = c.op != MT_CONTROL_SPAWN; /* who waits for an answer gets one when the link ends */
+    else
         done = mt_frames_out_put(l->out, e->sender, mote_writer_bytes(&w), follows ? payload : (mote_bytes){0}, NULL, NULL) == MOTE_OK;
     mote_writer_fini(&w);
     return done;

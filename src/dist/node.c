@@ -79,6 +79,8 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     d->alive_size = (size_t)(strchr(o->name, '@') - o->name);
     d->options = *o;
     d->options.tick_ms = o->tick_ms ? o->tick_ms : MT_TICK_MS;
+    d->options.processes_max = o->processes_max ? o->processes_max : MT_SERVED_MAX;
+    d->options.call_ms = o->call_ms ? o->call_ms : MT_CALL_MS;
     d->port = o->port;
     const char *set = getenv("ERL_EPMD_PORT");
     long port = o->epmd_port ? o->epmd_port : set ? strtol(set, NULL, 10) : MT_EPMD_PORT;
@@ -110,6 +112,18 @@ static void free_dist(struct mt_dist *d) {
     mt_os_free(d);
 }
 
+/* erlang:node/0, which every node may call that may call at all. */
+static mote_term own_name(mote_self *self, size_t count, const mote_term *args, void *context) {
+    (void)self, (void)count, (void)args;
+    return (mote_term){((const struct mt_dist *)context)->net.name};
+}
+
+static mote_err export_node(struct mt_dist *d) {
+    const struct mt_export export = {.module = mote_atom_make("erlang").word, .function = mote_atom_make("node").word, .call = own_name, .context = d};
+    mote_err err = export.module && export.function ? mt_export(d->runtime, &export) : MOTE_ENOMEM;
+    return err == MOTE_EBUSY ? MOTE_OK : err; /* the program has its own */
+}
+
 /* The name, registered, and the net process. */
 static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size) {
     const mote_spawn_options options = {.body = mt_net_process, .name = "net", .stack_size = 131072};
@@ -123,6 +137,7 @@ static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size
     d->net.creation = d->shake.creation = creation;
     err = arena ? mote_build(arena, &arg, "{?, ?}", (uint64_t)(uintptr_t)d, epmd) : MOTE_ENOMEM;
     if (!err) err = mt_far_net(d->runtime, &d->net);
+    if (!err) err = export_node(d);
     if (!err && (err = mote_spawn_opt(self, &options, arg, &pid)) == MOTE_OK) atomic_store(&d->process, pid.word);
     mote_arena_free(arena);
     if (err && size) snprintf(why, size, "%s", err == MOTE_EBUSY ? "it is a node already" : mote_err_text(err));
@@ -174,8 +189,7 @@ mote_atom mote_node_name(mote_self *self, uint32_t *creation, uint16_t *port) {
 
 /* ------------------------------------------------------------------------------------------------- peers */
 
-/* What is known of a node, made when there is nothing. NULL: memory. Under the lock. */
-static struct mt_peer_facts *facts_locked(struct mt_dist *d, uint64_t node) {
+struct mt_peer_facts *mt_facts_locked(struct mt_dist *d, uint64_t node) {
     struct mt_peer_facts *f = d->facts;
     while (f && f->node != node) f = f->next;
     if (f || !(f = mt_os_alloc_zero(sizeof *f))) return f;
@@ -192,7 +206,7 @@ mote_err mote_node_at(mote_self *self, mote_atom node, const char *address, uint
     if (!err && (!node.word || !address || !mt_net_is_address(address) || strlen(address) >= MT_NET_ADDRESS || !port)) err = MOTE_EARG;
     if (err) return err;
     mt_lock_take(&d->mu);
-    struct mt_peer_facts *f = facts_locked(d, node.word);
+    struct mt_peer_facts *f = mt_facts_locked(d, node.word);
     if (f) {
         memcpy(f->address, address, strlen(address) + 1);
         f->port = port;
@@ -207,7 +221,7 @@ mote_err mote_node_cookie(mote_self *self, mote_atom node, const char *cookie) {
     if (!err && (!node.word || !cookie || !cookie[0] || strlen(cookie) > MT_COOKIE_MAX)) err = MOTE_EARG;
     if (err) return err;
     mt_lock_take(&d->mu);
-    struct mt_peer_facts *f = facts_locked(d, node.word);
+    struct mt_peer_facts *f = mt_facts_locked(d, node.word);
     if (f) memcpy(f->cookie, cookie, strlen(cookie) + 1);
     mt_lock_drop(&d->mu);
     return f ? MOTE_OK : MOTE_ENOMEM;

@@ -27,6 +27,11 @@
 #define MT_LINK_FULL_NS ((uint64_t)2000000000)
 #define MT_WATCHES_MAX 1000000u          /* monitors that one peer may have here */
 #define MT_TICK_MS 60000u
+#define MT_SERVED_MAX 1000u              /* processes that one peer may have started here */
+#define MT_STARTS_A_SECOND 200u          /* and how many of them by spawn, for long */
+#define MT_STARTS_AT_ONCE 1000u
+#define MT_CALL_MS 60000u
+#define MT_REFUSED_NS UINT64_C(1000000000) /* between two lines of the log about refusals to a peer */
 
 /* A message that waits for its link to be up. */
 struct mt_early {
@@ -93,6 +98,10 @@ struct mt_peer_facts {
     char address[MT_NET_ADDRESS];
     uint16_t port; /* 0: the port mapper is asked */
     char cookie[MT_COOKIE_MAX + 1];
+    uint32_t running, starts; /* processes that it has started; how many more it may at once */
+    uint64_t refilled_ns;     /* when `starts` was raised */
+    uint64_t told_ns;         /* when a refusal was logged last, and how many have not been since */
+    uint32_t missed;
 };
 
 /* Who is told of nodes: {nodedown, Node} once; or of all, always; or {mote_node, Ref, true | false} once. */
@@ -121,6 +130,9 @@ struct mt_dist { /* MT_SHARED */
     struct mt_attempt *attempts;  /* lock: mu */
     unsigned shaking;             /* lock: mu: handshakes under way that have come from outside */
 };
+
+/* What is known of a node, made when there is nothing. NULL: memory. */
+struct mt_peer_facts *mt_facts_locked(struct mt_dist *dist, uint64_t node);
 
 /* The node of a runtime; NULL: it is none. */
 struct mt_dist *mt_dist_of(const mote_runtime *rt);
@@ -177,8 +189,8 @@ void mt_claim_gone(mote_self *self, struct mt_link *link);
 
 /* The carrier of a link (carry.c). */
 extern const struct mt_carrier mt_link_carrier;
-/* Puts a control message, its payload being a term (or 0), for a sender. Any thread. */
-void mt_link_put(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control, uint64_t payload);
+/* Puts a control message, its payload being a term (or 0), for a sender. False: it is lost, which is logged. Any thread. */
+bool mt_link_put(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control, uint64_t payload);
 
 /* A message has come (take.c): delivers it. The connection's process. */
 enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, mote_bytes control, mote_bytes payload);
@@ -186,6 +198,34 @@ enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, mote_byte
 /* A message for a name that nobody has here, which may be one that every node answers (service.c). */
 bool mt_is_service(const mote_name *name);
 enum mt_verdict mt_service(mote_self *self, struct mt_link *link, const mote_name *name, mote_bytes payload);
+
+/* {Tag, Answer} to who has called: to the alias that the tag may have, else to the pid. */
+void mt_service_reply(mote_self *self, mote_arena *arena, mote_term to, mote_term tag, mote_term answer);
+
+/* ------------------------------------------------------------------------------- processes for peers (serve.c) */
+
+/* A process for a function that is asked for, and who gets its result. */
+enum mt_answer {
+    MT_ANSWER_NONE, /* nobody: it is spawned */
+    MT_ANSWER_CAST, /* nobody: it is called */
+    MT_ANSWER_ERPC, /* who monitors it: {Tag, return, Result} is the reason of its end */
+    MT_ANSWER_CALL, /* {Tag, Result} to `from`, as of a server */
+    MT_ANSWER_REX   /* {rex, Result} to `from` */
+};
+struct mt_asked {
+    uint64_t node;     /* who asks: an atom; 0: this node, which is not counted */
+    enum mt_answer kind;
+    mote_arena *arena; /* of all terms here */
+    mote_term module, function, args, tag, from;
+};
+/* Starts it. Takes the arena. `first` (may be NULL) as born of mt_spawn_born(). MOTE_ETERM: the arguments are no list of at most 255; MOTE_ELIMIT: the peer has too many; and as mote_spawn(). */
+mote_err mt_serve_start(mote_self *self, struct mt_dist *dist, const struct mt_asked *asked, mote_err (*first)(void *context, struct mt_proc *child), void *context);
+/* A SPAWN has come: does it, or refuses, and answers. The connection's process. */
+enum mt_verdict mt_serve_spawn(mote_self *self, struct mt_link *link, const struct mt_control *control, uint64_t from);
+/* A call by rex: NULL, or why not. Its terms are copied; without tag or from they may be none. The connection's process. */
+const char *mt_serve_rex(mote_self *self, struct mt_link *link, struct mt_asked *asked);
+/* Logs that a peer may not do something, once in MT_REFUSED_NS. */
+void mt_refused(struct mt_dist *dist, uint64_t node, const char *what, const char *why);
 
 /* Identifiers, as they are written. `text` of names is borrowed from atoms. */
 mote_name mt_name_of_atom(uint64_t atom);

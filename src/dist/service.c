@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What every node answers, under names that no process has here: net_kernel (pings), rex (calls, which are refused), and global's first question. A process of one's own under such a
+ * What every node answers, under names that no process has here: net_kernel (pings), rex (calls, by serve.c), and global's first question. A process of one's own under such a
  * name takes its place. */
 #include <string.h>
 
@@ -7,29 +7,62 @@
 
 static bool is(const mote_name *name, const char *text) { return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0; }
 
-/* {Tag, Answer} to who has called: to the alias that the tag may have, else to the pid. */
-static void reply(mote_self *self, mote_arena *arena, mote_term to, mote_term tag, mote_term answer) {
+void mt_service_reply(mote_self *self, mote_arena *arena, mote_term to, mote_term tag, mote_term answer) {
     mote_term head, rest, message;
     if (mote_list_get(tag, &head, &rest) == MOTE_OK && mote_match(head, "alias") && mote_term_type(rest) == MOTE_REFERENCE) to = rest;
     if (!mote_build(arena, &message, "{?, ?}", tag, answer)) (void)(mote_send_term)(self, to, message);
 }
 
 static void net_kernel(mote_self *self, mote_arena *arena, mote_term m) {
-    mote_term from, tag;
-    if (mote_match(m, "{'$gen_call', {?, ?}, {is_auth, _}}", &from, &tag)) reply(self, arena, from, tag, mote_atom_term(mote_atom_make("yes")));
+    mote_term from, tag, answer;
+    if (mote_match(m, "{'$gen_call', {?, ?}, {is_auth, _}}", &from, &tag)) mt_service_reply(self, arena, from, tag, mote_atom_term(mote_atom_make("yes")));
+    else if (mote_match(m, "{'$gen_call', {?, ?}, _}", &from, &tag) && !mote_build(arena, &answer, "{error, notsup}")) /* how old nodes spawn */
+        mt_service_reply(self, arena, from, tag, answer);
 }
 
-static void rex(mote_self *self, mote_arena *arena, const struct mt_dist *dist, mote_term m) {
-    mote_term from, tag, answer;
-    const mote_term node = {dist->net.name};
+/* A call that is not to be: as rpc:call() says it. */
+static void refuse_call(mote_self *self, mote_arena *arena, const struct mt_asked *asked, const char *why) {
+    mote_term result, answer;
+    if (mote_build(arena, &result, "{badrpc, {'EXIT', ?}}", mote_atom_make_counted(arena, why, strlen(why)))) return;
+    if (asked->kind == MT_ANSWER_CALL) mt_service_reply(self, arena, asked->from, asked->tag, result);
+    if (asked->kind == MT_ANSWER_REX && !mote_build(arena, &answer, "{rex, ?}", result)) (void)(mote_send_term)(self, asked->from, answer);
+}
+
+static bool is_call(mote_term m, struct mt_asked *a) {
+    *a = (struct mt_asked){.kind = MT_ANSWER_CALL};
+    if (mote_match(m, "{'$gen_call', {?, ?}, {call, ?, ?, ?, _}}", &a->from, &a->tag, &a->module, &a->function, &a->args)) return true;
+    if (mote_match(m, "{'$gen_call', {?, ?}, {block_call, ?, ?, ?, _}}", &a->from, &a->tag, &a->module, &a->function, &a->args)) return true;
+    a->kind = MT_ANSWER_CAST;
+    if (mote_match(m, "{'$gen_cast', {cast, ?, ?, ?, _}}", &a->module, &a->function, &a->args)) return true;
+    a->kind = MT_ANSWER_REX;
+    return mote_match(m, "{?, {call, ?, ?, ?, _}}", &a->from, &a->module, &a->function, &a->args);
+}
+
+/* {sbcast, Name, Message}, {send, Name, Message}: as a message to a name, but answered. */
+static void pass_on(mote_self *self, mote_arena *arena, mote_term node, mote_term from, mote_term name, mote_term message) {
+    mote_term answer;
+    bool sent = mote_term_type(name) == MOTE_ATOM && (mote_send_term)(self, name, message) == MOTE_OK;
+    mote_err err = sent ? mote_build(arena, &answer, "{rex, ?, ?}", node, node) : mote_build(arena, &answer, "{rex, ?, {nonexisting_name, ?}}", node, name);
+    if (!err) (void)(mote_send_term)(self, from, answer);
+}
+
+static void rex(mote_self *self, mote_arena *arena, struct mt_link *link, mote_term m) {
+    mote_term from, tag, answer, name, message;
+    const mote_term node = {link->dist->net.name};
+    struct mt_asked asked;
+    if (is_call(m, &asked)) {
+        const char *why = mt_serve_rex(self, link, &asked);
+        if (why) refuse_call(self, arena, &asked, why);
+        return;
+    }
     if (mote_match(m, "{?, features_request}", &from)) {
         if (!mote_build(arena, &answer, "{features_reply, ?, [erpc]}", node)) (void)(mote_send_term)(self, from, answer);
     } else if (mote_match(m, "{'$gen_call', {?, ?}, _}", &from, &tag)) {
-        if (!mote_build(arena, &answer, "{badrpc, {'EXIT', {undef, []}}}")) reply(self, arena, from, tag, answer);
-    } else if (mote_match(m, "{?, {call, _, _, _, _}}", &from)) {
-        if (!mote_build(arena, &answer, "{rex, {badrpc, {'EXIT', {undef, []}}}}")) (void)(mote_send_term)(self, from, answer);
-    } else if (mote_match(m, "{?, {sbcast, ?, _}}", &from, &tag) || mote_match(m, "{?, {send, ?, _}}", &from, &tag)) {
-        if (!mote_build(arena, &answer, "{rex, ?, {nonexisting_name, ?}}", node, tag)) (void)(mote_send_term)(self, from, answer);
+        if (!mote_build(arena, &answer, "{badrpc, {'EXIT', {undef, []}}}")) mt_service_reply(self, arena, from, tag, answer);
+    } else if (mote_match(m, "{?, {sbcast, ?, ?}}", &from, &name, &message)) {
+        pass_on(self, arena, node, from, name, message);
+    } else if (mote_match(m, "{?, {send, ?, ?}}", &from, &name, &message)) {
+        if (!mote_build(arena, &answer, "{?, ?}", from, message)) pass_on(self, arena, node, from, name, answer);
     }
 }
 
@@ -46,7 +79,7 @@ static void global(mote_self *self, mote_arena *arena, const struct mt_dist *dis
     if (mote_match(answer, "{set_lock, _}") || mote_match(answer, "{del_lock, _}")) text = "true";
     else if (mote_match(answer, "{register, _, _, _}") || mote_match(answer, "{register_ext, _, _, _, _}")) text = "yes";
     else if (mote_match(answer, "{unregister, _}")) text = "ok";
-    reply(self, arena, from, tag, text[0] == '[' ? MOTE_TERM_NIL : mote_atom_term(mote_atom_make(text)));
+    mt_service_reply(self, arena, from, tag, text[0] == '[' ? MOTE_TERM_NIL : mote_atom_term(mote_atom_make(text)));
 }
 
 bool mt_is_service(const mote_name *name) { return is(name, "net_kernel") || is(name, "rex") || is(name, "global_name_server"); }
@@ -58,7 +91,7 @@ enum mt_verdict mt_service(mote_self *self, struct mt_link *link, const mote_nam
     if (!arena) return MT_FINE; /* nobody's */
     mote_err err = mt_far_term(link->dist->runtime, arena, payload, &m);
     if (!err && kernel) net_kernel(self, arena, m);
-    if (!err && calls) rex(self, arena, link->dist, m);
+    if (!err && calls) rex(self, arena, link, m);
     if (!err && names) global(self, arena, link->dist, m);
     mote_arena_free(arena);
     return err == MOTE_OK || err == MOTE_ENOMEM ? MT_FINE : err == MOTE_ELIMIT ? MT_NO_LARGE : MT_NO_TERM;

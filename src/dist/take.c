@@ -61,12 +61,12 @@ static void relate(struct taking *t, uint64_t to, uint64_t from, struct mt_sig *
 static void refuse_link(struct taking *t, const struct mt_remote_id *to) {
     struct mt_control c = {.op = MT_CONTROL_EXIT, .from = t->c->to};
     c.to = (struct mt_far_pid){mt_name_of_atom(to->node), to->words[0], to->words[1], to->creation};
-    mt_link_put(t->link, t->s, 0, &c, MT_WORD_OF(noproc));
+    (void)mt_link_put(t->link, t->s, 0, &c, MT_WORD_OF(noproc));
 }
 
 static void refuse_monitor(struct taking *t) {
     struct mt_control c = {.op = MT_CONTROL_DOWN, .named = t->c->named, .name = t->c->name, .from = t->c->to, .to = t->c->from, .ref = t->c->ref};
-    mt_link_put(t->link, t->s, 0, &c, MT_WORD_OF(noproc));
+    (void)mt_link_put(t->link, t->s, 0, &c, MT_WORD_OF(noproc));
 }
 
 static enum mt_verdict take_link(struct taking *t, uint64_t to, uint64_t from) {
@@ -150,7 +150,7 @@ static enum mt_verdict take_unlink(struct taking *t, uint64_t to, uint64_t from)
         return MT_FINE;
     }
     struct mt_control c = {.op = MT_CONTROL_UNLINK_ACK, .id = t->c->id, .from = t->c->to, .to = t->c->from};
-    if (t->c->op == MT_CONTROL_UNLINK) mt_link_put(t->link, t->s, 0, &c, 0); /* also for the dead */
+    if (t->c->op == MT_CONTROL_UNLINK) (void)mt_link_put(t->link, t->s, 0, &c, 0); /* also for the dead */
     return MT_FINE;
 }
 
@@ -165,25 +165,25 @@ static enum mt_verdict take_leader(struct taking *t, uint64_t to) {
 
 /* ------------------------------------------------------------------------------------------------ the rest */
 
-static void refused(const struct taking *t, const char *what) {
-    mt_log(t->rt, MOTE_LOG_WARNING, "%s may not %s here: its rights are those of mote_node_options.rights", mote_atom_name((mote_atom){t->link->node}, NULL), what);
-}
-
-static bool may(const struct taking *t, unsigned right, const char *what) {
-    if (t->link->dist->options.rights & right) return true;
-    refused(t, what);
-    return false;
-}
-
 /* Whether the one that ends has a right to: kill and exit/2 are for those that may. */
 static enum mt_verdict take_exit2(struct taking *t, uint64_t to, uint64_t from) {
-    return may(t, MOTE_RIGHT_EXIT, "end processes that it is not linked with") ? take_exit(t, to, from) : MT_FINE;
+    if (t->link->dist->options.rights & MOTE_RIGHT_EXIT) return take_exit(t, to, from);
+    mt_refused(t->link->dist, t->link->node, "end processes that it is not linked with", "MOTE_RIGHT_EXIT is not among mote_node_options.rights");
+    return MT_FINE;
 }
 
-static enum mt_verdict take_spawn(struct taking *t) {
-    struct mt_control c = {.op = MT_CONTROL_SPAWN_REPLY, .ref = t->c->ref, .to = t->c->from, .named = true, .name = {"notsup", 6, false}};
-    if (may(t, MOTE_RIGHT_SPAWN, "start processes")) c.name = (mote_name){"undef", 5, false};
-    mt_link_put(t->link, t->s, 0, &c, 0);
+/* What we have asked to be started there has been, or not. */
+static enum mt_verdict take_started(struct taking *t, uint64_t to) {
+    uint64_t ref = mt_own_ref(t->link->dist, &t->c->ref), child = t->c->named ? 0 : mt_peer_pid(t->link, &t->c->from), error = 0;
+    if (!child) { /* of no memory for the pid, too: then nobody here will know it */
+        char buffer[510];
+        mote_bytes utf8 = mote_name_utf8(&t->c->name, buffer);
+        error = t->c->named ? mt_atom_intern(utf8.data, utf8.size, false, NULL) : 0;
+        if (!error) error = MT_WORD_OF(system_limit);
+    }
+    struct mt_sig *sig = to && ref ? mt_started_new(&t->s->cache, ref, t->link->node, child, t->c->flags & (MT_STARTS_LINKED | MT_STARTS_MONITORED), error) : NULL;
+    if (error) mt_atom_drop(error);
+    if (sig) mt_deliver(t->s, to, sig);
     return MT_FINE;
 }
 
@@ -191,7 +191,7 @@ static enum mt_verdict take(struct taking *t) {
     const struct mt_control *c = t->c;
     uint64_t to = c->op == MT_CONTROL_SEND || c->named ? 0 : mt_own_pid(t->link->dist, &c->to);
     uint64_t from = c->op >= MT_CONTROL_SEND && c->op <= MT_CONTROL_SEND_ALIAS ? 0 : mt_peer_pid(t->link, &c->from);
-    if (c->op == MT_CONTROL_DOWN) to = mt_own_pid(t->link->dist, &c->to);
+    if (c->op == MT_CONTROL_DOWN || c->op == MT_CONTROL_SPAWN_REPLY) to = mt_own_pid(t->link->dist, &c->to);
     switch (c->op) {
     case MT_CONTROL_SEND:
     case MT_CONTROL_SEND_NAMED:
@@ -205,8 +205,8 @@ static enum mt_verdict take(struct taking *t) {
     case MT_CONTROL_DOWN: return take_down(t, to);
     case MT_CONTROL_UNLINK:
     case MT_CONTROL_UNLINK_ACK: return take_unlink(t, to, from);
-    case MT_CONTROL_SPAWN: return take_spawn(t);
-    case MT_CONTROL_SPAWN_REPLY: return MT_FINE; /* nobody has asked */
+    case MT_CONTROL_SPAWN: return mt_serve_spawn(t->self, t->link, c, from);
+    case MT_CONTROL_SPAWN_REPLY: return take_started(t, to);
     default: return MT_NO_NOT_AGREED;
     }
 }

@@ -84,6 +84,7 @@ void mt_close(struct mt_proc *p, struct mt_reason reason) {
     mt_certify(p, reason.word); /* first: a clean-up of the first process lets the runtime stop */
     run_cleanups(p, reason.word);
     cache = mt_cache_of(p);
+    if (p->more && p->more->ending) p->more->ending(p, p->more->ending_context, &reason);
     empty_more(p);
     mt_name_end(p);
     uint64_t low = mt_pair_swap_low(&p->inbox, MT_IN_CLOSED);

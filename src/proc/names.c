@@ -14,12 +14,6 @@ struct entry {
     bool published;         /* on the board: if it is not there any more, another worker has unregistered it */
 };
 
-struct export {
-    struct mt_node node; /* key: of module and function */
-    uint64_t module, function;
-    mote_body body;
-};
-
 struct mt_names { /* MT_SHARED */
     struct mt_lock mu;
     struct mt_hash by_name; /* lock: mu */
@@ -328,33 +322,39 @@ mote_err mt_resolve(mote_runtime *rt, uint64_t to, uint64_t *pid, uint64_t *alia
 
 /* ------------------------------------------------------------------------------------------------- functions */
 
-static struct export *find_export_locked(struct mt_names *n, uint64_t module, uint64_t function) {
+/* The one of just this arity. */
+static struct mt_export *find_export_locked(struct mt_names *n, uint64_t module, uint64_t function, size_t arity) {
     uint64_t key = module * 31 + function;
     struct mt_node *node = *mt_hash_find(&n->exports, key);
     while (node) {
-        struct export *e = (struct export *)(void *)node;
-        if (e->module == module && e->function == function) return e;
+        struct mt_export *e = (struct mt_export *)(void *)node;
+        if (e->module == module && e->function == function && e->arity == arity) return e;
         for (node = node->next; node && node->key != key;) node = node->next;
     }
     return NULL;
 }
 
-mote_err mt_export(mote_runtime *rt, uint64_t module, uint64_t function, mote_body body) {
-    struct export *e = mt_os_alloc_zero(sizeof *e), *old;
+static bool is_same_export(const struct mt_export *a, const struct mt_export *b) {
+    return a->body == b->body && a->call == b->call && a->context == b->context && a->hosted == b->hosted;
+}
+
+mote_err mt_export(mote_runtime *rt, const struct mt_export *export) {
+    struct mt_export *e = mt_os_alloc_zero(sizeof *e), *old;
     if (!e) return MOTE_ENOMEM;
-    *e = (struct export){.node.key = module * 31 + function, .module = module, .function = function, .body = body};
+    *e = *export;
+    e->node.key = e->module * 31 + e->function;
     mt_lock_take(&rt->names->mu);
-    if (!(old = find_export_locked(rt->names, module, function))) mt_hash_insert(&rt->names->exports, &e->node);
-    mote_err err = old && old->body != body ? MOTE_EBUSY : MOTE_OK;
+    if (!(old = find_export_locked(rt->names, e->module, e->function, e->arity))) mt_hash_insert(&rt->names->exports, &e->node);
+    mote_err err = old && !is_same_export(old, e) ? MOTE_EBUSY : MOTE_OK;
     mt_lock_drop(&rt->names->mu);
     if (old) mt_os_free(e);
     return err;
 }
 
-mote_body mt_exported(mote_runtime *rt, uint64_t module, uint64_t function) {
+const struct mt_export *mt_exported(mote_runtime *rt, uint64_t module, uint64_t function, size_t arity) {
     mt_lock_take(&rt->names->mu);
-    struct export *e = find_export_locked(rt->names, module, function);
-    mote_body body = e ? e->body : NULL;
+    const struct mt_export *e = find_export_locked(rt->names, module, function, arity);
+    if (!e) e = find_export_locked(rt->names, module, function, MT_ARITY_ANY);
     mt_lock_drop(&rt->names->mu);
-    return body;
+    return e;
 }

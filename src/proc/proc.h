@@ -10,6 +10,7 @@
 #ifndef MT_PROC_PROC_H
 #define MT_PROC_PROC_H
 
+#include "base/hash.h"
 #include "base/lock.h"
 #include "sched/pool.h"
 #include "sched/sched.h"
@@ -42,9 +43,16 @@ enum mt_sig_kind {
     MT_SIG_DONE,         /* look again: a blocking call has returned (root 1), an answer is there (root 0) */
     MT_SIG_LOST,         /* another worker has ended: see relation.c; root: key of the note (far.c) */
     MT_SIG_STAND,        /* root: a far receiver whose mailbox is full: stand still for it */
-    MT_SIG_ALIAS,        /* relations only (relation.c): an alias; another process that this one monitors */
-    MT_SIG_WATCH
+    MT_SIG_SPAWN,        /* to another node only: root: {Ref, Pid, Module, Function, Arguments, MT_STARTS_...} of a process to be started */
+    MT_SIG_STARTED,      /* the answer: root: reference; see relation.c for the words */
+    MT_SIG_ALIAS,        /* relations only (relation.c): an alias; another process that this one monitors; a process that another node shall start */
+    MT_SIG_WATCH,
+    MT_SIG_STARTING
 };
+/* Of a request to start a process, and the first two of its answer. */
+#define MT_STARTS_LINKED 1u
+#define MT_STARTS_MONITORED 2u
+#define MT_STARTS_QUIETLY 4u /* that it has started is no message */
 #define MT_SIG_COUNTED 1u  /* its heap (behind the fragment's address) holds counted things */
 #define MT_SIG_SHARED 2u   /* heap[0] is a struct mt_frag * that holds the term, or the reason (counted) */
 #define MT_SIG_UNSENT 4u   /* no process sent it (timers, descriptors, blocking calls): not in the figures of messages */
@@ -108,6 +116,9 @@ struct mt_owned {
     size_t unused;
 };
 
+struct mt_proc;
+struct mt_reason;
+
 /* What few processes have; made when first needed. */
 struct mt_more { /* owner: all of it */
     char name[64];
@@ -121,6 +132,8 @@ struct mt_more { /* owner: all of it */
     uint64_t leader;          /* group leader, with MT_PF_LED */
     uint64_t fd_done;         /* ticket of the wait for a descriptor that is over, and the events */
     int fd_events;
+    void (*ending)(struct mt_proc *p, void *context, struct mt_reason *reason); /* has the last word on the reason that its relations are told, and ends the context; or NULL */
+    void *ending_context;
 };
 
 struct mt_proc { /* MT_SHARED */
@@ -463,6 +476,9 @@ static inline void mt_after(struct mt_sched *s) {
 /* ---------------------------------------------------------------------------------- spawn.c, end.c */
 
 mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *options, mote_term arg, mote_pid *pid);
+/* The same; `born` is called before anybody can know the child, which it is not after an error of `born`: the last that there can be. Not for threads. */
+mote_err mt_spawn_born(struct mt_proc *self, const mote_spawn_options *options, mote_term arg, mote_err (*born)(void *context, struct mt_proc *child), void *context,
+                       mote_pid *pid);
 mote_err mt_more(struct mt_proc *p);
 void mt_set_hosted(struct mt_proc *p);
 /* How long the process has lived, to 17 ms. */
@@ -507,8 +523,16 @@ mote_err mt_alias(struct mt_proc *self, unsigned flags, uint64_t *ref);
 mote_err mt_unalias(struct mt_proc *self, uint64_t ref);
 /* Links and monitors of a child that nobody knows yet. On an error nothing is left of them, if mt_relations_drop(child) is called. */
 mote_err mt_relate_child(struct mt_proc *self, struct mt_proc *child, const mote_spawn_options *options);
+/* The same with a process of another node (`ref` 0: no monitor), or a monitor of the caller's whose reference is known already. */
+mote_err mt_relate_child_far(struct mt_sched *s, struct mt_proc *child, uint64_t far, bool link, uint64_t ref);
+mote_err mt_watch_child(struct mt_proc *self, struct mt_proc *child, uint64_t ref);
 void mt_relations_drop(struct mt_proc *p);
-/* Applies a signal of kinds LINK_EXIT to DOWN; gives the message it became, or the exit signal to be applied, or NULL. Takes. */
+/* A request to another node (`where`: {undefined, Node}) to start a process waits from now on under a reference (flags: MT_STARTS_...). Its signal (SPAWN), which is taken; when it cannot
+ * be sent, that is answered. What answers: `child` 0: an error, an atom. NULL: memory. */
+mote_err mt_request_new(struct mt_proc *self, uint64_t where, unsigned flags, uint64_t *ref);
+void mt_request_send(struct mt_proc *self, uint64_t where, uint64_t ref, struct mt_sig *sig);
+struct mt_sig *mt_started_new(struct mt_cache *cache, uint64_t ref, uint64_t node, uint64_t child, unsigned flags, uint64_t error);
+/* Applies a signal of kinds LINK_EXIT to DOWN, or STARTED; gives the message it became, or the exit signal to be applied, or NULL. Takes. */
 struct mt_sig *mt_relation_apply(struct mt_proc *self, struct mt_sig *sig);
 /* The signal has become the message that lies from word 1 on, which no mailbox refuses. Gives it. */
 struct mt_sig *mt_as_message(struct mt_proc *self, struct mt_sig *sig);
@@ -562,10 +586,21 @@ mote_err mt_unregister(mote_runtime *rt, uint64_t name);
 /* The pid, or 0. Any thread. */
 uint64_t mt_whereis(mote_runtime *rt, uint64_t name);
 mote_err mt_registered(mote_runtime *rt, mote_atom *names, size_t capacity, size_t *count);
-/* Bodies that can be started by name, in the same lock. MOTE_EBUSY, MOTE_ENOMEM. */
-mote_err mt_export(mote_runtime *rt, uint64_t module, uint64_t function, mote_body body);
-/* NULL: nothing is exported under the name. Any thread. */
-mote_body mt_exported(mote_runtime *rt, uint64_t module, uint64_t function);
+/* What can be started, or called, by name, in the same lock: a body (arity 1), or what gives a result. */
+#define MT_ARITY_ANY 256u
+struct mt_export {
+    struct mt_node node; /* key: of module and function; first */
+    uint64_t module, function;
+    unsigned arity;
+    mote_body body;
+    mote_term (*call)(mote_self *self, size_t count, const mote_term *args, void *context);
+    void *context;
+    bool hosted;
+};
+/* Copies. MOTE_EBUSY, MOTE_ENOMEM. */
+mote_err mt_export(mote_runtime *rt, const struct mt_export *export);
+/* NULL: nothing is exported under the name; else it is as long as the runtime. Any thread. */
+const struct mt_export *mt_exported(mote_runtime *rt, uint64_t module, uint64_t function, size_t arity);
 /* The name of a process, or 0: valid while the process does not lose it. */
 uint64_t mt_name_of(mote_runtime *rt, uint64_t pid);
 /* The process ends: takes its name away, and its notes (far.h). */

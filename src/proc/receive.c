@@ -56,8 +56,11 @@ static struct mt_sig *apply(struct mt_proc *self, struct mt_sig *sig) {
     case MT_SIG_UNLINKED:
     case MT_SIG_MONITOR:
     case MT_SIG_DEMONITOR:
-    case MT_SIG_DOWN: return mt_relation_apply(self, sig);
+    case MT_SIG_DOWN:
+    case MT_SIG_STARTED: return mt_relation_apply(self, sig);
+    case MT_SIG_SPAWN:
     case MT_SIG_ALIAS:
+    case MT_SIG_STARTING:
     case MT_SIG_WATCH: MT_ASSERT(sig->kind == MT_SIG_MESSAGE); break; /* relations are not sent as such */
     case MT_SIG_GROUP_LEADER: apply_group_leader(self, sig->root); break;
     case MT_SIG_SUSPEND: apply_suspend(self, sig); return NULL;

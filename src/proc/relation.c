@@ -7,6 +7,8 @@
  *   MONITOR  reference    1: who monitors this process, 2: the name by which, or 0
  *   WATCH    reference    0: fragment of the tag (SHARED), 1: whom this process monitors, 2: the tag, 3: the name by which, if it is far, or 0
  *   ALIAS    reference    as a WATCH; `extra` of both: mode and flags of the alias
+ *   STARTING reference    as a WATCH, 1: {undefined, Node}, where a process is to be started; 2: the node, `extra`: MT_STARTS_...
+ * A signal STARTED has at 1: the process, or 0, 3: or the error, 4: the node that answers; `extra`: what of LINKED and MONITORED is so there.
  *
  * R1 an unlinked link stays in the table, inactive, until the other side has acknowledged: what it sent before that (LINK, LINK_EXIT)
  *    came from the old link and is dropped. Both ends agree once all signals between them have arrived; tests/spin/link.pml.
@@ -22,6 +24,7 @@
 #define WATCH_WORDS 4u
 #define MONITOR_WORDS 7u
 #define NAMED_WORDS 10u
+#define STARTED_WORDS 5u
 #define ALIAS_COUNTER_BITS (MT_REF_COUNTER_BITS - MT_PID_INDEX_BITS)
 /* Of `extra` of WATCH and ALIAS; the lowest bits are enum mote_alias_mode or MOTE_ALIAS_REPLY. */
 #define MODE_MASK 15u
@@ -158,7 +161,7 @@ static const struct mt_reason noproc = {MT_WORD_OF(noproc), NULL}, noconnection 
 /* As reaches(), to another worker's. */
 static bool reaches_far(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
     self->task.budget -= MT_COST_AWAY;
-    bool relates = sig->kind == MT_SIG_LINK || sig->kind == MT_SIG_MONITOR;
+    bool relates = sig->kind == MT_SIG_LINK || sig->kind == MT_SIG_MONITOR || sig->kind == MT_SIG_SPAWN;
     if (relates && !mt_far_note(self->task.sched, mt_proc_pid(self), pid)) return false;
     return mt_far_send(self->task.sched, pid, sig) != MT_FAR_ABSENT;
 }
@@ -201,6 +204,22 @@ static void fill_down(struct mt_sig *sig, uint64_t item, const struct mt_reason 
     sig->heap[6] = reason->word;
 }
 
+/* Nobody waits for the process that another node has started: it is told what it would be of one that has ended. */
+static void forsake(struct mt_sched *s, uint64_t from, struct mt_sig *sig) {
+    uint64_t child = sig->heap[1];
+    struct mt_sig *demonitor = child && (sig->extra & MT_STARTS_MONITORED) ? mt_sig_new(&s->cache, MT_SIG_DEMONITOR, 0) : NULL;
+    struct mt_sig *exit = child && (sig->extra & MT_STARTS_LINKED) ? mt_sig_new(&s->cache, MT_SIG_LINK_EXIT, MT_EXIT_WORDS) : NULL;
+    if (demonitor) {
+        demonitor->root = sig->root;
+        mt_deliver(s, child, demonitor);
+    }
+    if (exit) {
+        mt_exit_fill(exit, MT_SIG_LINK_EXIT, from, &noproc);
+        mt_deliver(s, child, exit);
+    }
+    mt_sig_free(&s->cache, sig);
+}
+
 void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig) {
     const struct mt_reason *why = mt_is_remote(dead) ? &noconnection : &noproc;
     uint64_t from;
@@ -218,6 +237,7 @@ void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig) {
         from = sig->heap[1];
         fill_down(sig, dead, why);
         break;
+    case MT_SIG_STARTED: forsake(s, dead, sig); return;
     default: mt_sig_free(&s->cache, sig); return;
     }
     mt_deliver(s, from, sig);
@@ -230,7 +250,13 @@ static mote_term element(const mote_runtime *rt, mote_arena *arena, uint64_t wor
     return mt_far_id(rt, word, &id) ? mt_remote_term(arena, &id) : MOTE_TERM_NIL;
 }
 
-/* {'EXIT', ...} or {'DOWN', ...} with another tag, or about another node's process: built anew. Without memory the process ends, for it must not miss it. */
+/* Without memory for what it must not miss it ends. */
+static void fail(struct mt_proc *self) {
+    self->flags |= MT_PF_EXITING;
+    self->arg = MT_WORD_OF(system_limit);
+}
+
+/* {'EXIT', ...} or {'DOWN', ...} with another tag, or about another node's process: built anew. */
 static struct mt_sig *anew(struct mt_proc *self, struct mt_sig *sig, uint64_t tag) {
     size_t count = (size_t)mt_header_words(sig->heap[1]);
     mote_term term = {0}, elements[5];
@@ -238,10 +264,7 @@ static struct mt_sig *anew(struct mt_proc *self, struct mt_sig *sig, uint64_t ta
     mote_arena *arena = mote_arena_new(0);
     for (size_t i = 0; arena && i < count; i++) elements[i] = element(mt_runtime(self), arena, i ? sig->heap[2 + i] : tag);
     if (arena) term = mote_tuple_make(arena, count, elements);
-    if (!term.word || mt_sig_of_term(mt_cache_of(self), term, 0, NULL, &out)) {
-        self->flags |= MT_PF_EXITING;
-        self->arg = MT_WORD_OF(system_limit);
-    }
+    if (!term.word || mt_sig_of_term(mt_cache_of(self), term, 0, NULL, &out)) fail(self);
     mote_arena_free(arena);
     mt_sig_free(mt_cache_of(self), sig);
     return out;
@@ -443,10 +466,11 @@ static mote_err keep_alias(struct mt_proc *self, struct mt_sig *watch) {
 
 static bool is_down(const struct mt_sig *sig, uint64_t ref) {
     const uint64_t *t = mt_tag(sig->root) == MT_BOXED ? mt_ptr(sig->root) : NULL;
+    if (t && t[0] == mt_header(MT_TUPLE, 4)) return t[1] == MT_WORD_OF(spawn_reply) && t[2] == ref;
     return t && t[0] == mt_header(MT_TUPLE, 5) && t[2] == ref && t[3] == MT_WORD_OF(process);
 }
 
-/* Takes a DOWN out of the mailbox. */
+/* Takes a DOWN, or the error of a request, out of the mailbox. */
 static void flush_down(struct mt_proc *self, uint64_t ref) {
     mt_fetch(self);
     for (struct mt_sig **at = &self->queue; *at; at = &(*at)->next) {
@@ -458,8 +482,10 @@ static void flush_down(struct mt_proc *self, uint64_t ref) {
 
 mote_err mt_demonitor(struct mt_proc *self, uint64_t ref, bool flush, bool *active) {
     struct mt_sig *watch = find(self, ref);
-    *active = watch && watch->kind == MT_SIG_WATCH;
-    if (*active) {
+    *active = watch && (watch->kind == MT_SIG_WATCH || watch->kind == MT_SIG_STARTING);
+    if (*active && watch->kind == MT_SIG_STARTING) {
+        forget(self, watch); /* given up: see apply_started() */
+    } else if (*active) {
         if ((watch->extra & MODE_MASK) == MOTE_ALIAS_EXPLICIT_UNALIAS) return keep_alias(self, watch);
         send_demonitor(self, watch);
     } else if (flush) {
@@ -513,6 +539,8 @@ static struct mt_sig *lose(struct mt_proc *self, const struct mt_sig *sig, const
         if ((out = mt_sig_new(mt_cache_of(self), MT_SIG_LINK_EXIT, MT_EXIT_WORDS))) mt_exit_fill(out, MT_SIG_LINK_EXIT, sig->root, reason);
     } else if (sig->kind == MT_SIG_WATCH) {
         out = mt_down_of_far(mt_cache_of(self), sig->root, sig->heap[3], sig->heap[1], reason);
+    } else if (sig->kind == MT_SIG_STARTING) {
+        out = mt_started_new(mt_cache_of(self), sig->root, sig->heap[2], 0, 0, MT_WORD_OF(noconnection));
     } else {
         return NULL;
     }
@@ -548,9 +576,98 @@ static void apply_lost(struct mt_proc *self, struct mt_sig *lost) {
         next = sig->next;
         insert(self, sig);
     }
-    if (!failed) return;
-    self->flags |= MT_PF_EXITING;
-    self->arg = MT_WORD_OF(system_limit);
+    if (failed) fail(self);
+}
+
+/* ------------------------------------------------------------------------- processes that other nodes start */
+
+static uint64_t held(struct mt_sig *sig, uint64_t atom) {
+    if (!mt_atom_counted(atom)) return atom;
+    mt_atom_hold(atom);
+    sig->flags |= MT_SIG_COUNTED;
+    return atom;
+}
+
+struct mt_sig *mt_started_new(struct mt_cache *cache, uint64_t ref, uint64_t node, uint64_t child, unsigned flags, uint64_t error) {
+    struct mt_sig *sig = mt_sig_new(cache, MT_SIG_STARTED, STARTED_WORDS);
+    if (!sig) return NULL;
+    memset(sig->heap, 0, sig->words * sizeof *sig->heap);
+    sig->root = ref;
+    sig->extra = (uint16_t)flags;
+    sig->heap[1] = child;
+    sig->heap[3] = error ? held(sig, error) : 0;
+    sig->heap[4] = held(sig, node);
+    return sig;
+}
+
+mote_err mt_request_new(struct mt_proc *self, uint64_t where, unsigned flags, uint64_t *ref) {
+    const mote_monitor_options options = {0};
+    struct mt_remote_id id;
+    struct mt_sig *request;
+    if (!mt_far_id(mt_runtime(self), where, &id)) return MOTE_EARG;
+    mote_err err = new_watch(self, where, &options, &request);
+    if (err) return err;
+    request->kind = MT_SIG_STARTING;
+    request->extra = (uint16_t)flags;
+    request->heap[2] = held(request, id.node);
+    insert(self, request);
+    mark(self, request->root);
+    *ref = request->root;
+    return MOTE_OK;
+}
+
+void mt_request_send(struct mt_proc *self, uint64_t where, uint64_t ref, struct mt_sig *sig) {
+    struct mt_sig *request = find(self, ref), *answer;
+    if (reaches(self, where, sig)) return;
+    mt_sig_free(mt_cache_of(self), sig);
+    if (!request) return;
+    if ((answer = mt_started_new(mt_cache_of(self), ref, request->heap[2], 0, 0, MT_WORD_OF(noconnection)))) mt_deliver(self->task.sched, mt_proc_pid(self), answer);
+    else fail(self);
+}
+
+/* {spawn_reply, Ref, ok | error, Pid | Reason} */
+static struct mt_sig *spawn_reply(struct mt_proc *self, const struct mt_sig *sig) {
+    struct mt_sig *out = NULL;
+    mote_term term = {0}, pid;
+    mote_arena *arena = mote_arena_new(0);
+    if (arena) {
+        pid = element(mt_runtime(self), arena, sig->heap[1]);
+        const mote_term parts[4] = {{MT_WORD_OF(spawn_reply)}, {sig->root}, {sig->heap[1] ? MT_WORD_OF(ok) : MT_WORD_OF(error)}, sig->heap[1] ? pid : (mote_term){sig->heap[3]}};
+        term = mote_tuple_make(arena, 4, parts);
+    }
+    if (!term.word || mt_sig_of_term(mt_cache_of(self), term, 0, NULL, &out)) fail(self);
+    mote_arena_free(arena);
+    return out ? unsent(self, out) : NULL;
+}
+
+/* Only the node that was asked answers, and only once. From here on the process is linked and monitored. */
+static struct mt_sig *apply_started(struct mt_proc *self, struct mt_sig *sig) {
+    struct mt_sig *request = find(self, sig->root), *link, *out = NULL;
+    uint64_t child = sig->heap[1];
+    if (!request || request->kind != MT_SIG_STARTING || request->heap[2] != sig->heap[4]) {
+        forsake(self->task.sched, mt_proc_pid(self), sig);
+        return NULL;
+    }
+    unsigned flags = request->extra, both = flags & sig->extra;
+    take_out(self, request);
+    if (child && (both & MT_STARTS_LINKED) && !find(self, child)) {
+        if ((link = new_link(self, child))) insert(self, link);
+        else fail(self);
+    }
+    if (!child || !(flags & MT_STARTS_QUIETLY)) out = spawn_reply(self, sig);
+    if (child && (both & MT_STARTS_MONITORED)) {
+        if (mt_atom_counted(request->heap[2])) mt_atom_drop(request->heap[2]);
+        request->flags &= (uint8_t)~MT_SIG_COUNTED;
+        request->kind = MT_SIG_WATCH;
+        request->extra = 0;
+        request->heap[1] = child;
+        request->heap[2] = MT_WORD_OF(DOWN);
+        insert(self, request);
+    } else {
+        mt_sig_free(mt_cache_of(self), request);
+    }
+    mt_sig_free(mt_cache_of(self), sig);
+    return out;
 }
 
 struct mt_sig *mt_relation_apply(struct mt_proc *self, struct mt_sig *sig) {
@@ -562,6 +679,7 @@ struct mt_sig *mt_relation_apply(struct mt_proc *self, struct mt_sig *sig) {
         if (mt_unlikely(mt_is_far(mt_runtime(self), sig->heap[1])) && find(self, sig->root)) break; /* keys are unique, whatever a worker sends */
         insert(self, sig);
         return NULL;
+    case MT_SIG_STARTED: return apply_started(self, sig);
     case MT_SIG_LOST: apply_lost(self, sig); break;
     case MT_SIG_DEMONITOR: apply_demonitor(self, sig); return NULL;
     case MT_SIG_UNLINK: apply_unlink(self, sig); return NULL;
@@ -648,6 +766,31 @@ mote_err mt_relate_child(struct mt_proc *self, struct mt_proc *child, const mote
     if (err || !watch) return err;
     mark(self, watch->root);
     options->monitor->word = watch->root;
+    return MOTE_OK;
+}
+
+mote_err mt_relate_child_far(struct mt_sched *s, struct mt_proc *child, uint64_t far, bool link, uint64_t ref) {
+    struct mt_sig *linked = link ? mt_link_of_far(&s->cache, far) : NULL, *monitor = ref ? monitor_from(&s->cache, far, 0, ref) : NULL;
+    bool fine = (!link || linked) && (!ref || monitor) && ((!link && !ref) || mt_far_note(s, mt_proc_pid(child), far));
+    struct mt_sig *made[] = {linked, monitor};
+    for (int i = 0; i < 2; i++) {
+        if (made[i] && fine) insert(child, made[i]);
+        else if (made[i]) mt_sig_free(&s->cache, made[i]);
+    }
+    return fine ? MOTE_OK : MOTE_ENOMEM;
+}
+
+mote_err mt_watch_child(struct mt_proc *self, struct mt_proc *child, uint64_t ref) {
+    const mote_monitor_options options = {0};
+    struct mt_sig *watch, *monitor = new_monitor(self, 0, ref);
+    mote_err err = monitor ? new_watch(self, mt_proc_pid(child), &options, &watch) : MOTE_ENOMEM;
+    if (err) {
+        if (monitor) mt_sig_free(mt_cache_of(self), monitor);
+        return err;
+    }
+    watch->root = ref;
+    insert(self, watch);
+    insert(child, monitor);
     return MOTE_OK;
 }
 

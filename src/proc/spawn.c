@@ -162,7 +162,8 @@ static bool count_started(mote_runtime *rt, struct mt_proc *self) {
     return false;
 }
 
-mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term arg, mote_pid *pid) {
+mote_err mt_spawn_born(struct mt_proc *self, const mote_spawn_options *o, mote_term arg, mote_err (*born)(void *context, struct mt_proc *child), void *context,
+                       mote_pid *pid) {
     struct mt_sched *s = self->task.sched;
     mote_runtime *rt = mt_runtime(self);
     struct mt_proc *p;
@@ -174,6 +175,10 @@ mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term a
     if ((o->link || o->monitor) && (err = mt_relate_child(self, p, o))) goto fail;
     if (!count_started(rt, self)) {
         err = MOTE_ESTOPPED;
+        goto fail;
+    }
+    if (born && (err = born(context, p))) {
+        mt_runtime_ended(rt, s);
         goto fail;
     }
     if (o->priority != MOTE_NORMAL) atomic_store_explicit(&s->cluster->priorities, true, memory_order_relaxed);
@@ -188,3 +193,5 @@ unborn: /* who tries again and again must get to the end of its turn, too */
     if ((self->task.budget -= COST_SPAWN) <= 0) mt_turn_over(self);
     return err;
 }
+
+mote_err mt_spawn(struct mt_proc *self, const mote_spawn_options *o, mote_term arg, mote_pid *pid) { return mt_spawn_born(self, o, arg, NULL, NULL, pid); }

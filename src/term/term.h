@@ -162,7 +162,7 @@ void mt_atom_table_drop(void);
 #define MT_ATOMS(X)                                                                                                     \
     X(true) X(false) X(undefined) X(normal) X(kill) X(killed) X(noproc) X(error) X(ok) X(mailbox_full) X(system_limit)  \
     X(mote_done) X(mote_fd) X(stack_overflow) X(shutdown) X(timeout) X(noconnection) X(nonode) X(badarg) X(EXIT) X(DOWN) X(process)   \
-    X(alias) X(undef) X(assertion_failed) X(mote_error) X(mote_death)
+    X(alias) X(undef) X(assertion_failed) X(mote_error) X(mote_death) X(spawn_reply) X(notsup)
 enum mt_atom_index {
 #define X(name) MT_ATOM_##name,
     MT_ATOMS(X)
