@@ -33,9 +33,14 @@ OF_LIBC = re.compile(r"(linux-vdso|ld-linux.*|lib(c|m|dl|rt|pthread|asan|ubsan|g
 
 
 def project():
-    """The values of [project] in pyproject.toml: strings and lists of strings are written alike in Python."""
+    """The values of [project] in pyproject.toml."""
+    return section("project")
+
+
+def section(name):
+    """The values of a section of pyproject.toml: strings and lists of strings are written alike in Python."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    section = re.search(r"^\[project\]\n(.*?)(?=^\[|\Z)", text, re.M | re.S)[1]
+    section = re.search(rf"^\[{re.escape(name)}\]\n(.*?)(?=^\[|\Z)", text, re.M | re.S)[1]
     values = re.findall(r"^([\w-]+) = (.*?)(?=^[\w-]+ = |\Z)", section, re.M | re.S)
     return {name: ast.literal_eval(value.strip()) for name, value in values}
 
@@ -64,8 +69,13 @@ def about_wheel():
     return f"Wheel-Version: 1.0\nGenerator: mote {version()}\nRoot-Is-Purelib: false\nTag: {wheel_tag()}\n"
 
 
+def commands():
+    """The text of entry_points.txt: pip makes a program of each line."""
+    return "".join(["[console_scripts]\n", *(f"{name} = {where}\n" for name, where in section("project.scripts").items())])
+
+
 def info_files():
-    return {"METADATA": metadata().encode(), "WHEEL": about_wheel().encode(), "LICENSE": (ROOT / "LICENSE").read_bytes()}
+    return {"METADATA": metadata().encode(), "WHEEL": about_wheel().encode(), "entry_points.txt": commands().encode(), "LICENSE": (ROOT / "LICENSE").read_bytes()}
 
 
 # -------------------------------------------------------------------------------------------------------- build

@@ -91,6 +91,9 @@ _Form = Literal["erlang", "mote"]
 def encode(value: object, /, *, form: _Form = "erlang") -> bytes: ...
 def decode(data: Union[bytes, bytearray, memoryview], /, *, form: _Form = "erlang") -> Any: ...
 
+def term_parse(text: str, /) -> Any: ...  # a term as Erlang writes it; SyntaxError: its offset counts bytes
+def term_text(value: object, /) -> str: ...
+
 # ---------------------------------------------------------------------------------------------- patterns
 
 @final

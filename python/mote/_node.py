@@ -37,6 +37,9 @@ def _end_workers(seconds: float) -> Optional[Callable[[], None]]:
     return module.end(seconds) if module is not None else None
 
 
+of_command: Optional[Node] = None  # that of `mote run`, until the program makes its own
+
+
 class Node:
     """Starts a node with options, instead of the one that starts with mote's first use; an interpreter has one at a time.
 
@@ -61,6 +64,8 @@ class Node:
     `port` (0: one that is free). `epmd` is the port of the port mapper (None: ERL_EPMD_PORT of the environment, or 4369; where none runs, this node becomes one);
     False: none, see mote.node_at(). `visible`: Erlang's nodes() shows it. `rights` of others, besides sending, linking and monitoring: "exit" (ending processes that
     they have no link with), "spawn", "rpc". After `tick` seconds of silence a node is given up. ValueError for what cannot be, MoteError; both say why in words.
+
+    In a program that `mote run` has started, the first Node is the one that runs: its name and all that is of others are what the command says.
     """
 
     def __init__(
@@ -94,11 +99,25 @@ class Node:
             raise ValueError("workers is a number from 1 to 63")
         if recycle_after is not None and recycle_after < 1 or recycle_memory is not None and recycle_memory < 1:
             raise ValueError("recycle_after is a number of processes, recycle_memory one of bytes, from 1 on, or None")
-        self._number = _mote.start(processes_max or 0, -1.0 if hog is None else hog, stack or 0)
+        taken = self._take_command(processes_max, hog, stack)
+        if not taken:
+            self._number = _mote.start(processes_max or 0, -1.0 if hog is None else hog, stack or 0)
         if workers > 1 or on_worker_start or recycle_after or recycle_memory:
             self._begin_workers(workers, on_worker_start, recycle_after, recycle_memory)
-        if name is not None:
+        if name is not None and not taken:
             self._begin_cluster(name, cookie, cookie_file, address, port, epmd, visible, insecure, rights, tick)
+
+    def _take_command(self, *fixed: Any) -> bool:
+        """Under `mote run` the program's first is the one that runs. What cannot be changed in it is told of."""
+        global of_command
+        if of_command is None:
+            return False
+        self._number, of_command = of_command._number, None
+        if fixed != (None, 0.1, None):
+            from mote import _log
+
+            _log.tell(30, "mote.Node: the node of `mote run` has started before: processes_max, hog and stack are what they are by default")
+        return True
 
     def _begin_workers(self, workers: int, hook: Optional[Callable[[], object]], after: Optional[int], memory: Optional[int]) -> None:
         from mote import _hub, _travel, _workers

@@ -1308,12 +1308,44 @@ static PyObject *message(PyObject *module, PyObject *args, PyObject *kwargs) {
     return class == Py_None ? later(module, tag) : message_register(mp_state_of(module), class, tag);
 }
 
+/* term_text(value): as Erlang writes it. */
+static PyObject *term_text(PyObject *module, PyObject *value) {
+    mote_arena *arena = mote_arena_new(0);
+    mote_term term = arena ? mp_to_term(mp_state_of(module), arena, value) : made(MOTE_TERM_NONE);
+    PyObject *text = term.word ? print_term(term, "", "") : NULL;
+    mote_arena_free(arena);
+    return text;
+}
+
+static PyObject *no_term(const char *utf8, size_t at) {
+    PyObject *args = Py_BuildValue("s(siis)", "no term of Erlang's", "<term>", 1, (int)at + 1, utf8);
+    if (args) PyErr_SetObject(PyExc_SyntaxError, args);
+    Py_XDECREF(args);
+    return NULL;
+}
+
+/* term_parse(text): the value of a term in Erlang's words. SyntaxError: its offset counts bytes, from 1 on. */
+static PyObject *term_parse(PyObject *module, PyObject *text) {
+    Py_ssize_t size;
+    size_t at = 0;
+    mote_term term = MOTE_TERM_NONE;
+    const char *utf8 = PyUnicode_AsUTF8AndSize(text, &size);
+    mote_arena *arena = utf8 ? mote_arena_new(0) : NULL;
+    if (!arena) return utf8 ? PyErr_NoMemory() : NULL;
+    mote_err err = mote_term_parse(arena, utf8, (size_t)size, &term, &at);
+    PyObject *value = err == MOTE_OK ? mp_from_term(mp_state_of(module), term) : err == MOTE_ENOMEM ? PyErr_NoMemory() : no_term(utf8, at);
+    mote_arena_free(arena);
+    return value;
+}
+
 static PyMethodDef functions[] = {
     {"message", (PyCFunction)(void (*)(void))message, METH_VARARGS | METH_KEYWORDS,
      "message(cls=None, /, *, tag=None)\n--\n\n"
      "Class decorator: instances of this NamedTuple or frozen dataclass may be sent. Outside Python they are tuples {tag, field, ...}, and\n"
      "such tuples arrive as instances (no code of the class runs then). The tag is an atom: the class's name in snake_case unless given.\n"
      "Without __dict__ (dataclass(frozen=True, slots=True), NamedTuple) an instance of immutable fields is shared, not copied."},
+    {"term_parse", term_parse, METH_O, NULL},
+    {"term_text", term_text, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -1328,29 +1360,6 @@ static PyObject *test_through_term(PyObject *module, PyObject *value) {
     PyObject *back = term.word ? mp_from_term(mp_state_of(module), term) : NULL;
     mote_arena_free(arena);
     return back;
-}
-
-/* term_text(value): the term as Erlang prints it. */
-static PyObject *test_term_text(PyObject *module, PyObject *value) {
-    mote_arena *arena = mote_arena_new(0);
-    mote_term term = arena ? mp_to_term(mp_state_of(module), arena, value) : made(MOTE_TERM_NONE);
-    PyObject *text = term.word ? print_term(term, "", "") : NULL;
-    mote_arena_free(arena);
-    return text;
-}
-
-/* parse(text): the value of a term in Erlang's words. */
-static PyObject *test_parse(PyObject *module, PyObject *text) {
-    Py_ssize_t size;
-    size_t at = 0;
-    mote_term term = MOTE_TERM_NONE;
-    const char *utf8 = PyUnicode_AsUTF8AndSize(text, &size);
-    mote_arena *arena = utf8 ? mote_arena_new(0) : NULL;
-    if (!arena) return utf8 ? PyErr_NoMemory() : NULL;
-    mote_err err = mote_term_parse(arena, utf8, (size_t)size, &term, &at);
-    PyObject *value = err == MOTE_OK ? mp_from_term(mp_state_of(module), term) : PyErr_Format(PyExc_SyntaxError, "byte %zu", at);
-    mote_arena_free(arena);
-    return value;
 }
 
 /* boxed(value): as an object in a term, copied once, and back. */
@@ -1401,8 +1410,8 @@ static PyMethodDef testing[] = {
     {"atom_count", test_atom_count, METH_NOARGS, "mote_atom_count()"},
     {"share", test_share, METH_O, "mp_share()"},
     {"through_term", test_through_term, METH_O, "mp_to_term() and mp_from_term()"},
-    {"term_text", test_term_text, METH_O, "mp_to_term(), printed"},
-    {"parse", test_parse, METH_O, "mp_from_term() of a parsed term"},
+    {"term_text", term_text, METH_O, "mp_to_term(), printed"},
+    {"parse", term_parse, METH_O, "mp_from_term() of a parsed term"},
     {"boxed", test_boxed, METH_O, "an object in a term, and back"},
     {"unlocked", test_unlocked, METH_O, "boxed(), by a thread without the GIL"},
     {"share_ns", test_share_ns, METH_VARARGS, "share_ns(value, rounds): ns of all rounds of mp_share()"},

@@ -67,6 +67,14 @@ class Steps:
         self.extension = pathlib.Path(self.run(self.bin / "python", "-c", USE).strip().splitlines()[-1])
         assert self.folder in self.extension.parents, self.extension
 
+    def step_command_works(self):
+        version = self.run(self.bin / "python", "-c", "import mote; print('mote', mote.__version__)")
+        assert self.run(self.bin / "mote", "--version") == self.run(self.bin / "python", "-m", "mote", "--version") == version, version
+        program = self.folder / "program.py"
+        program.write_text("import mote, sys\nprint(mote.node(), sys.argv[1:], sys.path[0])\n")
+        told = self.run(self.bin / "mote", "run", "--no-epmd", "--cookie-file", self.folder / "cookie", program, "x")
+        assert told == f"program@127.0.0.1 ['x'] {self.folder}\n", told
+
     def step_libraries_are_its_own(self):
         told = self.run("ldd", self.extension)
         others = {name: path for name, path in re.findall(r"^\s*(\S+) => (.*?)(?: \(0x\w+\))?$", told, re.M) if not LIBC.fullmatch(name)}
