@@ -11,6 +11,7 @@ import os
 import pathlib
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,17 @@ def pass_on(erl):
     return sum(line.startswith(("ok ", "not ok ")) for line in lines)
 
 
+def end_all(work):
+    """What a scenario that failed has left, Erlang's and ours: all of this run have its directory as their home."""
+    mark = f"HOME={work}".encode()
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:  # it has ended, or is another user's
+            pass
+
+
 def run(program, work, embedded):
     port = dist_erlang.free_port()
     environment = dict(os.environ, HOME=work, ERL_EPMD_PORT=str(port), ERL_EPMD_ADDRESS="127.0.0.1")
@@ -90,6 +102,7 @@ def run(program, work, embedded):
         dist_erlang.end(erl, True)
         dist_erlang.end(host, True)
         dist_erlang.end(epmd, False)
+        end_all(work)
 
 
 def main():
