@@ -27,13 +27,13 @@ static void names(void) {
     static const char *const all[] = {"MOTE_OK",       "MOTE_TIMEOUT", "MOTE_NOMATCH", "MOTE_ENOMEM",   "MOTE_ETERM",  "MOTE_ERANGE",
                                       "MOTE_EPATTERN", "MOTE_EHOLE",   "MOTE_ESYNTAX", "MOTE_ESELF",    "MOTE_ECONTEXT", "MOTE_ENOPROC",
                                       "MOTE_ESTOPPED", "MOTE_EFULL",   "MOTE_ELIMIT",  "MOTE_EARG",     "MOTE_EBUSY",  "MOTE_EOS",
-                                      "MOTE_ENAME"};
+                                      "MOTE_ENAME",    "MOTE_EEXIT",   "MOTE_ECALL"};
     for (int i = 0; i < (int)(sizeof all / sizeof *all); i++) {
         CHECK_STR(mote_err_name((mote_err)i), all[i]);
         CHECK(strlen(mote_err_text((mote_err)i)) > 5);
     }
-    CHECK_INT(MOTE_ENAME, sizeof all / sizeof *all - 1);
-    CHECK_STR(mote_err_name((mote_err)(MOTE_EEXIT + 1)), "MOTE_?");
+    CHECK_INT(MOTE_ECALL, sizeof all / sizeof *all - 1);
+    CHECK_STR(mote_err_name((mote_err)(MOTE_ECALL + 1)), "MOTE_?");
     CHECK_STR(mote_err_name((mote_err)1000000), "MOTE_?");
     CHECK(mote_err_text((mote_err)1000000)[0]);
     CHECK_STR(mote_version(), MOTE_VERSION);
