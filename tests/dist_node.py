@@ -60,12 +60,14 @@ def others(environment):
 
 
 def pass_on(erl):
-    """Prints what it says; how many results that were."""
-    lines = []
-    for line in erl.stdout:
-        lines.append(line.decode(errors="replace"))
-        print(lines[-1], end="", flush=True)
-    return sum(line.startswith(("ok ", "not ok ")) for line in lines)
+    """Prints what it says, what Erlang reports of itself as comments; how many results that were."""
+    count = 0
+    for raw in erl.stdout:
+        line = raw.decode(errors="replace")
+        result = line.startswith(("ok ", "not ok "))
+        count += result
+        print(line if result or line.startswith(("#", "1..", "Bail out!")) else f"# {line}", end="", flush=True)
+    return count
 
 
 def end_all(work):
