@@ -135,7 +135,7 @@ class Across(Flavour):
             try:
                 started = mote.options(place=other(), **how).spawn(self.runner, mote.self(), packed(body), *args)
             except mote.MoteError as error:  # a coroutine is told to come again
-                assert "is not ready" in str(error), error
+                assert "has to be waited for" in str(error), error
                 await self.sleep(0.001)
         pid = started[0] if isinstance(started, tuple) else started
         assert _mote.worker_of(pid) == other()
@@ -180,7 +180,7 @@ class Across(Flavour):
         while any(stocks.asked):
             await self.sleep(0.001)
         waiting = {pid for kind in stocks.kinds for pid in kind}
-        return [pid for pid in mote.processes() + list(await self.ask(all_processes)) if pid not in waiting]
+        return [pid for pid in _mote.processes() + list(await self.ask(all_processes)) if pid not in waiting]
 
     async def has_begun(self, pid):
         while (await self.info(pid)).messages:
@@ -192,7 +192,7 @@ class Across(Flavour):
 
 
 def all_processes():
-    return tuple(mote.processes())
+    return tuple(_mote.processes())
 
 
 class AcrossFunctions(Across, Functions):
