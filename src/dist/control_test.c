@@ -3,6 +3,7 @@
 #include "dist/control.h"
 
 #include "check.h"
+#include "hex.h"
 
 #define ALL (MT_FLAGS_OFFERED | MT_FLAG_ALTACT_SIG)
 
@@ -18,19 +19,6 @@
 #define TERM "6803610162000004d26a"
 
 static const char peer[] = "p@h";
-
-static mote_bytes hex(const char *digits) {
-    static uint8_t places[8][4096];
-    static unsigned turn;
-    uint8_t *p = places[turn++ % 8];
-    size_t n = 0;
-    unsigned byte;
-    for (; digits[2 * n]; n++) {
-        CHECK(n < sizeof places[0] && sscanf(digits + 2 * n, "%2x", &byte) == 1);
-        p[n] = (uint8_t)byte;
-    }
-    return (mote_bytes){p, n};
-}
 
 /* Every form: what is on the wire, what must follow, and the form that is written of it between who agree on `flags`. */
 static const struct row {

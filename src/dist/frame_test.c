@@ -5,6 +5,7 @@
 #include "check.h"
 #include "dist/control.h"
 #include "dist/swap.h"
+#include "hex.h"
 #include "term/etf_random.h"
 
 #define ALL MT_FLAGS_OFFERED
@@ -12,24 +13,6 @@
 #define NO_PIECES (MT_FLAGS_OFFERED & ~MT_FLAG_FRAGMENTS)
 #define PLAIN (NO_CACHE & ~MT_FLAG_FRAGMENTS)
 #define SECOND ((uint64_t)1000000000)
-
-static mote_bytes hex(const char *digits) {
-    static uint8_t places[8][8192];
-    static unsigned turn;
-    uint8_t *p = places[turn++ % 8];
-    size_t n = 0;
-    unsigned byte;
-    for (; digits[2 * n]; n++) {
-        CHECK(n < sizeof places[0] && sscanf(digits + 2 * n, "%2x", &byte) == 1);
-        p[n] = (uint8_t)byte;
-    }
-    return (mote_bytes){p, n};
-}
-
-static void check_bytes(mote_bytes got, mote_bytes want) {
-    CHECK_INT(got.size, want.size);
-    CHECK(want.size == 0 || memcmp(got.data, want.data, want.size) == 0);
-}
 
 static struct mt_frames_in *coming(uint64_t flags, const struct mt_frame_limits *limits) {
     struct mt_frames_in *in = NULL;

@@ -3,29 +3,11 @@
 #include "dist/handshake.h"
 
 #include "check.h"
+#include "hex.h"
 
 #define SECOND ((uint64_t)1000000000)
 
 static mote_bytes text(const char *s) { return (mote_bytes){s, strlen(s)}; }
-
-/* Bytes of hexadecimal digits; in one of a few places, by turns. */
-static mote_bytes hex(const char *digits) {
-    static uint8_t places[8][4096];
-    static unsigned turn;
-    uint8_t *p = places[turn++ % 8];
-    size_t n = 0;
-    unsigned byte;
-    for (; digits[2 * n]; n++) {
-        CHECK(n < sizeof places[0] && sscanf(digits + 2 * n, "%2x", &byte) == 1);
-        p[n] = (uint8_t)byte;
-    }
-    return (mote_bytes){p, n};
-}
-
-static void check_bytes(mote_bytes got, mote_bytes want) {
-    CHECK_INT(got.size, want.size);
-    CHECK(memcmp(got.data, want.data, want.size) == 0);
-}
 
 /* ------------------------------------------------------------------------------------------------ nodes */
 

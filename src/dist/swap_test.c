@@ -3,20 +3,8 @@
 #include "dist/swap.h"
 
 #include "check.h"
+#include "hex.h"
 #include "term/etf_random.h"
-
-static mote_bytes hex(const char *digits) {
-    static uint8_t places[8][4096];
-    static unsigned turn;
-    uint8_t *p = places[turn++ % 8];
-    size_t n = 0;
-    unsigned byte;
-    for (; digits[2 * n]; n++) {
-        CHECK(n < sizeof places[0] && sscanf(digits + 2 * n, "%2x", &byte) == 1);
-        p[n] = (uint8_t)byte;
-    }
-    return (mote_bytes){p, n};
-}
 
 /* Numbers atoms by their first letter: a is 0, b is 1. Others stay. */
 static int by_letter(void *context, mote_bytes atom) {

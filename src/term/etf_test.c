@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "check.h"
+#include "hex.h"
 #include "term/etf_random.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -38,16 +39,7 @@ static mote_term parse(const char *text) {
     return term;
 }
 
-static size_t from_hex(const char *hex, uint8_t *to) {
-    size_t size = strlen(hex) / 2;
-    CHECK(size <= BYTES_MAX && strlen(hex) % 2 == 0);
-    for (size_t i = 0; i < size; i++) {
-        unsigned byte = 0;
-        CHECK(sscanf(hex + 2 * i, "%2x", &byte) == 1);
-        to[i] = (uint8_t)byte;
-    }
-    return size;
-}
+static size_t from_hex(const char *hex, uint8_t *to) { return hex_read(hex, to, BYTES_MAX); }
 
 /* Decodes what hexadecimal digits say. */
 static mote_err decode_hex(mote_form form, const char *hex, mote_term *term, size_t *at) {

@@ -3,21 +3,16 @@
 #include <mote/external.h>
 
 #include "check.h"
+#include "hex.h"
 #include "term/term.h"
 
-static mote_term read_hex(mote_arena *arena, const char *hex) {
-    static uint8_t bytes[4096];
+static mote_term read_hex(mote_arena *arena, const char *digits) {
+    mote_bytes bytes = hex(digits);
     mote_external_options options = {.version = true};
     mote_term term = MOTE_TERM_NONE;
-    size_t size = strlen(hex) / 2, at = 0;
-    unsigned byte = 0;
-    CHECK(size <= sizeof bytes);
-    for (size_t i = 0; i < size; i++) {
-        CHECK(sscanf(hex + 2 * i, "%2x", &byte) == 1);
-        bytes[i] = (uint8_t)byte;
-    }
-    CHECK_OK(mote_term_decode(arena, bytes, size, &options, &term, &at));
-    CHECK_INT(at, size);
+    size_t at = 0;
+    CHECK_OK(mote_term_decode(arena, bytes.data, bytes.size, &options, &term, &at));
+    CHECK_INT(at, bytes.size);
     return term;
 }
 
