@@ -98,9 +98,10 @@ async def awaits(starter, body, *args):
 # --------------------------------------------------------------------------------------------------- servers
 
 
-async def serve():
-    """Calls functions: of ("call", To, Ref, Function, Args) the result goes to To, if it has a Ref."""
+async def serve(to):
+    """Tells `to` that it is there, and calls functions: of ("call", To, Ref, Function, Args) the result goes to To, if it has a Ref."""
     mote.register(server_name(_workers.number()))
+    mote.send(to, ("serves", _workers.number()))
     while True:
         _, to, ref, function, args = await mote.aio.receive(("call", mote.ANY, mote.ANY, mote.ANY, mote.ANY))
         try:
@@ -130,13 +131,7 @@ class Across(Flavour):
     crossings = 0
 
     async def launch(self, body, args, **how):
-        started = None
-        while started is None:
-            try:
-                started = mote.options(place=other(), **how).spawn(self.runner, mote.self(), packed(body), *args)
-            except mote.MoteError as error:  # a coroutine is told to come again
-                assert "has to be waited for" in str(error), error
-                await self.sleep(0.001)
+        started = await self.start(mote.options(place=other(), **how), self.runner, mote.self(), packed(body), *args)
         pid = started[0] if isinstance(started, tuple) else started
         assert _mote.worker_of(pid) == other()
         Across.crossings += 1
@@ -199,10 +194,16 @@ class AcrossFunctions(Across, Functions):
     name = "functions across"
     runner = staticmethod(runs)
 
+    async def start(self, how, *what):
+        return how.spawn(*what)
+
 
 class AcrossCoroutines(Across, Coroutines):
     name = "coroutines across"
     runner = staticmethod(awaits)
+
+    def start(self, how, *what):
+        return how.aio.spawn(*what)
 
 
 FLAVOURS = {flavour.name: flavour for flavour in (AcrossFunctions(), AcrossCoroutines())}
@@ -212,11 +213,9 @@ def begin(seed):
     """A node of two workers, each with its server. With a seed turns end at random, in the program's own."""
     _mote.start(0, 0.1, 0, seed)
     _workers.begin(2)
-    mote.spawn(serve)
-    mote.options(place=1).spawn(serve)
     for number in range(2):
-        while mote.whereis(server_name(number)) is None:
-            mote.sleep(0.001)
+        mote.options(place=number).spawn(serve, mote.self())
+        mote.receive(("serves", number), timeout=LIMIT)
 
 
 def end():
