@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Processes that nodes start in each other, and functions that they call: three runtimes of this program, each a node of its own. */
-#include <mote/node.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/os_net.h"
 #include "dist/node.h"
-#include "live.h"
+#include "nodes.h"
 
-#define COOKIE "a cookie of these tests"
 #define BOTH (MOTE_RIGHT_SPAWN | MOTE_RIGHT_RPC)
 
-static struct node {
-    mote_runtime *runtime;
-    mote_self *self;
-    mote_atom name;
-    _Atomic unsigned refused; /* lines of the log */
-} nodes[3];
-static uint16_t epmd_port;
 static mote_arena *arena; /* of terms of a test */
 
 static void note(void *context, mote_log_level level, const char *text) {
@@ -86,14 +76,6 @@ static void export(mote_self *self, const char *name, unsigned arity, mote_term 
 
 /* --------------------------------------------------------------------------------------------- the nodes */
 
-static uint16_t free_port(void) {
-    uint16_t port = 0;
-    int fd;
-    CHECK_OK(mt_net_listen("127.0.0.1", &port, &fd));
-    mt_os_close(fd);
-    return port;
-}
-
 static void start(unsigned i, unsigned rights, uint32_t processes_max, uint32_t call_ms) {
     static const char *const names[] = {"a@127.0.0.1", "b@127.0.0.1", "c@127.0.0.1"};
     struct node *n = &nodes[i];
@@ -120,22 +102,11 @@ static void begin_with(unsigned rights, uint32_t processes_max, uint32_t call_ms
 }
 static void begin(void) { begin_with(BOTH, 0, 0); }
 
-static void leave(unsigned i) {
-    if (!nodes[i].runtime) return;
-    CHECK_OK(mote_detach(nodes[i].self));
-    (void)mote_runtime_stop(nodes[i].runtime, 0);
-    nodes[i] = (struct node){0};
-}
 static void end(void) {
-    for (unsigned i = 3; i--;) leave(i);
+    leave_all();
     mote_arena_free(arena);
 }
 
-static mote_term got(unsigned who) {
-    mote_term m;
-    CHECK_OK(mote_receive(nodes[who].self, PATIENCE_MS, &m));
-    return m;
-}
 static void quiet(unsigned who) {
     mote_term m;
     CHECK_INT(mote_receive(nodes[who].self, 0, &m), MOTE_TIMEOUT);

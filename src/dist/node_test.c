@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Nodes: three runtimes of this program, each a node of its own, with a port mapper that one of them has become. */
-#include <mote/node.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/os_net.h"
-#include "live.h"
 #include "dist/node.h"
+#include "nodes.h"
 
-#define NODES 3u
-#define COOKIE "a cookie of these tests"
-
-static struct node {
-    mote_runtime *runtime;
-    mote_self *self;
-    mote_atom name;
-    mote_pid echo;
-} nodes[NODES + 1]; /* and one more */
-static uint16_t epmd_port;
+#define NODES 3u /* and one more, of some tests */
 
 static void no_log(void *context, mote_log_level level, const char *text) { (void)context, (void)level, (void)text; }
 
@@ -34,14 +23,6 @@ static void echo(mote_self *self, mote_term arg) {
         if (mote_match(m, "{'EXIT', _, _}")) CHECK_OK(mote_send(self, mote_atom_make("main"), "{told, ?}", m));
         if (mote_match(m, "{?, ?}", &from, &what)) CHECK_OK((mote_send_term)(self, from, what));
     }
-}
-
-static uint16_t free_port(void) {
-    uint16_t port = 0;
-    int fd;
-    CHECK_OK(mt_net_listen("127.0.0.1", &port, &fd));
-    mt_os_close(fd);
-    return port;
 }
 
 static mote_err start(unsigned i, const char *name, const char *cookie, unsigned rights, char *why, size_t size) {
@@ -66,23 +47,6 @@ static void begin_with(unsigned rights) {
     for (unsigned i = 0; i < NODES; i++) CHECK_OK(start(i, names[i], COOKIE, rights, why, sizeof why));
 }
 static void begin(void) { begin_with(0); }
-
-static void leave(unsigned i) {
-    if (!nodes[i].runtime) return;
-    CHECK_OK(mote_detach(nodes[i].self));
-    (void)mote_runtime_stop(nodes[i].runtime, 0);
-    nodes[i] = (struct node){0};
-}
-static void end(void) {
-    for (unsigned i = NODES + 1; i--;) leave(i);
-}
-
-/* What `who` gets next. */
-static mote_term got(unsigned who) {
-    mote_term m;
-    CHECK_OK(mote_receive(nodes[who].self, PATIENCE_MS, &m));
-    return m;
-}
 
 /* {Name, Node} of a process there. */
 static mote_term at(unsigned who, const char *name, unsigned node) {
@@ -123,7 +87,7 @@ static void connects(void) {
     CHECK_INT(mote_node_connect(nodes[0].self, mote_atom_make("no node"), -1), MOTE_ENOPROC);
     CHECK_INT(mote_node_connect(nodes[0].self, nodes[0].name, -1), MOTE_EARG);
     CHECK_INT(mote_node_disconnect(nodes[0].self, mote_atom_make("nobody@127.0.0.1")), MOTE_ENOPROC);
-    end();
+    leave_all();
 }
 
 static void sends(void) {
@@ -161,7 +125,7 @@ static void sends(void) {
     CHECK(mote_match(got(0), "{through, 0}"));
     CHECK(mote_match(got(0), "last")); /* the second finds no alias any more */
     mote_arena_free(arena);
-    end();
+    leave_all();
 }
 
 /* A message that the host has encoded. */
@@ -198,7 +162,7 @@ static void order_of_a_thread(void) {
         CHECK_INT(n, i);
     }
     mote_arena_free(arena);
-    end();
+    leave_all();
 }
 
 /* A thread does not stand still: what it sends waits, however much, as long as the other takes it. */
@@ -219,7 +183,7 @@ static void floods(void) {
         CHECK(n == i && bytes.size == size);
     }
     mote_arena_free(arena);
-    end();
+    leave_all();
     free(data);
 }
 
@@ -248,7 +212,7 @@ static void monitors(void) {
     CHECK_OK((mote_monitor)(nodes[0].self, nowhere, &ref));
     CHECK(mote_match(got(0), "{'DOWN', ^, process, {echo, 'nobody@127.0.0.1'}, noconnection}", ref));
     mote_arena_free(arena);
-    end();
+    leave_all();
 }
 
 /* A process of another node links with ours, and the other way round. */
@@ -280,7 +244,7 @@ static void links(void) {
     CHECK_OK(mote_send(nodes[0].self, nodes[0].echo, "{exit, here}"));
     CHECK(mote_match(got(2), "{told, {'EXIT', _, here}}"));
     mote_arena_free(arena);
-    end();
+    leave_all();
 }
 
 /* exit/2 is for those who may. */
@@ -297,7 +261,7 @@ static void exits(void) {
         mote_term m = got(0);
         CHECK(rights ? mote_match(m, "{'DOWN', ^, process, _, please}", ref) : mote_match(m, "{'DOWN', ^, process, _, later}", ref));
         mote_arena_free(arena);
-        end();
+        leave_all();
     }
 }
 
@@ -338,7 +302,7 @@ static void ends(void) {
     CHECK_OK(mote_send(nodes[0].self, again, "{?, found}", mote_self_pid(nodes[0].self)));
     CHECK(mote_match(got(0), "found"));
     mote_arena_free(arena);
-    end();
+    leave_all();
 }
 
 static void disconnects(void) {
@@ -350,7 +314,7 @@ static void disconnects(void) {
     CHECK(mote_match(got(0), "{'DOWN', ^, process, {echo, 'b@127.0.0.1'}, noconnection}", ref));
     CHECK_OK(mote_send(nodes[0].self, at(0, "echo", 1), "{?, again}", mote_self_pid(nodes[0].self)));
     CHECK(mote_match(got(0), "again"));
-    end();
+    leave_all();
 }
 
 /* Both dial, again and again: they always meet. */
@@ -371,7 +335,7 @@ static void at_once(void) {
         CHECK_OK(mote_node_disconnect(nodes[i % 2].self, nodes[!(i % 2)].name));
         for (unsigned k = 0; k < 2; k++) CHECK(mote_match(got(k), "{nodedown, _}"));
     }
-    end();
+    leave_all();
 }
 
 static void errors(void) {
@@ -406,7 +370,7 @@ static void errors(void) {
     CHECK_INT(mote_node_at(nodes[1].self, nodes[2].name, "nowhere", 1), MOTE_EARG);
     CHECK_OK(mote_node_at(nodes[1].self, nodes[2].name, "127.0.0.1", epmd_port)); /* no node listens there */
     CHECK_INT(mote_node_connect(nodes[1].self, nodes[2].name, -1), MOTE_ENOPROC);
-    end();
+    leave_all();
 }
 
 int main(int argc, char **argv) {
