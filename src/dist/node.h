@@ -223,7 +223,7 @@ mote_err mt_serve_start(mote_self *self, struct mt_dist *dist, const struct mt_a
 /* A SPAWN has come: does it, or refuses, and answers. The connection's process. */
 enum mt_verdict mt_serve_spawn(mote_self *self, struct mt_link *link, const struct mt_control *control, uint64_t from);
 /* A call by rex: NULL, or why not. Its terms are copied; without tag or from they may be none. The connection's process. */
-const char *mt_serve_rex(mote_self *self, struct mt_link *link, struct mt_asked *asked);
+const char *mt_serve_rex(mote_self *self, struct mt_link *link, const struct mt_asked *asked);
 /* Logs that a peer may not do something, once in MT_REFUSED_NS. */
 void mt_refused(struct mt_dist *dist, uint64_t node, const char *what, const char *why);
 

@@ -445,6 +445,25 @@ static void limits(void) {
 }
 
 /* What a peer asks for in a way that cannot be. */
+/* A call that rex cannot begin is answered, to who has asked, and by his tag. */
+static void refused_by_rex(void) {
+    char many[1024] = "[1";
+    mote_term rex, m;
+    mote_ref tag;
+    begin();
+    tag = mote_ref_make(nodes[0].self);
+    for (int i = 1; i < 256; i++) strcat(many, ", 1");
+    strcat(many, "]");
+    CHECK_OK(mote_build(arena, &rex, "{rex, ?}", nodes[1].name));
+    CHECK_OK(mote_send(nodes[0].self, rex, "{?, {call, m, sum, ?, user}}", mote_self_pid(nodes[0].self), args(many)));
+    m = got(0);
+    CHECK(mote_match(m, "{rex, {badrpc, {'EXIT', badarg}}}"));
+    CHECK_OK(mote_send(nodes[0].self, rex, "{'$gen_call', {?, ?}, {call, m, sum, ?, user}}", mote_self_pid(nodes[0].self), tag, args(many)));
+    m = got(0);
+    CHECK(mote_match(m, "{^, {badrpc, {'EXIT', badarg}}}", tag));
+    end();
+}
+
 static void oddities(void) {
     static const char *const odd[][2] = {{"execute_call", "[r, m, sum, 1]"}, {"execute_call", "[r, m, 2, []]"}, {"execute_call", "[r, \"m\", sum, []]"}, {"execute_call", "[r, m, sum, [1|2]]"},
                                          {"execute_cast", "[m, sum, x]"}, {"execute_cast", "[1, sum, []]"}};
@@ -505,5 +524,5 @@ static void errors(void) {
 
 int main(int argc, char **argv) {
     return check_main(argc, argv, (struct check_test[]){TEST(spawns), TEST(relates), TEST(is_answered_first), TEST(wait_for_it), TEST(asker_ends), TEST(gives_up), TEST(is_lost), TEST(refuses), TEST(calls),
-                                                        TEST(calls_end), TEST(limits), TEST(oddities), TEST(errors), {0}});
+                                                        TEST(calls_end), TEST(limits), TEST(refused_by_rex), TEST(oddities), TEST(errors), {0}});
 }

@@ -364,25 +364,28 @@ enum mt_verdict mt_serve_spawn(mote_self *self, struct mt_link *link, const stru
 
 /* -------------------------------------------------------------------------------------------------- rex */
 
-/* Copies what is asked for, since its message goes. */
-static mote_err copy(struct mt_asked *asked) {
-    mote_arena *a = asked->arena = mote_arena_new(0);
-    mote_term *terms[] = {&asked->module, &asked->function, &asked->args, &asked->tag, &asked->from};
-    for (size_t i = 0; a && i < sizeof terms / sizeof *terms; i++)
-        if (terms[i]->word && !(*terms[i] = mote_term_copy(a, *terms[i])).word) break;
-    bool done = a && asked->module.word && asked->function.word && asked->args.word && asked->tag.word && asked->from.word;
-    if (!done) mote_arena_free(a);
-    return done ? MOTE_OK : MOTE_ENOMEM;
+/* What is asked for with copies of its terms, since its message goes. */
+static mote_err copy(const struct mt_asked *asked, struct mt_asked *own) {
+    mote_arena *a = mote_arena_new(0);
+    *own = *asked;
+    own->arena = a;
+    mote_term *terms[] = {&own->module, &own->function, &own->args, &own->tag, &own->from};
+    for (size_t i = 0; a && i < sizeof terms / sizeof *terms; i++) {
+        if (!terms[i]->word) *terms[i] = MOTE_TERM_NIL; /* nobody waits */
+        if ((*terms[i] = mote_term_copy(a, *terms[i])).word) continue;
+        mote_arena_free(a);
+        return MOTE_ENOMEM;
+    }
+    return a ? MOTE_OK : MOTE_ENOMEM;
 }
 
-const char *mt_serve_rex(mote_self *self, struct mt_link *link, struct mt_asked *asked) {
+const char *mt_serve_rex(mote_self *self, struct mt_link *link, const struct mt_asked *asked) {
+    struct mt_asked own;
     size_t count;
-    asked->node = link->node;
     if (!may(link->dist, link->node, true)) return "denied";
     if (mote_term_type(asked->module) != MOTE_ATOM || mote_term_type(asked->function) != MOTE_ATOM || mote_list_length(asked->args, &count)) return "badarg";
-    if (!asked->tag.word) asked->tag = MOTE_TERM_NIL;
-    if (!asked->from.word) asked->from = MOTE_TERM_NIL;
-    mote_err err = copy(asked);
-    if (!err) err = mt_serve_start(self, link->dist, asked, NULL, NULL);
+    mote_err err = copy(asked, &own);
+    own.node = link->node;
+    if (!err) err = mt_serve_start(self, link->dist, &own, NULL, NULL);
     return !err ? NULL : err == MOTE_ETERM ? "badarg" : "system_limit";
 }
