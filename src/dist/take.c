@@ -4,7 +4,6 @@
 
 #include "dist/node.h"
 
-
 struct taking {
     mote_self *self;
     struct mt_sched *s;
@@ -25,12 +24,19 @@ static mote_err payload(struct taking *t, mote_term *term) {
     return mt_far_term(t->rt, t->arena, t->c->payload, term);
 }
 
+/* The atom of a name, held; 0: no memory. */
+static uint64_t atom_of(const mote_name *name) {
+    char buffer[510];
+    mote_bytes utf8 = mote_name_utf8(name, buffer);
+    return mt_atom_intern(utf8.data, utf8.size, false, NULL);
+}
+
 /* The process of ours that has a name; no atom is made to look. */
 static uint64_t named(const struct taking *t, const mote_name *name) {
     char buffer[510];
     mote_bytes utf8 = mote_name_utf8(name, buffer);
     if (!mt_atom_exists(utf8.data, utf8.size)) return 0;
-    uint64_t atom = mt_atom_intern(utf8.data, utf8.size, false, NULL);
+    uint64_t atom = atom_of(name);
     uint64_t pid = atom ? mt_whereis(t->rt, atom) : 0;
     if (atom) mt_atom_drop(atom);
     return pid;
@@ -38,9 +44,8 @@ static uint64_t named(const struct taking *t, const mote_name *name) {
 
 /* ------------------------------------------------------------------------------------------------ messages */
 
-static enum mt_verdict take_message(struct taking *t) {
-    uint64_t pid = 0, alias = 0, ref;
-    if (t->c->op == MT_CONTROL_SEND) pid = mt_own_pid(t->link->dist, &t->c->to);
+static enum mt_verdict take_message(struct taking *t, uint64_t pid) {
+    uint64_t alias = 0, ref;
     if (t->c->op == MT_CONTROL_SEND_NAMED) pid = named(t, &t->c->name);
     if (t->c->op == MT_CONTROL_SEND_ALIAS && (ref = mt_own_ref(t->link->dist, &t->c->ref)) && mt_resolve(t->rt, ref, &pid, &alias)) pid = 0;
     if (t->c->op == MT_CONTROL_SEND_ALIAS && !alias) pid = 0;
@@ -58,9 +63,8 @@ static void relate(struct taking *t, uint64_t to, uint64_t from, struct mt_sig *
 }
 
 /* What answers for a process that there is not. */
-static void refuse_link(struct taking *t, const struct mt_remote_id *to) {
-    struct mt_control c = {.op = MT_CONTROL_EXIT, .from = t->c->to};
-    c.to = (struct mt_far_pid){mt_name_of_atom(to->node), to->words[0], to->words[1], to->creation};
+static void refuse_link(struct taking *t) {
+    struct mt_control c = {.op = MT_CONTROL_EXIT, .from = t->c->to, .to = t->c->from};
     (void)mt_link_put(t->link, t->s, 0, &c, MT_WORD_OF(noproc));
 }
 
@@ -70,21 +74,16 @@ static void refuse_monitor(struct taking *t) {
 }
 
 static enum mt_verdict take_link(struct taking *t, uint64_t to, uint64_t from) {
-    struct mt_remote_id id;
     struct mt_sig *sig = to ? mt_link_of_far(&t->s->cache, from) : NULL;
     if (sig) relate(t, to, from, sig);
-    else if (mt_far_id(t->rt, from, &id)) refuse_link(t, &id);
+    else if (from) refuse_link(t);
     return MT_FINE;
 }
 
 static enum mt_verdict take_monitor(struct taking *t, uint64_t to, uint64_t from) {
     uint64_t name = 0, own;
     if (t->c->named && !(to = named(t, &t->c->name)) && mt_is_service(&t->c->name)) to = atomic_load(&t->link->dist->process); /* who calls these watches them */
-    if (t->c->named && to) {
-        char buffer[510];
-        mote_bytes utf8 = mote_name_utf8(&t->c->name, buffer);
-        name = mt_atom_intern(utf8.data, utf8.size, false, NULL);
-    }
+    if (t->c->named && to) name = atom_of(&t->c->name);
     struct mt_sig *sig = NULL;
     if (to && (own = mt_watch_add(t->self, t->link, &t->c->ref, to))) sig = mt_monitor_of_far(&t->s->cache, from, name, own);
     if (name) mt_atom_drop(name);
@@ -103,21 +102,17 @@ static enum mt_verdict take_demonitor(struct taking *t) {
 }
 
 /* What is monitored from here has ended. */
-static enum mt_verdict take_down(struct taking *t, uint64_t to) {
+static enum mt_verdict take_down(struct taking *t, uint64_t to, uint64_t from) {
     struct mt_remote_id name = {.node = t->link->node, .kind = MT_REMOTE_NAME};
-    uint64_t ref = mt_own_ref(t->link->dist, &t->c->ref), item = 0;
+    uint64_t ref = mt_own_ref(t->link->dist, &t->c->ref), item = from;
     struct mt_reason reason;
     mote_term term;
     mote_err err = payload(t, &term);
     if (err || (err = mt_reason_of(term, NULL, &reason))) return verdict_of(t, err);
     if (t->c->named) {
-        char buffer[510];
-        mote_bytes utf8 = mote_name_utf8(&t->c->name, buffer);
-        name.name = mt_atom_intern(utf8.data, utf8.size, false, NULL);
+        name.name = atom_of(&t->c->name);
         item = name.name ? mt_far_word_of(t->rt, &name) : 0;
         if (name.name) mt_atom_drop(name.name);
-    } else {
-        item = mt_peer_pid(t->link, &t->c->from);
     }
     struct mt_sig *sig = to && ref && item ? mt_down_of_far(&t->s->cache, ref, 0, item, &reason) : NULL;
     mt_reason_drop(&reason);
@@ -173,12 +168,10 @@ static enum mt_verdict take_exit2(struct taking *t, uint64_t to, uint64_t from) 
 }
 
 /* What we have asked to be started there has been, or not. */
-static enum mt_verdict take_started(struct taking *t, uint64_t to) {
-    uint64_t ref = mt_own_ref(t->link->dist, &t->c->ref), child = t->c->named ? 0 : mt_peer_pid(t->link, &t->c->from), error = 0;
+static enum mt_verdict take_started(struct taking *t, uint64_t to, uint64_t child) {
+    uint64_t ref = mt_own_ref(t->link->dist, &t->c->ref), error = 0;
     if (!child) { /* of no memory for the pid, too: then nobody here will know it */
-        char buffer[510];
-        mote_bytes utf8 = mote_name_utf8(&t->c->name, buffer);
-        error = t->c->named ? mt_atom_intern(utf8.data, utf8.size, false, NULL) : 0;
+        error = t->c->named ? atom_of(&t->c->name) : 0;
         if (!error) error = MT_WORD_OF(system_limit);
     }
     struct mt_sig *sig = to && ref ? mt_started_new(&t->s->cache, ref, t->link->node, child, t->c->flags & (MT_STARTS_LINKED | MT_STARTS_MONITORED), error) : NULL;
@@ -187,26 +180,38 @@ static enum mt_verdict take_started(struct taking *t, uint64_t to) {
     return MT_FINE;
 }
 
-static enum mt_verdict take(struct taking *t) {
-    const struct mt_control *c = t->c;
-    uint64_t to = c->op == MT_CONTROL_SEND || c->named ? 0 : mt_own_pid(t->link->dist, &c->to);
-    uint64_t from = c->op >= MT_CONTROL_SEND && c->op <= MT_CONTROL_SEND_ALIAS ? 0 : mt_peer_pid(t->link, &c->from);
-    if (c->op == MT_CONTROL_DOWN || c->op == MT_CONTROL_SPAWN_REPLY) to = mt_own_pid(t->link->dist, &c->to);
+/* Whether it matters which of the peer's processes it is from. */
+static bool says_from(const struct mt_control *c) {
     switch (c->op) {
     case MT_CONTROL_SEND:
     case MT_CONTROL_SEND_NAMED:
-    case MT_CONTROL_SEND_ALIAS: return take_message(t);
+    case MT_CONTROL_SEND_ALIAS:
+    case MT_CONTROL_GROUP_LEADER:
+    case MT_CONTROL_DEMONITOR: return false;
+    case MT_CONTROL_DOWN:
+    case MT_CONTROL_SPAWN_REPLY: return !c->named;
+    default: return true;
+    }
+}
+
+static enum mt_verdict take(struct taking *t) {
+    const struct mt_control *c = t->c;
+    uint64_t to = mt_own_pid(t->link->dist, &c->to), from = says_from(c) ? mt_peer_pid(t->link, &c->from) : 0; /* what the message has not is 0 */
+    switch (c->op) {
+    case MT_CONTROL_SEND:
+    case MT_CONTROL_SEND_NAMED:
+    case MT_CONTROL_SEND_ALIAS: return take_message(t, to);
     case MT_CONTROL_LINK: return take_link(t, to, from);
     case MT_CONTROL_EXIT: return take_exit(t, to, from);
     case MT_CONTROL_EXIT2: return take_exit2(t, to, from);
     case MT_CONTROL_GROUP_LEADER: return take_leader(t, to);
     case MT_CONTROL_MONITOR: return take_monitor(t, to, from);
     case MT_CONTROL_DEMONITOR: return take_demonitor(t);
-    case MT_CONTROL_DOWN: return take_down(t, to);
+    case MT_CONTROL_DOWN: return take_down(t, to, from);
     case MT_CONTROL_UNLINK:
     case MT_CONTROL_UNLINK_ACK: return take_unlink(t, to, from);
     case MT_CONTROL_SPAWN: return mt_serve_spawn(t->self, t->link, c, from);
-    case MT_CONTROL_SPAWN_REPLY: return take_started(t, to);
+    case MT_CONTROL_SPAWN_REPLY: return take_started(t, to, from);
     default: return MT_NO_NOT_AGREED;
     }
 }
