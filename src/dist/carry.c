@@ -197,9 +197,9 @@ static void put_relation(struct mt_link *l, struct mt_sched *s, struct mt_contro
 
 /* Erlang cuts the connection to who sends these to a process of an earlier life. */
 static bool is_for_this_life(struct mt_link *l, const struct mt_remote_id *to, const struct mt_sig *sig) {
-    bool strict = sig->kind == MT_SIG_LINK_EXIT || sig->kind == MT_SIG_UNLINK || sig->kind == MT_SIG_UNLINKED;
+    if (sig->kind != MT_SIG_LINK_EXIT && sig->kind != MT_SIG_UNLINK && sig->kind != MT_SIG_UNLINKED) return true;
     mt_lock_take(&l->mu);
-    bool is = !strict || !l->out || to->creation == l->creation;
+    bool is = !l->out || to->creation == l->creation;
     mt_lock_drop(&l->mu);
     return is;
 }
@@ -253,12 +253,6 @@ static void signal(void *context, struct mt_sched *s, const struct mt_remote_id 
     mt_sig_free(&s->cache, sig);
 }
 
-static bool crowded(void *context) {
-    struct mt_link *l = context;
-    mt_lock_take(&l->mu);
-    size_t bytes = l->out ? mt_frames_out_bytes(l->out) : l->early_bytes;
-    mt_lock_drop(&l->mu);
-    return bytes > MT_LINK_CROWD;
-}
+static bool crowded(void *context) { return mt_link_waiting(context) > MT_LINK_CROWD; }
 
 const struct mt_carrier mt_link_carrier = {.crowded = crowded, .signal = signal, .message = message};

@@ -11,11 +11,9 @@ static bool is_named(const struct mt_attempt *a, uint64_t node) {
     return a->name_size == name.size && memcmp(a->name, name.data, name.size) == 0;
 }
 
-/* Whether our own attempt to dial the peer goes before its (as S5 says of names). */
+/* Whether our own attempt to dial the peer goes before its. */
 static bool ours_goes_first(const struct mt_dist *dist, const struct mt_attempt *a) {
-    size_t own = strlen(dist->name);
-    int order = memcmp(dist->name, a->name, own < a->name_size ? own : a->name_size);
-    return order ? order > 0 : own > a->name_size;
+    return mt_node_goes_first(dist->shake.name, (mote_bytes){a->name, a->name_size});
 }
 
 static void send_to(mote_self *self, uint64_t process, const char *what) {

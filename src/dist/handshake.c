@@ -25,6 +25,11 @@ static int printable(mote_bytes name) {
     return ats;
 }
 
+bool mt_node_goes_first(mote_bytes a, mote_bytes b) {
+    int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
+    return order ? order > 0 : a.size > b.size;
+}
+
 bool mt_node_name_fits(mote_bytes name) { return name.size <= MT_NODE_NAME_MAX && printable(name) == 1; }
 
 /* ------------------------------------------------------------------------------------------------ steps */
@@ -156,14 +161,11 @@ static enum mt_shake_step name_came(struct mt_shake *s, size_t size) {
 enum mt_shake_step mt_shake_decide(struct mt_shake *shake, enum mt_shake_known known, uint64_t now_ns) {
     struct mt_shake *s = shake;
     MT_ASSERT(s->step == MT_SHAKE_NAMED);
-    size_t shorter = s->name_size < s->peer_size ? s->name_size : s->peer_size;
-    int order = memcmp(s->name, s->peer, shorter);
-    bool greater = order > 0 || (order == 0 && s->name_size > s->peer_size);
     if (known == MT_SHAKE_BARRED || (s->nameless && known != MT_SHAKE_STRANGER)) {
         put_status(s, "not_allowed");
         return over(s, MT_NO_NOT_ALLOWED);
     }
-    if (known == MT_SHAKE_DIALLED && greater) { /* S5 */
+    if (known == MT_SHAKE_DIALLED && mt_node_goes_first((mote_bytes){s->name, s->name_size}, (mote_bytes){s->peer, s->peer_size})) {
         put_status(s, "nok");
         return over(s, MT_NO_OURS_FIRST);
     }

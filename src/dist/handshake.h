@@ -81,6 +81,8 @@ struct mt_shake {
 
 /* Whether that is a node's name (S4). Borrows. */
 bool mt_node_name_fits(mote_bytes name);
+/* Whether who is named `a` goes before who is named `b` when each dials the other (S5). */
+bool mt_node_goes_first(mote_bytes a, mote_bytes b);
 
 /* Begin. `peer` fits; copied. */
 void mt_shake_dial(struct mt_shake *shake, const struct mt_shake_self *self, mote_bytes peer, uint64_t now_ns);

@@ -22,8 +22,8 @@ struct mt_far_ref mt_far_ref_of(const struct mt_dist *dist, uint64_t ref) { /* a
 }
 
 static bool is_ours(const struct mt_dist *dist, const mote_name *node, uint32_t creation) {
-    size_t size = strlen(dist->name);
-    return creation == dist->net.creation && node->size == size && memcmp(node->data, dist->name, size) == 0;
+    const mote_bytes own = dist->shake.name;
+    return creation == dist->net.creation && node->size == own.size && memcmp(node->data, own.data, own.size) == 0;
 }
 
 uint64_t mt_own_pid(const struct mt_dist *dist, const struct mt_far_pid *pid) {
@@ -49,11 +49,9 @@ struct mt_link *mt_link_find_locked(struct mt_dist *dist, uint64_t node) {
     return link;
 }
 
-static void free_watch(void *watch) { mt_os_free(watch); }
-
 void mt_link_free(struct mt_link *link) {
     for (struct mt_early *e; (e = link->early); mt_os_free(e)) link->early = e->next;
-    for (struct mt_node *node; (node = mt_hash_pop(&link->watches));) free_watch(node);
+    for (struct mt_node *node; (node = mt_hash_pop(&link->watches));) mt_os_free(node);
     mt_hash_fini(&link->watches);
     mt_hash_fini(&link->refs);
     mt_frames_out_free(link->out);
@@ -141,8 +139,8 @@ static bool put_early_locked(struct mt_link *l, struct mt_early *e) {
     struct mt_control c;
     mote_writer w;
     bool follows, done = true;
-    if (l->flags == (MT_FLAGS_OFFERED & ~(uint64_t)0)) return mt_frames_out_put(l->out, e->sender, control, payload, NULL, NULL) == MOTE_OK;
-    if (mt_control_read(control, payload, MT_FLAGS_OFFERED, (mote_bytes){l->dist->name, strlen(l->dist->name)}, &c)) return true;
+    if ((l->flags & ~MT_FLAG_PUBLISHED) == MT_FLAGS_OFFERED) return mt_frames_out_put(l->out, e->sender, control, payload, NULL, NULL) == MOTE_OK;
+    if (mt_control_read(control, payload, MT_FLAGS_OFFERED, l->dist->shake.name, &c)) return true;
     mote_writer_init(&w, MOTE_FORM_ERLANG, NULL, 0, MT_MESSAGE_MAX);
     if (mt_control_write(&c, l->flags, &w, &follows)) done = c.op != MT_CONTROL_SPAWN; /* who waits for an answer gets one when the link ends */
     else
@@ -219,8 +217,8 @@ static struct mt_watch *of_ref_node(struct mt_node *node) { return (struct mt_wa
 
 /* Where the one of a reference of the peer's is linked; NULL: there is none. */
 static struct mt_node **find_ref_locked(struct mt_link *l, const uint32_t *words, size_t count) {
-    struct mt_node **at = mt_hash_find(&l->refs, hash_of(words, count));
-    for (uint64_t key = hash_of(words, count); *at && (*at)->key == key; at = &(*at)->next) {
+    uint64_t key = hash_of(words, count);
+    for (struct mt_node **at = mt_hash_find(&l->refs, key); *at && (*at)->key == key; at = &(*at)->next) {
         const struct mt_watch *w = of_ref_node(*at);
         if (w->count == count && memcmp(w->words, words, count * sizeof *words) == 0) return at;
     }
