@@ -65,6 +65,17 @@ mote_err mt_net_wait(mote_self *self, int fd, int events, uint64_t deadline_ns) 
     return mote_fd_wait(self, fd, events, deadline_ns <= now ? 0 : (int64_t)((deadline_ns - now) / 1000000 + 1), NULL);
 }
 
+mote_err mt_net_connect(mote_self *self, const char *address, uint16_t port, uint64_t deadline_ns, int *fd) {
+    mote_err err = mt_net_dial(address, port, fd);
+    if (err) return err;
+    err = mt_net_wait(self, *fd, MOTE_WRITE, deadline_ns);
+    if (!err) err = mt_net_dialled(*fd);
+    if (!err) return MOTE_OK;
+    mt_os_close(*fd);
+    *fd = -1;
+    return err;
+}
+
 static void hang_up(struct conn *c) {
     if (c->armed) (void)mote_fd_disarm(c->self, c->watch);
     if (c->fd >= 0) mt_os_close(c->fd);
@@ -150,12 +161,7 @@ static bool shake_hands(struct conn *c, size_t *left) {
 /* ------------------------------------------------------------------------------------------------- dialling */
 
 static bool dial_at(struct conn *c, const char *address, uint16_t port) {
-    uint64_t deadline = mt_os_now_ns() + MT_SHAKE_STEP_NS;
-    if (mt_net_dial(address, port, &c->fd)) return false;
-    if (mt_net_wait(c->self, c->fd, MOTE_WRITE, deadline) == MOTE_OK && mt_net_dialled(c->fd) == MOTE_OK) return true;
-    mt_os_close(c->fd);
-    c->fd = -1;
-    return false;
+    return mt_net_connect(c->self, address, port, mt_os_now_ns() + MT_SHAKE_STEP_NS, &c->fd) == MOTE_OK;
 }
 
 struct lookup {
@@ -365,9 +371,7 @@ static void run_acceptor(struct conn *c) {
     mt_shake_accept(&c->shake, &c->dist->shake, mt_os_now_ns());
     bool done = shake_hands(c, &left);
     mt_attempt_end(c->self, c->dist, &c->attempt);
-    mt_lock_take(&c->dist->mu);
-    c->dist->shaking--;
-    mt_lock_drop(&c->dist->mu);
+    mt_shaken(c->dist, -1);
     if (done && c->link) up(c, left);
     else if (c->shake.verdict)
         mt_log(c->dist->runtime, MOTE_LOG_WARNING, "refused a connection from %s: %s", c->from, mt_shake_print(&c->shake, why, sizeof why));
@@ -411,7 +415,7 @@ void mt_conn_process(mote_self *self, mote_term arg) {
     struct conn *c = conn_new(self, dist, fd, from);
     if (!c) {
         mt_log(dist->runtime, MOTE_LOG_ERROR, "a connection is given up: out of memory");
-        if (fd >= 0) mt_os_close(fd);
+        if (!dials) mt_shaken(dist, fd);
         if (link) mt_link_end(self, link);
         return;
     }

@@ -12,12 +12,7 @@
 /* ------------------------------------------------------------------------------------------------ the client */
 
 static mote_err dial(mote_self *self, const char *address, uint16_t port, int *fd) {
-    mote_err err = mt_net_dial(address, port, fd);
-    if (err) return err;
-    err = mt_net_wait(self, *fd, MOTE_WRITE, mt_os_now_ns() + ANSWER_NS);
-    if (!err) err = mt_net_dialled(*fd);
-    if (err) mt_os_close(*fd);
-    return err;
+    return mt_net_connect(self, address, port, mt_os_now_ns() + ANSWER_NS, fd);
 }
 
 static mote_err write_all(mote_self *self, int fd, const uint8_t *p, size_t size) {

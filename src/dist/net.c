@@ -74,7 +74,7 @@ static void spawn_conn(struct net *n, mote_term arg) {
     mt_log(n->dist->runtime, MOTE_LOG_ERROR, "a connection is given up: %s", mote_err_text(err));
     struct mt_link *link = mote_match(arg, "{dial, ?, _}", &node) ? mt_claim_dial(n->self, n->dist, node.word) : NULL;
     if (link) mt_link_end(n->self, link);
-    else if (mote_match(arg, "{accept, ?, _, _}", &fd)) mt_os_close(fd);
+    else if (mote_match(arg, "{accept, ?, _, _}", &fd)) mt_shaken(n->dist, fd);
 }
 
 static bool may_shake(struct net *n) {
@@ -85,6 +85,14 @@ static bool may_shake(struct net *n) {
     return may;
 }
 
+void mt_shaken(struct mt_dist *dist, int fd) {
+    mt_lock_take(&dist->mu);
+    MT_ASSERT(dist->shaking);
+    dist->shaking--;
+    mt_lock_drop(&dist->mu);
+    if (fd >= 0) mt_os_close(fd);
+}
+
 static void accept_all(struct net *n) {
     char from[MT_NET_ADDRESS];
     bool local;
@@ -93,10 +101,10 @@ static void accept_all(struct net *n) {
     while (!(err = mt_net_accept(n->dist->listener, &fd, from, &local))) {
         mote_arena *arena = mote_arena_new(0);
         mote_term arg = MOTE_TERM_NONE;
-        if (arena && may_shake(n) && !mote_build(arena, &arg, "{accept, ?, ?, ?}", fd, mote_binary_make(arena, from, strlen(from)), (uint64_t)(uintptr_t)n->dist))
-            spawn_conn(n, arg);
-        else
+        if (!arena || mote_build(arena, &arg, "{accept, ?, ?, ?}", fd, mote_binary_make(arena, from, strlen(from)), (uint64_t)(uintptr_t)n->dist) || !may_shake(n))
             mt_os_close(fd); /* whoever is honest dials again */
+        else
+            spawn_conn(n, arg);
         mote_arena_free(arena);
     }
     if (err == MOTE_ELIMIT) mote_must(n->self, mote_sleep(n->self, 50)); /* no descriptor for it: others may end */

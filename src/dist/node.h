@@ -12,6 +12,7 @@
 #define MT_DIST_NODE_H
 
 #include <mote/node.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "base/os_net.h"
@@ -199,6 +200,8 @@ enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, mote_byte
 bool mt_is_service(const mote_name *name);
 enum mt_verdict mt_service(mote_self *self, struct mt_link *link, const mote_name *name, mote_bytes payload);
 
+/* Whether a name is this one. */
+static inline bool mt_name_is(const mote_name *name, const char *text) { return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0; }
 /* {Tag, Answer} to who has called: to the alias that the tag may have, else to the pid. */
 void mt_service_reply(mote_self *self, mote_arena *arena, mote_term to, mote_term tag, mote_term answer);
 
@@ -224,6 +227,8 @@ mote_err mt_serve_start(mote_self *self, struct mt_dist *dist, const struct mt_a
 enum mt_verdict mt_serve_spawn(mote_self *self, struct mt_link *link, const struct mt_control *control, uint64_t from);
 /* A call by rex: NULL, or why not. Its terms are copied; without tag or from they may be none. The connection's process. */
 const char *mt_serve_rex(mote_self *self, struct mt_link *link, const struct mt_asked *asked);
+/* The result of a call by rex, as `kind` has it; to nobody if it is none of rex's that are answered. */
+void mt_service_answer(mote_self *self, mote_arena *arena, enum mt_answer kind, mote_term to, mote_term tag, mote_term result);
 /* Logs that a peer may not do something, once in MT_REFUSED_NS. */
 void mt_refused(struct mt_dist *dist, uint64_t node, const char *what, const char *why);
 
@@ -248,6 +253,8 @@ uint64_t mt_watch_forget(struct mt_link *link, const struct mt_far_ref *ref, uin
 void mt_net_process(mote_self *self, mote_term arg);
 /* conn.c: {dial, Node, Dist} or {accept, Socket, Address, Dist}: pointers as integers. */
 void mt_conn_process(mote_self *self, mote_term arg);
+/* A handshake that has come from outside (counted by `shaking`) is over, or is not to begin: then `fd` is closed; -1: it goes on to be used. */
+void mt_shaken(struct mt_dist *dist, int fd);
 /* epmd_net.c: registers the node: 0 and the creation, and the socket to be kept open. With the port mapper that there is, or one of our own, which it starts. Waits. */
 mote_err mt_epmd_register(mote_self *self, struct mt_dist *dist, int *fd, uint32_t *creation, char *why, size_t size);
 /* Asks the port mapper of a host for a node's port. Waits. */
@@ -257,6 +264,8 @@ mote_err mt_cookie_read(const char *file, char cookie[MT_COOKIE_MAX + 1], char *
 
 /* Waits until a descriptor is ready or a deadline; other messages stay in the mailbox. MOTE_TIMEOUT, MOTE_EOS, ... */
 mote_err mt_net_wait(mote_self *self, int fd, int events, uint64_t deadline_ns);
+/* Connects a socket, and waits for that. Gives, from where it waits on; *fd is -1 again if it comes to nothing. As mt_net_dial() and mt_net_dialled(); MOTE_TIMEOUT. */
+mote_err mt_net_connect(mote_self *self, const char *address, uint16_t port, uint64_t deadline_ns, int *fd);
 
 /* Who is to be told that a node is there, or is not (`was_up`: it was); taken out of the list, if that is once. Under dist->mu. */
 struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up);

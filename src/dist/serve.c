@@ -27,8 +27,6 @@ struct served {
     mote_term list[];           /* args */
 };
 
-static bool is(const mote_name *name, const char *text) { return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0; }
-
 /* ------------------------------------------------------------------------------------------------- limits */
 
 void mt_refused(struct mt_dist *d, uint64_t node, const char *what, const char *why) {
@@ -126,10 +124,7 @@ static mote_term rex_result(mote_arena *a, const struct served *v, mote_term rea
 }
 
 static void answer_rex(mote_self *self, struct served *v, mote_term result) {
-    mote_term message;
-    if (!result.word) return;
-    if (v->kind == MT_ANSWER_CALL) mt_service_reply(self, v->arena, v->from, v->tag, result);
-    else if (v->kind == MT_ANSWER_REX && !mote_build(v->arena, &message, "{rex, ?}", result)) (void)(mote_send_term)(self, v->from, message);
+    if (result.word) mt_service_answer(self, v->arena, v->kind, v->from, v->tag, result);
 }
 
 static void drop(struct served *v) {
@@ -311,7 +306,7 @@ static mote_term atom_of(mote_arena *a, const mote_name *name) {
 
 /* What a call asks for: as erpc:execute_call/4, or execute_cast/3. */
 static bool is_erpc(const struct mt_control *c) {
-    return is(&c->module, "erpc") && ((is(&c->function, "execute_call") && c->arity == 4) || (is(&c->function, "execute_cast") && c->arity == 3));
+    return mt_name_is(&c->module, "erpc") && ((mt_name_is(&c->function, "execute_call") && c->arity == 4) || (mt_name_is(&c->function, "execute_cast") && c->arity == 3));
 }
 
 /* Reads what is asked for. MOTE_EARG: it cannot be; others as of terms. */
@@ -355,7 +350,7 @@ enum mt_verdict mt_serve_spawn(mote_self *self, struct mt_link *link, const stru
     if (err || !fits) {
         mote_arena_free(asked.arena);
         refuse(&r, err == MOTE_ENOMEM ? "system_limit" : err ? "badarg" : "badopt");
-        return err == MOTE_OK || err == MOTE_ENOMEM || err == MOTE_EARG ? MT_FINE : err == MOTE_ELIMIT ? MT_NO_LARGE : MT_NO_TERM;
+        return err == MOTE_EARG ? MT_FINE : mt_term_verdict(err);
     }
     err = mt_serve_start(self, link->dist, &asked, granted, &r);
     if (err) refuse(&r, err == MOTE_ETERM ? "badarg" : "system_limit");

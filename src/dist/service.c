@@ -5,12 +5,16 @@
 
 #include "dist/node.h"
 
-static bool is(const mote_name *name, const char *text) { return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0; }
-
 void mt_service_reply(mote_self *self, mote_arena *arena, mote_term to, mote_term tag, mote_term answer) {
     mote_term head, rest, message;
     if (mote_list_get(tag, &head, &rest) == MOTE_OK && mote_match(head, "alias") && mote_term_type(rest) == MOTE_REFERENCE) to = rest;
     if (!mote_build(arena, &message, "{?, ?}", tag, answer)) (void)(mote_send_term)(self, to, message);
+}
+
+void mt_service_answer(mote_self *self, mote_arena *arena, enum mt_answer kind, mote_term to, mote_term tag, mote_term result) {
+    mote_term message;
+    if (kind == MT_ANSWER_CALL) mt_service_reply(self, arena, to, tag, result);
+    else if (kind == MT_ANSWER_REX && !mote_build(arena, &message, "{rex, ?}", result)) (void)(mote_send_term)(self, to, message);
 }
 
 static void net_kernel(mote_self *self, mote_arena *arena, mote_term m) {
@@ -22,10 +26,9 @@ static void net_kernel(mote_self *self, mote_arena *arena, mote_term m) {
 
 /* A call that is not to be: as rpc:call() says it. */
 static void refuse_call(mote_self *self, mote_arena *arena, const struct mt_asked *asked, const char *why) {
-    mote_term result, answer;
-    if (mote_build(arena, &result, "{badrpc, {'EXIT', ?}}", mote_atom_make_counted(arena, why, strlen(why)))) return;
-    if (asked->kind == MT_ANSWER_CALL) mt_service_reply(self, arena, asked->from, asked->tag, result);
-    if (asked->kind == MT_ANSWER_REX && !mote_build(arena, &answer, "{rex, ?}", result)) (void)(mote_send_term)(self, asked->from, answer);
+    mote_term result;
+    if (!mote_build(arena, &result, "{badrpc, {'EXIT', ?}}", mote_atom_make_counted(arena, why, strlen(why))))
+        mt_service_answer(self, arena, asked->kind, asked->from, asked->tag, result);
 }
 
 static bool is_call(mote_term m, struct mt_asked *a) {
@@ -82,10 +85,10 @@ static void global(mote_self *self, mote_arena *arena, const struct mt_dist *dis
     mt_service_reply(self, arena, from, tag, text[0] == '[' ? MOTE_TERM_NIL : mote_atom_term(mote_atom_make(text)));
 }
 
-bool mt_is_service(const mote_name *name) { return is(name, "net_kernel") || is(name, "rex") || is(name, "global_name_server"); }
+bool mt_is_service(const mote_name *name) { return mt_name_is(name, "net_kernel") || mt_name_is(name, "rex") || mt_name_is(name, "global_name_server"); }
 
 enum mt_verdict mt_service(mote_self *self, struct mt_link *link, const mote_name *name, mote_bytes payload) {
-    bool kernel = is(name, "net_kernel"), calls = is(name, "rex"), names = is(name, "global_name_server");
+    bool kernel = mt_name_is(name, "net_kernel"), calls = mt_name_is(name, "rex"), names = mt_name_is(name, "global_name_server");
     mote_arena *arena = kernel || calls || names ? mote_arena_new(0) : NULL;
     mote_term m;
     if (!arena) return MT_FINE; /* nobody's */
@@ -94,5 +97,5 @@ enum mt_verdict mt_service(mote_self *self, struct mt_link *link, const mote_nam
     if (!err && calls) rex(self, arena, link, m);
     if (!err && names) global(self, arena, link->dist, m);
     mote_arena_free(arena);
-    return err == MOTE_OK || err == MOTE_ENOMEM ? MT_FINE : err == MOTE_ELIMIT ? MT_NO_LARGE : MT_NO_TERM;
+    return mt_term_verdict(err);
 }

@@ -16,7 +16,7 @@ struct taking {
 /* How a term that could not be read ends the connection; without memory only it is lost. */
 static enum mt_verdict verdict_of(const struct taking *t, mote_err err) {
     if (err == MOTE_ENOMEM) mt_log(t->rt, MOTE_LOG_ERROR, "a signal from %s is lost: out of memory", mote_atom_name((mote_atom){t->link->node}, NULL));
-    return err == MOTE_OK || err == MOTE_ENOMEM ? MT_FINE : err == MOTE_ELIMIT ? MT_NO_LARGE : MT_NO_TERM;
+    return mt_term_verdict(err);
 }
 
 static mote_err payload(struct taking *t, mote_term *term) {

@@ -17,6 +17,11 @@ enum mt_verdict {
     MT_VERDICTS
 };
 
+/* How a term that could not be read ends it: without memory only that is lost. */
+static inline enum mt_verdict mt_term_verdict(mote_err err) {
+    return err == MOTE_OK || err == MOTE_ENOMEM ? MT_FINE : err == MOTE_ELIMIT ? MT_NO_LARGE : MT_NO_TERM;
+}
+
 /* The verdict's text; static. */
 const char *mt_verdict_text(enum mt_verdict verdict);
 
