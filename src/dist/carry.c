@@ -41,9 +41,13 @@ static mote_err put_early_locked(struct mt_link *l, uint64_t sender, mote_bytes 
     return MOTE_OK;
 }
 
-/* Puts a message that is encoded. `given` (may be NULL) has the payload, and is taken. */
-static bool put(struct mt_link *l, struct mt_sched *s, uint64_t sender, mote_bytes control, mote_bytes payload, struct given *given) {
+/* Puts a message that is written by `flags`. `given` (may be NULL) has the payload, and is taken. MOTE_NOMATCH: it is up since, by other flags; nothing is taken. */
+static mote_err put(struct mt_link *l, struct mt_sched *s, uint64_t sender, uint64_t flags, mote_bytes control, mote_bytes payload, struct given *given) {
     mt_lock_take(&l->mu);
+    if (l->out && l->flags != flags) {
+        mt_lock_drop(&l->mu);
+        return MOTE_NOMATCH;
+    }
     mote_err err = MOTE_ESTOPPED;
     bool up = l->out != NULL;
     if (!l->over) err = up ? mt_frames_out_put(l->out, sender, control, payload, given ? let_go : NULL, given) : put_early_locked(l, sender, control, payload);
@@ -54,7 +58,7 @@ static bool put(struct mt_link *l, struct mt_sched *s, uint64_t sender, mote_byt
     if (err == MOTE_ENOMEM || err == MOTE_ELIMIT)
         mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(err));
     if (up && !err) wake(l, s);
-    return !err;
+    return err;
 }
 
 /* The flags by which control messages are written: until it is up, as for nearly everybody. */
@@ -68,16 +72,21 @@ static uint64_t flags_of(struct mt_link *l) {
 static bool put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, mote_bytes payload, struct given *given) {
     uint64_t first[64];
     mote_writer w;
-    bool follows = false, done = false;
-    mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
+    bool follows = false, taken = false;
+    mote_err err = MOTE_NOMATCH;
     c->payload = payload;
-    if (mt_control_write(c, flags_of(l), &w, &follows) == MT_FINE) {
-        done = put(l, s, sender, mote_writer_bytes(&w), follows ? payload : (mote_bytes){0}, follows ? given : NULL);
-        if (follows) given = NULL;
+    while (err == MOTE_NOMATCH) { /* a second time if the link has risen meanwhile */
+        uint64_t flags = flags_of(l);
+        mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
+        err = mt_control_write(c, flags, &w, &follows) == MT_FINE ? MOTE_OK : MOTE_EARG;
+        if (!err) {
+            err = put(l, s, sender, flags, mote_writer_bytes(&w), follows ? payload : (mote_bytes){0}, follows ? given : NULL);
+            taken = follows && err != MOTE_NOMATCH;
+        }
+        mote_writer_fini(&w);
     }
-    if (given) let_go(given);
-    mote_writer_fini(&w);
-    return done;
+    if (given && !taken) let_go(given);
+    return !err;
 }
 
 static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w) {
