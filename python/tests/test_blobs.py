@@ -14,8 +14,8 @@ import unittest
 
 import mote
 from mote import ANY, Atom
+from worker_node import PATIENCE, SharedNode
 
-PATIENCE = 30
 BIG = 1 << 20
 LEAST = 32768  # smaller ones are copied
 
@@ -62,20 +62,11 @@ def collects(to, count):
     mote.send(to, sum(len(mote.receive()) for _ in range(count)))
 
 
-class Blobs(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        mote._mote.stop()
-        cls.node = mote.Node(workers=3)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.stop()
+class Blobs(SharedNode):
+    WORKERS = 3
 
     def setUp(self):
-        while mote.receive(timeout=0, default=None) is not None:
-            pass
-        self.hub = mote._workers.begin()
+        super().setUp()
         self.keepers = [self.started(keeps, place) for place in (0, 1, 2)]
         for _ in self.keepers:
             mote.receive(("here", ANY), timeout=PATIENCE)

@@ -16,8 +16,8 @@ import unittest
 
 import mote
 from mote import ANY, Atom, Down, ExitSignal
+from worker_node import PATIENCE, SharedNode
 
-PATIENCE = 30
 PROGRAM_SECONDS = 60
 
 
@@ -142,21 +142,7 @@ def started(function, *args, place=1, **how):
     return mote.options(place=place, **how).spawn(function, *args)
 
 
-class InWorkers(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        mote._mote.stop()
-        cls.node = mote.Node(workers=2)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.stop()
-
-    def setUp(self):
-        while mote.receive(timeout=0, default=None) is not None:
-            pass
-        mote._workers.begin()  # all of them are there
-
+class InWorkers(SharedNode):
     def there(self, function=echo, *args, **how):
         """(pid, ref) of a process that is in the other worker."""
         pid, ref = started(function, mote.self(), *args, monitor=True, **how)

@@ -41,6 +41,26 @@ def is_there(pid):
     return os.path.exists(f"/proc/{pid}")
 
 
+class SharedNode(unittest.TestCase):
+    """One node for all tests of a class; each begins with an empty mailbox and all workers."""
+
+    WORKERS = 2
+
+    @classmethod
+    def setUpClass(cls):
+        mote._mote.stop()
+        cls.node = mote.Node(workers=cls.WORKERS)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.stop()
+
+    def setUp(self):
+        while mote.receive(timeout=0, default=None) is not None:
+            pass
+        self.hub = mote._workers.begin()
+
+
 class WithNode(unittest.TestCase):
     def setUp(self):
         mote._mote.stop()
