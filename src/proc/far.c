@@ -12,6 +12,7 @@
 
 #define STANDING_FIRST 16u
 #define RECORD_BYTES_MAX ((size_t)1 << 31)
+#define PLACE_NONE UINT32_MAX /* a node has none */
 
 struct head {
     uint32_t kind; /* enum mt_sig_kind, or ANSWER */
@@ -184,30 +185,31 @@ void mt_far_drop(const mote_runtime *rt, uint64_t word) {
     if (mt_unlikely(mt_is_remote(word))) mt_remote_drop(remotes_of(rt), word);
 }
 
-unsigned mt_far_node_place(const mote_runtime *rt, uint64_t node) {
+/* The place of a node by its name. */
+static unsigned node_place(const mote_runtime *rt, uint64_t node) {
     struct mt_far *far = far_of(rt);
     unsigned end = far ? atomic_load_explicit(&far->nodes_end, memory_order_acquire) : 0;
     for (unsigned i = 0; i < end; i++) {
         struct peer *peer = atomic_load_explicit(&far->nodes[i], memory_order_acquire);
         if (atomic_load(&peer->up) && peer->node == node) return MT_PLACE_NODES + i;
     }
-    return MT_PLACE_NONE;
+    return PLACE_NONE;
 }
 
-unsigned mt_far_place(const mote_runtime *rt, uint64_t pid) {
-    struct mt_remote_id id;
-    if (!mt_is_remote(pid)) return mt_pid_worker(pid);
-    return mt_far_id(rt, pid, &id) ? mt_far_node_place(rt, id.node) : MT_PLACE_NONE;
-}
-
-/* The place of a far pid; one of a node that has none is dialled. */
-static unsigned place_for(struct mt_sched *s, uint64_t pid) {
+/* The same; a node that has none is dialled. */
+static unsigned place_for_node(struct mt_sched *s, uint64_t node) {
     mote_runtime *rt = mt_runtime_of_sched(s);
     const struct mt_net *net = mt_far_net_of(rt);
-    unsigned place = mt_far_place(rt, pid);
+    unsigned place = node_place(rt, node);
+    if (place != PLACE_NONE || !net) return place;
+    return net->dial(net->context, s, node) ? node_place(rt, node) : PLACE_NONE;
+}
+
+/* The place of a far pid, whose node is dialled if it has none. */
+static unsigned place_for(struct mt_sched *s, uint64_t pid) {
     struct mt_remote_id id;
-    if (place != MT_PLACE_NONE || !net || !mt_far_id(rt, pid, &id)) return place;
-    return net->dial(net->context, s, id.node) ? mt_far_node_place(rt, id.node) : MT_PLACE_NONE;
+    if (!mt_is_remote(pid)) return mt_pid_worker(pid);
+    return mt_far_id(mt_runtime_of_sched(s), pid, &id) ? place_for_node(s, id.node) : PLACE_NONE;
 }
 
 /* A peer for a node: one that has been the same node's, or has none now, or a new one. */
@@ -302,7 +304,7 @@ static bool note_locked(struct mt_sched *s, struct peer *peer, uint64_t local, u
 bool mt_far_note(struct mt_sched *s, uint64_t local, uint64_t far_pid) {
     unsigned place = place_for(s, far_pid);
     struct mt_far *far = far_of(mt_runtime_of_sched(s));
-    struct peer *peer = far && place != MT_PLACE_NONE ? peer_at(far, place) : NULL;
+    struct peer *peer = far && place != PLACE_NONE ? peer_at(far, place) : NULL;
     if (!peer) return false;
     mt_lock_take(&far->mu);
     bool ok = atomic_load_explicit(&peer->up, memory_order_relaxed) == place + 1 &&
@@ -459,17 +461,26 @@ static void put_terms(struct record *r, const struct mt_sig *sig) {
     }
 }
 
-/* To a node's. A word that is forgotten, and a node that nobody connects: MT_FAR_ABSENT. */
-static enum mt_far_sent send_to_node(struct mt_sched *s, uint64_t word, struct mt_sig *sig) {
+/* The peer of a word's node, as hold(), and what the word stands for. NULL: the word is forgotten, or nobody connects the node. */
+static struct peer *hold_node(struct mt_sched *s, uint64_t word, struct mt_remote_id *id) {
     mote_runtime *rt = mt_runtime_of_sched(s);
-    struct mt_remote_id id;
-    bool travels = sig->kind != MT_SIG_FD && sig->kind != MT_SIG_DONE && sig->kind != MT_SIG_INFO && sig->kind != MT_SIG_SUSPEND;
-    struct peer *peer = travels && mt_far_id(rt, word, &id) ? hold(rt, place_for(s, word), false) : NULL;
-    if (!peer) return MT_FAR_ABSENT;
-    peer->carrier.signal(peer->carrier.context, s, &id, sig);
+    return mt_far_id(rt, word, id) ? hold(rt, place_for_node(s, id->node), false) : NULL;
+}
+
+/* Its carrier has taken something: gives the peer up. */
+static enum mt_far_sent leave_node(struct peer *peer) {
     bool crowded = peer->carrier.crowded(peer->carrier.context);
     release(peer);
     return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
+}
+
+static enum mt_far_sent send_to_node(struct mt_sched *s, uint64_t word, struct mt_sig *sig) {
+    struct mt_remote_id id;
+    bool travels = sig->kind != MT_SIG_FD && sig->kind != MT_SIG_DONE && sig->kind != MT_SIG_INFO && sig->kind != MT_SIG_SUSPEND;
+    struct peer *peer = travels ? hold_node(s, word, &id) : NULL;
+    if (!peer) return MT_FAR_ABSENT;
+    peer->carrier.signal(peer->carrier.context, s, &id, sig);
+    return leave_node(peer);
 }
 
 enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *sig) {
@@ -498,15 +509,12 @@ enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *si
 
 static enum mt_far_sent send_encoded_to_node(struct mt_proc *self, uint64_t word, mote_bytes term) {
     struct mt_sched *s = self->task.sched;
-    mote_runtime *rt = mt_runtime(self);
     struct mt_remote_id id;
-    struct peer *peer = mt_far_id(rt, word, &id) ? hold(rt, place_for(s, word), false) : NULL;
+    struct peer *peer = hold_node(s, word, &id);
     if (!peer) return MT_FAR_ABSENT;
     mt_count(&s->sent, 1);
     peer->carrier.message(peer->carrier.context, s, mt_proc_pid(self), &id, term);
-    bool crowded = peer->carrier.crowded(peer->carrier.context);
-    release(peer);
-    return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
+    return leave_node(peer);
 }
 
 enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, mote_parcel *parcel, const void *term, size_t size) {
@@ -549,9 +557,11 @@ void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_p
 /* ------------------------------------------------------------------------------------------------- standing still */
 
 bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
-    struct mt_far *far = far_of(mt_runtime(self));
-    unsigned place = mt_far_place(mt_runtime(self), pid);
-    struct peer *peer = hold(mt_runtime(self), place, true);
+    mote_runtime *rt = mt_runtime(self);
+    struct mt_far *far = far_of(rt);
+    struct mt_remote_id id;
+    unsigned place = !mt_is_remote(pid) ? mt_pid_worker(pid) : mt_far_id(rt, pid, &id) ? node_place(rt, id.node) : PLACE_NONE;
+    struct peer *peer = hold(rt, place, true);
     if (!peer) return false;
     mt_lock_take(&far->mu);
     bool stands = peer->carrier.crowded(peer->carrier.context); /* asked under the lock: mt_far_drained() comes later, or has been */

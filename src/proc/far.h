@@ -48,10 +48,6 @@ const struct mt_net *mt_far_net_of(const mote_runtime *rt);
 
 /* A node has a place from now on; its name is an atom, which is held. MOTE_EBUSY (it has one that has not been lost), MOTE_ELIMIT (there are MT_NODES_MAX), MOTE_ENOMEM. */
 mote_err mt_far_node_open(mote_runtime *rt, uint64_t node, const struct mt_carrier *carrier, unsigned *place);
-/* The place of a pid that is not this worker's, or of a node by its name; MT_PLACE_NONE: it has none. */
-#define MT_PLACE_NONE UINT32_MAX
-unsigned mt_far_place(const mote_runtime *rt, uint64_t pid);
-unsigned mt_far_node_place(const mote_runtime *rt, uint64_t node);
 
 /* The word for a term about another node (mt_remote_id_of()); 0: it is none, or there is no memory. *own: it is about this node. */
 uint64_t mt_far_word(mote_runtime *rt, uint64_t term, bool *own);
