@@ -122,18 +122,18 @@ static bool is_stale(struct mt_names *n, const struct entry *e) {
     return board->whereis(board->context, text, size) != e->by_pid.key;
 }
 
-/* The entry of a name or a pid is copied into *e, its atom held; false: there is none. */
+/* The entry of a name or a pid is copied into *e, its atom held if it is published: is_stale() reads its name. False: there is none. */
 static bool copy_entry(struct mt_names *n, const struct mt_hash *by, uint64_t key, struct entry *e) {
     mt_lock_take(&n->mu);
     struct mt_node *node = *mt_hash_find(by, key);
     if (node) *e = by == &n->by_name ? *of_name(node) : *of_pid(node);
-    if (node && mt_atom_counted(e->by_name.key)) mt_atom_hold(e->by_name.key);
+    if (node && e->published && mt_atom_counted(e->by_name.key)) mt_atom_hold(e->by_name.key);
     mt_lock_drop(&n->mu);
     return node != NULL;
 }
 
 static void drop_copy(const struct entry *e) {
-    if (mt_atom_counted(e->by_name.key)) mt_atom_drop(e->by_name.key);
+    if (e->published && mt_atom_counted(e->by_name.key)) mt_atom_drop(e->by_name.key);
 }
 
 /* What another worker has unregistered is not in the way of a new name. */
@@ -183,14 +183,8 @@ mote_err mt_unregister(mote_runtime *rt, uint64_t name) {
 /* The other key of an entry, or 0. */
 static uint64_t look_up(struct mt_names *n, const struct mt_hash *by, uint64_t key) {
     struct entry copy;
-    mt_lock_take(&n->mu);
-    struct mt_node *node = *mt_hash_find(by, key);
-    const struct entry *e = !node ? NULL : by == &n->by_name ? of_name(node) : of_pid(node);
-    uint64_t other = !e ? 0 : by == &n->by_name ? e->by_pid.key : e->by_name.key;
-    bool published = e && e->published;
-    mt_lock_drop(&n->mu);
-    if (!published || !copy_entry(n, by, key, &copy)) return other;
-    if (is_stale(n, &copy)) other = 0;
+    if (!copy_entry(n, by, key, &copy)) return 0;
+    uint64_t other = is_stale(n, &copy) ? 0 : by == &n->by_name ? copy.by_pid.key : copy.by_name.key;
     drop_copy(&copy);
     return other;
 }
