@@ -53,9 +53,7 @@ static mote_term where(struct mt_proc *p, mote_arena *arena, uint64_t reason) {
     if (mote_match(what, "{error, _, ?}", &place)) return place;
     const struct mt_sig *sig = p->flags & MT_PF_EXITING ? p->arg_sig : NULL;
     if (!sig || (sig->kind != MT_SIG_EXIT && sig->kind != MT_SIG_LINK_EXIT)) return mote_atom_term(mote_atom_make("exit"));
-    struct mt_remote_id id;
-    mote_term from = {mt_exit_from(sig)};
-    if (mt_is_remote(from.word)) from = mt_far_id(mt_runtime(p), from.word, &id) ? mt_remote_term(arena, &id) : MOTE_TERM_NIL;
+    mote_term from = mt_far_element(mt_runtime(p), arena, mt_exit_from(sig));
     mote_term pair[2] = {mote_atom_term(mote_atom_make(sig->kind == MT_SIG_EXIT ? "signal" : "link")), from};
     return mote_tuple_make(arena, 2, pair);
 }

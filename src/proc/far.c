@@ -177,6 +177,12 @@ bool mt_far_id(const mote_runtime *rt, uint64_t word, struct mt_remote_id *id) {
     return remotes && mt_is_remote(word) && mt_remote_get(remotes, word, id);
 }
 
+mote_term mt_far_element(const mote_runtime *rt, mote_arena *arena, uint64_t word) {
+    struct mt_remote_id id;
+    if (!mt_is_remote(word)) return (mote_term){word};
+    return mt_far_id(rt, word, &id) ? mt_remote_term(arena, &id) : MOTE_TERM_NIL;
+}
+
 void mt_far_hold(const mote_runtime *rt, uint64_t word) {
     if (mt_unlikely(mt_is_remote(word))) mt_remote_hold(remotes_of(rt), word);
 }

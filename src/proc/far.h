@@ -55,6 +55,8 @@ uint64_t mt_far_word(mote_runtime *rt, uint64_t term, bool *own);
 uint64_t mt_far_word_of(mote_runtime *rt, const struct mt_remote_id *id);
 /* What a word of another node stands for. */
 bool mt_far_id(const mote_runtime *rt, uint64_t word, struct mt_remote_id *id);
+/* The term for a word that stands in a message: built, if it is of another node (MOTE_TERM_NONE: no memory; []: it is forgotten). */
+mote_term mt_far_element(const mote_runtime *rt, mote_arena *arena, uint64_t word);
 /* Holds such a word for a relation, gives it back. Others: nothing. */
 void mt_far_hold(const mote_runtime *rt, uint64_t word);
 void mt_far_drop(const mote_runtime *rt, uint64_t word);

@@ -243,13 +243,6 @@ void mt_relation_bury(struct mt_sched *s, uint64_t dead, struct mt_sig *sig) {
     mt_deliver(s, from, sig);
 }
 
-/* A term for a word that stands in a message: that of another node's process. */
-static mote_term element(const mote_runtime *rt, mote_arena *arena, uint64_t word) {
-    struct mt_remote_id id;
-    if (!mt_is_remote(word)) return (mote_term){word};
-    return mt_far_id(rt, word, &id) ? mt_remote_term(arena, &id) : MOTE_TERM_NIL;
-}
-
 /* Without memory for what it must not miss it ends. */
 static void fail(struct mt_proc *self) {
     self->flags |= MT_PF_EXITING;
@@ -262,7 +255,7 @@ static struct mt_sig *anew(struct mt_proc *self, struct mt_sig *sig, uint64_t ta
     mote_term term = {0}, elements[5];
     struct mt_sig *out = NULL;
     mote_arena *arena = mote_arena_new(0);
-    for (size_t i = 0; arena && i < count; i++) elements[i] = element(mt_runtime(self), arena, i ? sig->heap[2 + i] : tag);
+    for (size_t i = 0; arena && i < count; i++) elements[i] = mt_far_element(mt_runtime(self), arena, i ? sig->heap[2 + i] : tag);
     if (arena) term = mote_tuple_make(arena, count, elements);
     if (!term.word || mt_sig_of_term(mt_cache_of(self), term, 0, NULL, &out)) fail(self);
     mote_arena_free(arena);
@@ -631,7 +624,7 @@ static struct mt_sig *spawn_reply(struct mt_proc *self, const struct mt_sig *sig
     mote_term term = {0}, pid;
     mote_arena *arena = mote_arena_new(0);
     if (arena) {
-        pid = element(mt_runtime(self), arena, sig->heap[1]);
+        pid = mt_far_element(mt_runtime(self), arena, sig->heap[1]);
         const mote_term parts[4] = {{MT_WORD_OF(spawn_reply)}, {sig->root}, {sig->heap[1] ? MT_WORD_OF(ok) : MT_WORD_OF(error)}, sig->heap[1] ? pid : (mote_term){sig->heap[3]}};
         term = mote_tuple_make(arena, 4, parts);
     }
