@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <mote/external.h>
+
 #include "base/hash.h"
 
 #define CHUNK_BITS 16u
@@ -55,27 +57,16 @@ static bool is_same(const struct mt_remote_id *a, const struct mt_remote_id *b) 
 }
 
 bool mt_remote_id_of(uint64_t term, struct mt_remote_id *id) {
-    if (mt_tag(term) != MT_BOXED || !term) return false;
-    const uint64_t *p = mt_ptr(term);
-    *id = (struct mt_remote_id){.node = p[1]};
-    if (*p == mt_header(MT_TUPLE, 2)) {
+    const uint64_t *p = term && mt_tag(term) == MT_BOXED ? mt_ptr(term) : NULL;
+    mote_far far;
+    if (p && *p == mt_header(MT_TUPLE, 2)) {
         *id = (struct mt_remote_id){.node = p[2], .kind = MT_REMOTE_NAME, .name = p[1]};
         return mt_tag(p[1]) == MT_ATOM && mt_tag(p[2]) == MT_ATOM;
     }
-    if (mt_header_kind(*p) == MT_PID_FAR) {
-        id->kind = MT_REMOTE_PID;
-        id->count = 2;
-        id->words[0] = (uint32_t)p[2];
-        id->words[1] = (uint32_t)(p[2] >> 32);
-        id->creation = (uint32_t)p[3];
-        return true;
-    }
-    if (mt_header_kind(*p) != MT_REF_FAR) return false;
-    id->kind = MT_REMOTE_ALIAS;
-    id->creation = (uint32_t)p[2];
-    id->count = (uint32_t)(p[2] >> 32);
-    if (id->count > 5) return false;
-    for (uint32_t i = 0; i < id->count; i++) id->words[i] = (uint32_t)(p[3 + i / 2] >> (i % 2 * 32));
+    if (!mote_far_get((mote_term){term}, &far)) return false;
+    enum mt_remote_kind kind = mote_term_type((mote_term){term}) == MOTE_PID ? MT_REMOTE_PID : MT_REMOTE_ALIAS;
+    *id = (struct mt_remote_id){.node = far.node.word, .kind = kind, .creation = far.creation, .count = far.count};
+    memcpy(id->words, far.words, sizeof id->words);
     return true;
 }
 
