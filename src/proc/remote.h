@@ -13,7 +13,6 @@
 #include "base/lock.h"
 #include "term/term.h"
 
-#define MT_REMOTE (MT_WORKERS_MAX - 1) /* the worker that no worker is */
 #define MT_REMOTE_SPARE (1u << 20)
 
 enum mt_remote_kind { MT_REMOTE_PID, MT_REMOTE_NAME, MT_REMOTE_ALIAS };
@@ -34,10 +33,6 @@ struct mt_remotes;
 mote_err mt_remotes_new(struct mt_remotes **remotes);
 /* Takes; NULL is allowed. */
 void mt_remotes_free(struct mt_remotes *remotes);
-
-static inline bool mt_is_remote(uint64_t word) {
-    return mt_tag(word) == MT_PID && mt_pid_worker(word) % MT_WORKERS_MAX == MT_REMOTE;
-}
 
 /* The word of an id, not held. 0: no memory. */
 uint64_t mt_remote_word(struct mt_remotes *remotes, const struct mt_remote_id *id);

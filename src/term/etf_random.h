@@ -103,8 +103,7 @@ static inline mote_term random_identifier(struct random_terms *r) {
     }
     if (kind == 3) return (mote_term){(random_next(r) << 3) | MT_REF};
     uint64_t pid = (random_next(r) << 3) | MT_PID;
-    bool no_worker = mt_pid_worker(pid) % MT_WORKERS_MAX == MT_WORKERS_MAX - 1;
-    return (mote_term){no_worker ? pid & ~MT_PID_WORKER_MASK : pid};
+    return (mote_term){mt_is_remote(pid) ? pid & ~MT_PID_WORKER_MASK : pid};
 }
 
 static inline mote_term random_leaf(struct random_terms *r) {

@@ -172,7 +172,7 @@ bool mote_pid_write_as(mote_writer *writer, mote_pid pid, mote_bytes node, uint3
 
 bool mote_pid_of_far(uint32_t id, uint32_t serial, mote_pid *pid) {
     uint64_t word = ((uint64_t)serial << 32 | id) << 3 | MT_PID;
-    if (serial >> 29 || mt_pid_worker(word) % MT_WORKERS_MAX == MT_WORKERS_MAX - 1) return false; /* that worker is no worker: remote.h */
+    if (serial >> 29 || mt_is_remote(word)) return false;
     pid->word = word;
     return true;
 }

@@ -71,6 +71,9 @@ static inline uint64_t mt_pid_word(uint64_t index, uint64_t worker, uint64_t ser
 /* Worker and incarnation, where they stand in a pid. */
 #define MT_PID_WORKER_MASK ((((uint64_t)1 << MT_PID_WORKER_BITS) - 1) << (3 + MT_PID_INDEX_BITS))
 static inline unsigned mt_pid_worker(uint64_t w) { return (unsigned)((w & MT_PID_WORKER_MASK) >> (3 + MT_PID_INDEX_BITS)); }
+/* The worker that no worker is: it has the words for processes of other nodes (proc/remote.h). */
+#define MT_REMOTE (MT_WORKERS_MAX - 1)
+static inline bool mt_is_remote(uint64_t w) { return mt_tag(w) == MT_PID && mt_pid_worker(w) % MT_WORKERS_MAX == MT_REMOTE; }
 static inline unsigned mt_ref_worker(uint64_t w) { return (unsigned)(w >> (3 + MT_REF_COUNTER_BITS)) & (MT_WORKERS_MAX - 1); }
 static inline uint64_t mt_pid_index(uint64_t w) { return w >> 3 & (((uint64_t)1 << MT_PID_INDEX_BITS) - 1); }
 static inline uint64_t mt_pid_serial(uint64_t w) { return w >> (3 + MT_PID_INDEX_BITS + MT_PID_WORKER_BITS); }
