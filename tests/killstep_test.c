@@ -476,7 +476,7 @@ static void send_note(struct ring *r, const struct mt_blob_note *note) {
 static void take_and_release(void) {
     struct mt_blob_note note;
     struct mt_blob_use *use = take(g.holder, &g.handle, OWNER, &note);
-    memset((char *)use->blob.data - MT_BLOB_GAP, 1, MT_BLOB_GAP);
+    memset((char *)use->blob.data - MOTE_BLOB_GAP, 1, MOTE_BLOB_GAP);
     mt_blob_use_drop(g.holder, use, &note);
     send_note(&g.rings[0], &note);
 }

@@ -311,7 +311,7 @@ static void handles_are_spoilt(void) {
         volatile const char *p = use->blob.data;
         for (size_t at = 0; at < use->blob.size; at += 1000) (void)p[at];
         (void)p[use->blob.size];
-        memset((char *)use->blob.data - MT_BLOB_GAP, 1, MT_BLOB_GAP);
+        memset((char *)use->blob.data - MOTE_BLOB_GAP, 1, MOTE_BLOB_GAP);
         mt_blob_use_drop(map, use, &note);
         mt_blobs_apply(blobs, &note, 1, &note);
     }

@@ -79,7 +79,7 @@ static bool is_possible(const struct mt_blob_map *m, const struct mt_blob_handle
     uint64_t pages = m->bytes / m->page_size;
     if (h->owner != m->owner || !h->size || h->page >= pages) return false;
     uint64_t room = (pages - h->page) * m->page_size;
-    return h->size < room && room - h->size > MT_BLOB_GAP; /* and a zero byte */
+    return h->size < room && room - h->size > MOTE_BLOB_GAP; /* and a zero byte */
 }
 
 static struct use *find_use(struct mt_blob_map *m, uint32_t page) {
@@ -90,7 +90,7 @@ static struct use *find_use(struct mt_blob_map *m, uint32_t page) {
 static struct use *make_use(struct mt_blob_map *m, const struct mt_blob_handle *h) {
     struct use *u = mt_os_alloc_zero(sizeof *u);
     if (!u) return NULL;
-    u->public.blob.data = m->base + h->page * m->page_size + MT_BLOB_GAP;
+    u->public.blob.data = m->base + h->page * m->page_size + MOTE_BLOB_GAP;
     u->public.blob.size = h->size;
     u->public.map = m;
     u->node.key = h->page;
@@ -155,7 +155,7 @@ void mt_blob_use_hold(struct mt_blob_map *map, struct mt_blob_use *use) {
 
 struct mt_blob_use *mt_blob_map_find(struct mt_blob_map *map, const void *data, size_t size) {
     size_t at = (size_t)((uintptr_t)data - (uintptr_t)map->base);
-    if (at >= map->bytes || at % map->page_size != MT_BLOB_GAP) return NULL;
+    if (at >= map->bytes || at % map->page_size != MOTE_BLOB_GAP) return NULL;
     mt_lock_take(&map->mu);
     struct use *u = find_use(map, (uint32_t)(at / map->page_size));
     bool found = u && u->users && !u->open && u->public.blob.size == size;
@@ -177,7 +177,7 @@ bool mt_blob_use_drop(struct mt_blob_map *map, struct mt_blob_use *use, struct m
     MT_ASSERT(u->users);
     if (!--u->users) {
         use->blob.host = NULL;
-        mt_os_decommit((char *)use->blob.data - MT_BLOB_GAP, map->page_size); /* B6; before the owner can use the page anew */
+        mt_os_decommit((char *)use->blob.data - MOTE_BLOB_GAP, map->page_size); /* B6; before the owner can use the page anew */
         end_if_unused(map, u, release);
     }
     bool last = map->closed && !map->uses.count;

@@ -298,7 +298,7 @@ static struct run *blob_of(struct mt_blobs *b, const struct mt_blob_handle *hand
     return r && r->size == handle->size ? r : NULL;
 }
 
-static char *data_of(const struct mt_blobs *b, const struct run *r) { return b->base + (size_t)r->page * b->page_size + MT_BLOB_GAP; }
+static char *data_of(const struct mt_blobs *b, const struct run *r) { return b->base + (size_t)r->page * b->page_size + MOTE_BLOB_GAP; }
 
 /* -------------------------------------------------------------------------------------------- the functions */
 
@@ -384,8 +384,8 @@ static struct run *make_locked(struct mt_blobs *b, size_t size, uint32_t pages, 
 mote_err mt_blobs_make(struct mt_blobs *b, size_t size, struct mt_blob_handle *handle, void **data) {
     bool warm = false;
     MT_ASSERT(size);
-    if (size > b->page_max * b->page_size - MT_BLOB_GAP - 1) return MOTE_ELIMIT;
-    size_t pages = (size + MT_BLOB_GAP + b->page_size) / b->page_size;
+    if (size > b->page_max * b->page_size - MOTE_BLOB_GAP - 1) return MOTE_ELIMIT;
+    size_t pages = (size + MOTE_BLOB_GAP + b->page_size) / b->page_size;
     mt_lock_take(&b->mu);
     struct run *r = make_locked(b, size, (uint32_t)pages, &warm);
     if (r) *handle = (struct mt_blob_handle){.size = size, .page = r->page, .serial = r->serial, .owner = b->self};

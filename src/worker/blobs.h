@@ -11,7 +11,7 @@
  *    have: until then a handle that the dead passed on may be under way. Who awaits that the dead's hold is counted awaits it until the *owner* has said so.
  * B5 notes and handles come from outside: what cannot be gives an error and changes nothing. What a blob contains may change under the reader if its
  *    owner is evil; nothing else of the reader's can.
- * B6 a blob begins 64 bytes behind the start of a page; a zero byte follows its data. The pages are its own, so a reader may write into the first 64 bytes: it maps
+ * B6 a blob begins MOTE_BLOB_GAP bytes behind the start of a page; a zero byte follows its data. The pages are its own, so a reader may write into the first 64 bytes: it maps
  *    privately, that page becomes its own, and is given up with the last use. (The owner writes into the gap itself, and others see what they never look at.)
  */
 #ifndef MT_WORKER_BLOBS_H
@@ -20,8 +20,6 @@
 #include <mote/worker.h>
 
 #include "base/os_fd.h"
-
-#define MT_BLOB_GAP 64u /* B6 */
 
 /* A worker in one of its lives: the incarnation number * 64 + the worker. Those of one worker only grow. */
 #define MT_PEER_WORKERS 64u

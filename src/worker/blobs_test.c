@@ -42,7 +42,7 @@ static struct mt_blob_handle make(size_t size, int fill) {
     struct mt_blob_handle handle;
     void *data;
     CHECK_OK(mt_blobs_make(g.blobs, size, &handle, &data));
-    CHECK(((char *)data)[size] == 0 && ((uintptr_t)data & (mt_os_page_size() - 1)) == MT_BLOB_GAP);
+    CHECK(((char *)data)[size] == 0 && ((uintptr_t)data & (mt_os_page_size() - 1)) == MOTE_BLOB_GAP);
     memset(data, fill, size);
     return handle;
 }
@@ -103,7 +103,7 @@ static void one_is_written_and_read(void) {
         struct mt_blob_use *use = give(HOLDER, &h);
         mt_blobs_drop(g.blobs, &h, OWNER);
         CHECK(all_are(use->blob.data, size, 5) && all_are(mt_blobs_data(g.blobs, &h), size, 5));
-        memset((char *)use->blob.data - MT_BLOB_GAP, 9, MT_BLOB_GAP); /* a header of its own */
+        memset((char *)use->blob.data - MOTE_BLOB_GAP, 9, MOTE_BLOB_GAP); /* a header of its own */
         CHECK(((char *)mt_blobs_data(g.blobs, &h))[-1] == 0);
         CHECK_INT(info().live, 1);
         struct mt_blob_note release = drop(HOLDER, use);
@@ -141,7 +141,7 @@ static void pages_are_used_again(void) {
         CHECK(i == 1 || h.page == page);
         page = h.page;
         struct mt_blob_use *use = give(HOLDER, &h);
-        memset((char *)use->blob.data - MT_BLOB_GAP, i, MT_BLOB_GAP);
+        memset((char *)use->blob.data - MOTE_BLOB_GAP, i, MOTE_BLOB_GAP);
         CHECK(all_are(use->blob.data, 30000, i));
         struct mt_blob_note release = drop(HOLDER, use);
         tell(HOLDER, &release);
@@ -340,7 +340,7 @@ static void impossible_handles_are_refused(void) {
     struct mt_blob_use *use = give(HOLDER, &h), *none = NULL;
     struct mt_blob_note release;
     uint32_t pages = (uint32_t)(MIB / mt_os_page_size());
-    const struct mt_blob_handle all = {.size = MIB - MT_BLOB_GAP - 1};
+    const struct mt_blob_handle all = {.size = MIB - MOTE_BLOB_GAP - 1};
     for (int i = 0; i < 9; i++) {
         bad = i < 4 ? h : all;
         switch (i) {
@@ -358,7 +358,7 @@ static void impossible_handles_are_refused(void) {
     }
     CHECK(!none && mt_blob_map_count(g.maps[THIRD]) == 0);
     struct mt_blob_use *whole = take(THIRD, &all, OWNER, &release); /* is possible */
-    memset((char *)whole->blob.data - MT_BLOB_GAP, 1, MT_BLOB_GAP);
+    memset((char *)whole->blob.data - MOTE_BLOB_GAP, 1, MOTE_BLOB_GAP);
     CHECK_INT(drop(THIRD, whole).kind, MT_BLOB_RELEASE);
     struct mt_blob_note counted = {.kind = MT_BLOB_COUNTED, .page = h.page, .serial = h.serial, .count = 1};
     CHECK_INT(mt_blob_map_apply(g.maps[HOLDER], &counted, &release), MOTE_NOMATCH); /* nothing was asked */
@@ -436,7 +436,7 @@ static void many_come_and_go(void) {
         if (h[i].size) mt_blobs_drop(g.blobs, &h[i], OWNER);
     CHECK(info().live == 0 && info().live_bytes == 0 && info().warm_bytes <= 2 * MIB && info().punched > 0);
     mt_blobs_trim(g.blobs, MT_NEVER);
-    struct mt_blob_handle all = make(64 * MIB - MT_BLOB_GAP - 1, 7); /* it is one piece again */
+    struct mt_blob_handle all = make(64 * MIB - MOTE_BLOB_GAP - 1, 7); /* it is one piece again */
     CHECK_INT(all.page, 0);
     tear_down();
 }

@@ -239,7 +239,7 @@ static struct mt_blob_use *find_locked(struct mt_freight *f, const void *data, s
 }
 
 static struct mt_blob_use *find(struct mt_freight *f, const void *data, size_t size) {
-    if (((uintptr_t)data & (mt_os_page_size() - 1)) != MT_BLOB_GAP) return NULL;
+    if (((uintptr_t)data & (mt_os_page_size() - 1)) != MOTE_BLOB_GAP) return NULL;
     mt_lock_take(&f->mu);
     struct mt_blob_use *use = find_locked(f, data, size);
     mt_lock_drop(&f->mu);
