@@ -753,8 +753,9 @@ static mote_err check_pid(mote_self *self, mote_pid pid, uint64_t *word) {
     bool own;
     *word = pid.word;
     if (err || mt_likely(mt_tag(pid.word) == MT_PID)) return err;
-    *word = mote_term_type((mote_term){pid.word}) == MOTE_PID ? mt_far_word(mt_runtime(mt_self(self)), pid.word, &own) : 0;
-    return mote_term_type((mote_term){pid.word}) != MOTE_PID ? MOTE_ETERM : *word || own ? MOTE_OK : MOTE_ENOMEM;
+    if (mote_term_type((mote_term){pid.word}) != MOTE_PID) return MOTE_ETERM;
+    *word = mt_far_word(mt_runtime(mt_self(self)), pid.word, &own);
+    return *word || own ? MOTE_OK : MOTE_ENOMEM;
 }
 
 /* One of this node's. */

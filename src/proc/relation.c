@@ -391,6 +391,14 @@ static void note_name(struct mt_sig *watch, uint64_t name) {
     watch->flags |= MT_SIG_COUNTED;
 }
 
+/* An atom or 0, which the signal holds if it is counted. */
+static uint64_t held(struct mt_sig *sig, uint64_t atom) {
+    if (!mt_atom_counted(atom)) return atom;
+    mt_atom_hold(atom);
+    sig->flags |= MT_SIG_COUNTED;
+    return atom;
+}
+
 /* The other's side. */
 static struct mt_sig *monitor_from(struct mt_cache *cache, uint64_t from, uint64_t name, uint64_t ref) {
     struct mt_sig *sig = mt_sig_new(cache, MT_SIG_MONITOR, name ? NAMED_WORDS : MONITOR_WORDS);
@@ -398,11 +406,7 @@ static struct mt_sig *monitor_from(struct mt_cache *cache, uint64_t from, uint64
     memset(sig->heap, 0, sig->words * sizeof *sig->heap);
     sig->root = ref;
     sig->heap[1] = from;
-    sig->heap[2] = name;
-    if (name && mt_atom_counted(name)) {
-        mt_atom_hold(name);
-        sig->flags |= MT_SIG_COUNTED;
-    }
+    sig->heap[2] = held(sig, name);
     return sig;
 }
 
@@ -574,13 +578,6 @@ static void apply_lost(struct mt_proc *self, struct mt_sig *lost) {
 
 /* ------------------------------------------------------------------------- processes that other nodes start */
 
-static uint64_t held(struct mt_sig *sig, uint64_t atom) {
-    if (!mt_atom_counted(atom)) return atom;
-    mt_atom_hold(atom);
-    sig->flags |= MT_SIG_COUNTED;
-    return atom;
-}
-
 struct mt_sig *mt_started_new(struct mt_cache *cache, uint64_t ref, uint64_t node, uint64_t child, unsigned flags, uint64_t error) {
     struct mt_sig *sig = mt_sig_new(cache, MT_SIG_STARTED, STARTED_WORDS);
     if (!sig) return NULL;
@@ -588,7 +585,7 @@ struct mt_sig *mt_started_new(struct mt_cache *cache, uint64_t ref, uint64_t nod
     sig->root = ref;
     sig->extra = (uint16_t)flags;
     sig->heap[1] = child;
-    sig->heap[3] = error ? held(sig, error) : 0;
+    sig->heap[3] = held(sig, error);
     sig->heap[4] = held(sig, node);
     return sig;
 }
