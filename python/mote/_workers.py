@@ -13,7 +13,7 @@ from mote import _mote, _stock
 from mote._errors import describe
 from mote._hub import FULL, GRANTED, START_SECONDS, WORKERS_MAX, Hub, Plan
 from mote._mote import ANY, Atom, MoteError
-from mote._stock import forget, keeper_name, number, order, others, places, spawn, stock_of
+from mote._stock import forget, keeper_name, number, order, others, places, stock_of
 from mote._travel import call_of, path_of
 from mote._wait import awaited, in_place
 
@@ -112,8 +112,12 @@ def idle() -> Optional[int]:
 
 def place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Optional[dict[str, Any]], link: bool, monitor: bool) -> Any:
     """A plain spawn, where they may go to other workers: to one that is idle. None: it stays."""
-    worker = idle() if path_of(function) else None
-    return None if worker is None else spawn(worker, function, args, kwargs or {}, link, monitor)
+    path = path_of(function)
+    if path is None:
+        return None
+    worker = idle()
+    pid = None if worker is None else stock_of(worker).take(_mote.awaits(function))
+    return None if pid is None else order(pid, path, args, kwargs or {}, link, monitor)
 
 
 def call_for(where: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Optional[Call]:
