@@ -295,7 +295,7 @@ class options:
             from mote import _workers
 
             start = self._start_of(function, args, kwargs)
-            pid = None if start.stays else _workers.granted_now(start)
+            pid = _workers.granted_now(start)
             if pid is not None:
                 return self._order(pid, start)
         return _mote.spawn_opt(function, args, kwargs, *self._how)
@@ -308,7 +308,7 @@ class options:
     def _start_of(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _workers.Start:
         from mote import _workers
 
-        start = _workers.Start(self._place, _workers.call_for(self._place, function, args, kwargs), _mote.awaits(function))
+        start = _workers.start_of(self._place, function, args, kwargs)
         if not start.stays and self._how[2:] != (None, 0, 0, 0, 0):
             raise ValueError("place= goes with link= and monitor= alone: the process itself sets the rest where it runs")
         return start
@@ -335,7 +335,7 @@ class _AioOptions:
             from mote import _workers
 
             start = how._start_of(function, args, kwargs)
-            pid = None if start.stays else await _workers.aio_granted(start)
+            pid = await _workers.aio_granted(start)
             if pid is not None:
                 return how._order(pid, start)
         return _mote.spawn_opt(function, args, kwargs, *how._how)

@@ -269,13 +269,8 @@ class TaskOptions:
     def _begin(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool) -> Task[Any]:
         from mote import _workers
 
-        start = self._start_of(function, args, kwargs)
-        return self._order(start, None if start.stays else _workers.granted_now(start), function, args, kwargs, linked)
-
-    def _start_of(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _workers.Start:
-        from mote import _workers
-
-        return _workers.Start(self._place, _workers.call_for(self._place, function, args, kwargs), _mote.awaits(function))
+        start = _workers.start_of(self._place, function, args, kwargs)
+        return self._order(start, _workers.granted_now(start), function, args, kwargs, linked)
 
     @staticmethod
     def _order(
@@ -313,8 +308,9 @@ class _AioTaskOptions:
     async def _begin(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], linked: bool) -> Task[Any]:
         from mote import _workers
 
-        start = self._options._start_of(function, args, kwargs)
-        return self._options._order(start, None if start.stays else await _workers.aio_granted(start), function, args, kwargs, linked)
+        how = self._options
+        start = _workers.start_of(how._place, function, args, kwargs)
+        return how._order(start, await _workers.aio_granted(start), function, args, kwargs, linked)
 
 
 # ------------------------------------------------------------------------------------------- what is waited for

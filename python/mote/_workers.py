@@ -19,7 +19,7 @@ from mote._wait import awaited, in_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Coroutine, Optional
+    from typing import Any, Callable, Optional
 
     from mote._mote import Pid
     from mote._travel import Call
@@ -188,8 +188,15 @@ class Start:
         return pid  # type: ignore[no-any-return]
 
 
+def start_of(where: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Start:
+    """The Start of function(*args, **kwargs) at a place. NotSendable."""
+    return Start(where, call_for(where, function, args, kwargs), _mote.awaits(function))
+
+
 def granted_now(to: Start) -> Optional[Pid[Any]]:
     """For options(place=).spawn(): a granted process. None: it stays here."""
+    if to.stays:
+        return None
     if not _mote.is_awaiting():
         return in_place("spawn", to.granted)
     if number() == 0 and to.where != "dedicated":
@@ -202,9 +209,9 @@ def granted_now(to: Start) -> Optional[Pid[Any]]:
     return pid
 
 
-def aio_granted(to: Start) -> Coroutine[Any, Any, Optional[Pid[Any]]]:
+async def aio_granted(to: Start) -> Optional[Pid[Any]]:
     """The same, to be awaited."""
-    return awaited("spawn", to.granted)
+    return None if to.stays else await awaited("spawn", to.granted)
 
 
 # ------------------------------------------------------------------------------------------------- supervisors
@@ -220,7 +227,7 @@ async def place_child(caller: Any, held: Any) -> None:
     name, (where, call, behaves) = spec[6], spec[12]
     start = Start(where, call, kind == 1)
     try:
-        pid = None if start.stays else await aio_granted(start)
+        pid = await aio_granted(start)
     except Exception as error:
         _mote.reply(caller, (_REFUSED, (Atom("place"), str(error))))
         return
