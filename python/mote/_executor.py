@@ -8,7 +8,6 @@ refers to an Executor: one that nobody has any more ends when its tasks are done
 from __future__ import annotations
 
 import atexit
-import importlib
 import itertools
 import os
 import sys
@@ -125,15 +124,9 @@ def _made(kind: Any, args: tuple[Any, ...]) -> Any:
 
 def _found(module: str, name: str) -> Any:
     """What has that name in the module, which in a worker has another name if it is the program."""
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if module == _travel._MAIN or spec is not None and spec.name == module:
-        found: Any = main
-    else:
-        found = sys.modules.get(module) or importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    is_program = spec is not None and spec.name == module
+    return _travel.function_of("__main__" if is_program else module, name)
 
 
 # -------------------------------------------------------------------------------------------- in the workers
