@@ -11,6 +11,10 @@ import re
 import socket
 import sys
 
+import mote
+from mote import _mote, _node
+from mote._cluster import RIGHTS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
@@ -20,7 +24,6 @@ _HOST = "127.0.0.1"
 _EPMD_PORT = 4369
 _EPMD_SECONDS = 5.0
 _ANSWER_MAX = 1 << 20
-_RIGHTS = ("exit", "spawn", "rpc")
 
 
 class Failed(Exception):
@@ -137,8 +140,6 @@ class Visitor:
         """Finds the other node before: it tells the most usual fault best."""
         import logging
 
-        import mote
-
         self.told: list[str] = []
         self.target: str = options.node
         alive, _, host = self.target.partition("@")
@@ -165,8 +166,6 @@ class Visitor:
         self.node.stop()
 
     def connect(self, seconds: float) -> None:
-        import mote
-
         try:
             mote.connect(self.target, seconds)
         except TimeoutError:
@@ -178,11 +177,9 @@ class Visitor:
 
 def _started(make: Any) -> Any:
     """A node, or why there is none."""
-    from mote import MoteError
-
     try:
         return make()
-    except (ValueError, MoteError, OSError, TimeoutError) as error:
+    except (ValueError, mote.MoteError, OSError, TimeoutError) as error:
         raise Failed(str(error)) from None
 
 
@@ -205,8 +202,6 @@ def names(options: argparse.Namespace) -> int:
 def ping(options: argparse.Namespace) -> int:
     import time
 
-    import mote
-
     with Visitor(options) as visitor:
         since = time.perf_counter()
         visitor.connect(options.timeout)
@@ -219,8 +214,6 @@ def ping(options: argparse.Namespace) -> int:
 
 
 def _term(text: str) -> Any:
-    from mote import _mote
-
     try:
         return _mote.term_parse(text)
     except SyntaxError as error:
@@ -229,9 +222,6 @@ def _term(text: str) -> Any:
 
 
 def call(options: argparse.Namespace) -> int:
-    import mote
-    from mote import _mote
-
     terms = [_term(text) for text in options.terms]
     module, colon, function = options.what.partition(":")
     if colon and not (module and function):
@@ -270,8 +260,6 @@ def _cookie_place(given: Optional[str]) -> tuple[str, str]:
 
 
 def cookie(options: argparse.Namespace) -> int:
-    import mote
-
     path, who = _cookie_place(options.cookie_file)
     made = not os.path.exists(path)
     _started(lambda: mote.Node(f"mote-{os.getpid()}@{_HOST}", cookie_file=path, epmd=False)).stop()  # a node reads it with all care, and makes it
@@ -330,9 +318,6 @@ def _show(error: BaseException) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    import mote
-    from mote import _node
-
     text: str = options.program
     of_file = text.endswith(".py") or os.sep in text or os.path.isfile(text)
     if not getattr(sys.flags, "safe_path", False):
@@ -400,7 +385,7 @@ def _parser() -> argparse.ArgumentParser:
     to.add_argument("--connect", type=_node_name, action="append", default=[], metavar="NODE", help="connect to it before the program runs; may be given again")
     to.add_argument("--workers", type=_workers, metavar="N", help="how many interpreters, each an OS process (default: 1, or what the program says)")
     to.add_argument("--visible", action="store_true", help="Erlang's nodes() shows it")
-    to.add_argument("--allow", action="append", choices=_RIGHTS, default=[], help="what other nodes may do besides sending, linking and monitoring; may be given again")
+    to.add_argument("--allow", action="append", choices=RIGHTS, default=[], help="what other nodes may do besides sending, linking and monitoring; may be given again")
     to.add_argument("--port", type=_port, metavar="PORT", help="where it listens (default: one that is free)")
     epmd_port(to)
     to.add_argument("--no-epmd", action="store_true", help="without a port mapper: others have to be told where it is")
@@ -425,8 +410,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    import mote
-
     return f"mote {mote.__version__}"
 
 

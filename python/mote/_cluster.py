@@ -30,7 +30,7 @@ NodeUp.__doc__ = """A node is connected: `case NodeUp(node=name)`, or `case ("no
 NodeDown.__doc__ = """The connection to a node has ended, or cannot be made: `case NodeDown(node=name)`, or `case ("nodedown", name)`. See mote.monitor_node()."""
 
 _CONNECTED = Atom("mote_node")
-_RIGHTS = {"exit": 1, "spawn": 2, "rpc": 4}
+RIGHTS = {"exit": 1, "spawn": 2, "rpc": 4}
 _PATIENCE = 30.0  # longer than the steps of a connection may take
 
 
@@ -59,8 +59,8 @@ def begin(
 ) -> None:
     """Makes the node that runs one among others. See mote.Node."""
     given = frozenset((rights,) if isinstance(rights, str) else rights)
-    if not given <= _RIGHTS.keys():
-        raise ValueError(f"rights are of {', '.join(_RIGHTS)}, not {', '.join(sorted(map(repr, given - _RIGHTS.keys())))}")
+    if not given <= RIGHTS.keys():
+        raise ValueError(f"rights are of {', '.join(RIGHTS)}, not {', '.join(sorted(map(repr, given - RIGHTS.keys())))}")
     if not 1 <= tick <= 86400:
         raise ValueError(f"tick is seconds from 1 to 86400, not {tick!r}")
     _check_cookie(cookie)
@@ -68,7 +68,7 @@ def begin(
     _check_port("epmd", int(epmd or 0))
     if epmd is True:
         epmd = None
-    mask = sum(_RIGHTS[right] for right in given)
+    mask = sum(RIGHTS[right] for right in given)
     _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000))
 
 
