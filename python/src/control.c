@@ -207,9 +207,7 @@ static PyObject *py_registered(PyObject *module, PyObject *none) {
     }
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list && i < count; i++) {
-        size_t size;
-        const char *text = mote_atom_name(names[i], &size);
-        PyObject *atom = mp_atom_new(st, text, (Py_ssize_t)size);
+        PyObject *atom = mp_atom_from(st, names[i]);
         if (!atom) Py_CLEAR(list);
         else PyList_SET_ITEM(list, (Py_ssize_t)i, atom);
     }

@@ -168,9 +168,8 @@ static PyObject *bytes_of(struct decode *d, struct place place) {
 
 /* Whether the name that was read is this node's, of its present life. */
 static bool is_ours(const struct decode *d) {
-    size_t size = sizeof MP_NODELESS - 1;
-    const char *name = d->codec->node.word ? mote_atom_name(d->codec->node, &size) : MP_NODELESS;
-    return d->t.creation == d->codec->creation && d->t.name.size == size && memcmp(d->t.name.data, name, size) == 0;
+    mote_bytes name = mp_name_text(d->codec->node);
+    return d->t.creation == d->codec->creation && d->t.name.size == name.size && memcmp(d->t.name.data, name.data, name.size) == 0;
 }
 
 static PyObject *pid(struct decode *d, struct place place) {

@@ -112,24 +112,18 @@ static bool put_atom(struct encode *e, PyObject *v) {
     return mote_atom_write(e->out, name, (size_t)size);
 }
 
-static mote_bytes name_of(mote_atom node) {
-    mote_bytes name = {MP_NODELESS, sizeof MP_NODELESS - 1};
-    if (node.word) name.data = mote_atom_name(node, &name.size);
-    return name;
-}
-
 static bool put_pid(struct encode *e, PyObject *v) {
     mote_far far;
     mote_pid pid = ((struct mp_pid *)v)->pid;
-    if (mote_far_get(mote_pid_term(pid), &far)) return mote_far_pid_write(e->out, name_of(far.node), far.words[0], far.words[1], far.creation);
-    return is_own(e) ? mote_pid_write(e->out, pid) : mote_pid_write_as(e->out, pid, name_of(e->codec->node), e->codec->creation);
+    if (mote_far_get(mote_pid_term(pid), &far)) return mote_far_pid_write(e->out, mp_name_text(far.node), far.words[0], far.words[1], far.creation);
+    return is_own(e) ? mote_pid_write(e->out, pid) : mote_pid_write_as(e->out, pid, mp_name_text(e->codec->node), e->codec->creation);
 }
 
 static bool put_ref(struct encode *e, PyObject *v) {
     mote_far far;
     mote_ref ref = ((struct mp_ref *)v)->ref;
-    if (mote_far_get(mote_ref_term(ref), &far)) return mote_far_ref_write(e->out, name_of(far.node), far.creation, far.words, far.count);
-    return is_own(e) ? mote_ref_write(e->out, ref) : mote_ref_write_as(e->out, ref, name_of(e->codec->node), e->codec->creation);
+    if (mote_far_get(mote_ref_term(ref), &far)) return mote_far_ref_write(e->out, mp_name_text(far.node), far.creation, far.words, far.count);
+    return is_own(e) ? mote_ref_write(e->out, ref) : mote_ref_write_as(e->out, ref, mp_name_text(e->codec->node), e->codec->creation);
 }
 
 /* Out of line: the handle has no place in the frames of put(). */

@@ -40,10 +40,8 @@ static PyObject *py_processes(PyObject *module, PyObject *none) {
 /* ------------------------------------------------------------------------------------------------- questions */
 
 static PyObject *registered_of(struct mp_state *st, mote_atom name) {
-    size_t size;
     if (!name.word) Py_RETURN_NONE;
-    const char *text = mote_atom_name(name, &size);
-    return mp_atom_new(st, text, (Py_ssize_t)size);
+    return mp_atom_from(st, name);
 }
 
 /* The fields of Info, in _control.py's order. */

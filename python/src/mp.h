@@ -83,8 +83,9 @@ int mp_values_init(struct mp_state *st);
 /* Copy what a word of another node's refers to. */
 PyObject *mp_pid_new(struct mp_state *st, mote_pid pid);
 PyObject *mp_ref_new(struct mp_state *st, mote_ref ref);
-/* The Atom of a name (size in bytes, UTF-8), interned. Gives. */
+/* The Atom of a name (size in bytes, UTF-8), or of an atom; interned. Give. */
 PyObject *mp_atom_new(struct mp_state *st, const char *name, Py_ssize_t size);
+PyObject *mp_atom_from(struct mp_state *st, mote_atom atom);
 static inline int mp_is_pid(const struct mp_state *st, PyObject *o) { return Py_IS_TYPE(o, st->pid); }
 static inline int mp_is_ref(const struct mp_state *st, PyObject *o) { return Py_IS_TYPE(o, st->ref); }
 static inline bool mp_is_ours(uint64_t word) { return !mote_far_get((mote_term){word}, NULL); }
@@ -138,6 +139,12 @@ PyObject *mp_decode(struct mp_state *st, const struct mp_codec *codec, mote_read
 /* Sets node and creation: those of the node that runs, if it has a name. See net.c. */
 void mp_codec_name(const struct mp_state *st, struct mp_codec *codec);
 #define MP_NODELESS "nonode@nohost"
+/* A node's name in letters; of word 0: nonode@nohost. */
+static inline mote_bytes mp_name_text(mote_atom node) {
+    mote_bytes name = {MP_NODELESS, sizeof MP_NODELESS - 1};
+    if (node.word) name.data = mote_atom_name(node, &name.size);
+    return name;
+}
 /* The node's name as an Atom. Gives; NULL: error set. */
 PyObject *mp_node_name(struct mp_state *st);
 extern PyMethodDef mp_codec_methods[];

@@ -22,10 +22,9 @@ void mp_codec_name(const struct mp_state *st, struct mp_codec *codec) {
 
 PyObject *mp_node_name(struct mp_state *st) {
     struct mp_codec codec;
-    size_t size;
     mp_codec_name(st, &codec);
-    const char *name = codec.node.word ? mote_atom_name(codec.node, &size) : MP_NODELESS;
-    return mp_atom_new(st, name, codec.node.word ? (Py_ssize_t)size : (Py_ssize_t)sizeof MP_NODELESS - 1);
+    mote_bytes name = mp_name_text(codec.node);
+    return mp_atom_new(st, name.data, (Py_ssize_t)name.size);
 }
 
 static PyObject *py_node(PyObject *module, PyObject *none) {
@@ -124,9 +123,7 @@ static PyObject *py_nodes(PyObject *module, PyObject *o) {
     }
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list && i < count; i++) {
-        size_t size;
-        const char *name = mote_atom_name(nodes[i], &size);
-        PyObject *atom = mp_atom_new(st, name, (Py_ssize_t)size);
+        PyObject *atom = mp_atom_from(st, nodes[i]);
         if (!atom) Py_CLEAR(list);
         else PyList_SET_ITEM(list, (Py_ssize_t)i, atom);
     }

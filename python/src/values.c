@@ -89,8 +89,7 @@ const mote_host_kind mp_object_kind = {"Python", object_hold, object_drop, mp_fa
 
 /* ------------------------------------------------------------------------------------- Pid, Ref and Term */
 
-/* The Atom of an atom. */
-static PyObject *value_of_name(struct mp_state *st, mote_atom atom) {
+PyObject *mp_atom_from(struct mp_state *st, mote_atom atom) {
     size_t size;
     const char *name = mote_atom_name(atom, &size);
     return mp_atom_new(st, name, (Py_ssize_t)size);
@@ -179,7 +178,7 @@ static PyObject *identity_node(PyObject *self, void *closure) {
     (void)closure;
     if (!module) return NULL;
     if (!mote_far_get((mote_term){((struct far *)self)->word}, &far)) return mp_node_name(mp_state_of(module));
-    return value_of_name(mp_state_of(module), far.node);
+    return mp_atom_from(mp_state_of(module), far.node);
 }
 
 static PyObject *identity_sizeof(PyObject *self, PyObject *none) {
