@@ -311,7 +311,7 @@ class Hub:
 
     def relieve(self) -> None:
         for worker in list(self.workers.values()):
-            if worker.worn and worker.up and worker.successor is None:
+            if worker.worn:
                 self.recycle(worker)
 
     def recycle(self, worker: Worker) -> None:
