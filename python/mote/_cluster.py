@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from mote import _mote
+from mote._control import HERE
 from mote._gen import CALL, ERROR
 from mote._mote import ANY, Atom, Pid
 from mote._wait import in_place
@@ -86,7 +87,7 @@ async def _connector() -> None:
 
 def _connecting() -> Pid[Any]:
     """Here, where the connections are, and not in another worker."""
-    return _mote.spawn_opt(_connector, (), {}, False, False, None, 0, 0, 0, 0)  # type: ignore[no-any-return]
+    return _mote.spawn_opt(_connector, (), {}, *HERE)  # type: ignore[no-any-return]
 
 
 def _took(answer: Any, node: str) -> None:

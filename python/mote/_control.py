@@ -255,6 +255,7 @@ def _take(spec: Any) -> Any:
 
 _POLICIES = {"suspend": 0, "drop": 1, "end": 2}
 _PRIORITIES = {"normal": 0, "high": 1, "low": 2}
+HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
 
 
 class options:
@@ -309,7 +310,7 @@ class options:
         from mote import _workers
 
         start = _workers.start_of(self._place, function, args, kwargs)
-        if not start.stays and self._how[2:] != (None, 0, 0, 0, 0):
+        if not start.stays and self._how[2:] != HERE[2:]:
             raise ValueError("place= goes with link= and monitor= alone: the process itself sets the rest where it runs")
         return start
 

@@ -20,6 +20,7 @@ from concurrent.futures._base import FINISHED as _FINISHED
 from types import FunctionType
 
 from mote import _hub, _mote, _stock, _travel, _workers, aio
+from mote._control import HERE
 from mote._errors import ProcessExit, WorkerDied, explain, text_of, trace_of
 from mote._mote import ANY, Atom, NotSendable, Pid, Ref
 
@@ -356,7 +357,7 @@ class _Core:
         process = _Process(self)
         self.end = weakref.finalize(process, self.finish)
         self.end.atexit = False
-        self.pid = _mote.spawn_opt(process.serve, (), {}, *_stock.HERE)
+        self.pid = _mote.spawn_opt(process.serve, (), {}, *HERE)
 
     def submit(self, future: _Future, path: Path, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         with self.lock:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 
 from mote import _mote
+from mote._control import HERE
 from mote._errors import Exit
 from mote._mote import ANY, Atom, NoProc, Pid, Ref
 from mote._travel import call_of, function_of
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 BATCH, BATCH_MAX = 128, 4096
 CALL_SECONDS = 5.0  # for a keeper's answer
-HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
 _MORE, _PIDS, _ORDER, BACK = Atom("more"), Atom("pids"), Atom("$mote_spawn"), Atom("$mote_back")
 OK, _CALL, _PLACE, _STARTED = Atom("ok"), Atom("$gen_call"), Atom("$mote_place"), Atom("$started")
 DEDICATE, CANCEL, MOVED = Atom("dedicate"), Atom("cancel"), Atom("$mote_moved")

@@ -9,6 +9,7 @@ import sys
 import time
 
 from mote import _hub, _mote, _stock, _travel, _workers
+from mote._control import HERE
 from mote._mote import ANY, Atom, Pid, Ref
 
 TYPE_CHECKING = False
@@ -73,7 +74,7 @@ class Main:
             _mote.worker_lost(self.membership, peer, reason)
         elif what == "retire" and fields[0] == self.peer % _hub.NUMBERS:
             _stock.stop_granting()
-            _mote.spawn_opt(self.outlast, (), {}, *_stock.HERE)
+            _mote.spawn_opt(self.outlast, (), {}, *HERE)
         elif what == "retire":
             _stock.retired(fields[0])
         elif what == "serve":
@@ -83,7 +84,7 @@ class Main:
     def serve(self, asker: Pid[Any], alias: Ref, coroutine: bool) -> None:
         """Of a worker that is dedicated to a process: here it is."""
         pid = _stock.grant(asker, coroutine)
-        _mote.spawn_opt(self.outlast, (pid,), {}, *_stock.HERE)
+        _mote.spawn_opt(self.outlast, (pid,), {}, *HERE)
         _mote.send(alias, (alias, _hub.GRANTED, pid))
 
     async def outlast(self, one: Optional[Pid[Any]] = None) -> None:
