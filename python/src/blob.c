@@ -56,7 +56,8 @@ static PyType_Slot shared_slots[] = {
 };
 static PyType_Spec shared_spec = {"mote.SharedBytes", 0, 0, Py_TPFLAGS_DEFAULT, shared_slots};
 
-PyObject *mp_blob_bytes(struct mp_state *st, mote_blob *blob) {
+/* The SharedBytes of a blob. Takes the use. Gives; cannot fail. */
+static PyObject *blob_bytes(struct mp_state *st, mote_blob *blob) {
     PyObject *bytes = blob->host;
     if (bytes) { /* B1 */
         Py_INCREF(bytes);
@@ -80,7 +81,7 @@ PyObject *mp_unblob(void *context, const void *handle, size_t size) {
         PyErr_SetString(err == MOTE_ENOMEM ? PyExc_MemoryError : PyExc_ValueError, "a handle in a message from another worker stands for nothing");
         return NULL;
     }
-    return mp_blob_bytes(letter->st, blob);
+    return blob_bytes(letter->st, blob);
 }
 
 /* ------------------------------------------------------------------------------------------- what is to be sent */
@@ -196,7 +197,7 @@ static PyObject *py_buffer(PyObject *module, PyObject *arg) {
     return PyErr_NoMemory();
 }
 
-/* worker_blobs(membership) -> (own that anybody has, their bytes, all in use here, made since the start) */
+/* worker_blobs() -> (own that anybody has, their bytes, all in use here, made since the start) */
 static PyObject *py_stats(PyObject *module, PyObject *none) {
     struct mp_state *st = mp_state_of(module);
     mote_blob_stats stats = {0};

@@ -14,8 +14,6 @@ struct mp_letter {
 };
 /* The bytes that a handle stands for: mp_codec.unblob. Gives; NULL: error set. */
 PyObject *mp_unblob(void *context, const void *handle, size_t size);
-/* The SharedBytes of a blob. Takes the use. Gives; cannot fail. */
-PyObject *mp_blob_bytes(struct mp_state *st, mote_blob *blob);
 
 bool mp_is_buffer(const struct mp_state *st, PyObject *v);
 /* Nobody can write to a Buffer from now on, unless somebody still may: false. */
