@@ -1409,8 +1409,6 @@ static PyMethodDef testing[] = {
     {"atom_count", test_atom_count, METH_NOARGS, "mote_atom_count()"},
     {"share", test_share, METH_O, "mp_share()"},
     {"through_term", test_through_term, METH_O, "mp_to_term() and mp_from_term()"},
-    {"term_text", term_text, METH_O, "mp_to_term(), printed"},
-    {"parse", term_parse, METH_O, "mp_from_term() of a parsed term"},
     {"boxed", test_boxed, METH_O, "an object in a term, and back"},
     {"unlocked", test_unlocked, METH_O, "boxed(), by a thread without the GIL"},
     {"share_ns", test_share_ns, METH_VARARGS, "share_ns(value, rounds): ns of all rounds of mp_share()"},

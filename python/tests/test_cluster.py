@@ -17,13 +17,13 @@ import unittest
 
 import mote
 from mote import ANY, Atom, Down, ExitSignal, NodeDown, NodeUp
-from mote._mote import _testing
+from mote._mote import term_parse as parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE = 30
 SECRET = "a secret of this test"
 COUNT = 10_000
-FAR_PID, FAR_REF = _testing.parse("<a@b.1.2.3>"), _testing.parse("#Ref<a@b.1.2.3.4>")
+FAR_PID, FAR_REF = parse("<a@b.1.2.3>"), parse("#Ref<a@b.1.2.3.4>")
 A = {name: Atom(name) for name in ("add", "ask", "count", "counted", "echo", "exit", "flood", "idle", "kill", "killed", "link", "monitor", "n", "never", "ok",
                                   "error", "noconnection", "noproc", "normal", "probe", "saw", "set", "halt", "watch", "watching")}
 _numbers = itertools.count(1)
@@ -229,8 +229,8 @@ class Alone(unittest.TestCase):
 
     def test_in_patterns(self):
         me = mote.self()
-        other, ref = _testing.parse("<a@b.1.2.4>"), _testing.parse("#Ref<a@b.1.2.3.5>")
-        for wanted, message in ((FAR_PID, _testing.parse("<a@b.1.2.3>")), ((FAR_REF, ANY), (_testing.parse("#Ref<a@b.1.2.3.4>"), 1)), ({"k": FAR_PID}, {"k": FAR_PID})):
+        other, ref = parse("<a@b.1.2.4>"), parse("#Ref<a@b.1.2.3.5>")
+        for wanted, message in ((FAR_PID, parse("<a@b.1.2.3>")), ((FAR_REF, ANY), (parse("#Ref<a@b.1.2.3.4>"), 1)), ({"k": FAR_PID}, {"k": FAR_PID})):
             me.send(other)
             me.send((ref, 1))
             me.send(message)

@@ -15,10 +15,9 @@ import unittest
 
 import mote
 from mote import Atom, NotSendable
-from mote._mote import _testing
+from mote._mote import _testing, term_parse as parse
 
-encode_term, decode_term, blobs, encode_into, parse = (
-    _testing.encode_term, _testing.decode_term, _testing.blobs, _testing.encode_into, _testing.parse)
+encode_term, decode_term, blobs, encode_into = _testing.encode_term, _testing.decode_term, _testing.blobs, _testing.encode_into
 PID, REF = parse("<0.12.1>"), parse("#Ref<0.1.2.3>")
 FAR_PID, FAR_REFS = parse("<far@away.1.2.3>"), [parse("#Ref<far@away.3." + ".".join("12345"[:n]) + ">") for n in range(1, 6)]
 SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}

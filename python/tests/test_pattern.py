@@ -13,10 +13,10 @@ import weakref
 
 import mote
 from mote import ANY, Atom, any_of, pattern
-from mote._mote import _testing
+from mote._mote import _testing, term_parse as parse
 
-PID, REF = _testing.parse("<0.12.1>"), _testing.parse("#Ref<0.1.2.3>")
-REF_AGAIN, OTHER_REF = _testing.parse("#Ref<0.1.2.3>"), _testing.parse("#Ref<0.9.9.9>")
+PID, REF = parse("<0.12.1>"), parse("#Ref<0.1.2.3>")
+REF_AGAIN, OTHER_REF = parse("#Ref<0.1.2.3>"), parse("#Ref<0.9.9.9>")
 pattern_ref = _testing.pattern_ref
 
 
@@ -88,13 +88,13 @@ class Matching(unittest.TestCase):
         self.no("ab", "ac", "abc", b"ab", "aé", 1)
         self.yes("é\U0001f600", "é" + chr(0x1F600))
         self.yes(b"ab", bytes(bytearray(b"ab")), bytearray(b"ab"))
-        self.yes(PID, _testing.parse("<0.12.1>"))
-        self.no(PID, _testing.parse("<0.13.1>"), REF, 5)
+        self.yes(PID, parse("<0.12.1>"))
+        self.no(PID, parse("<0.13.1>"), REF, 5)
         self.yes(REF, REF_AGAIN)
         self.no(REF, OTHER_REF, None)
         self.yes(1.5, 1.5)
         self.yes(frozenset([1]), {1}, frozenset([1]))
-        self.yes(_testing.parse("[a|b]"), _testing.parse("[a|b]"))
+        self.yes(parse("[a|b]"), parse("[a|b]"))
         self.yes(enum.IntEnum("E", "A B").B, 2)
 
     def test_tuples_and_lists(self):

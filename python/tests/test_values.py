@@ -17,10 +17,9 @@ import unittest
 
 import mote
 from mote import Atom, NotSendable
-from mote._mote import _testing
+from mote._mote import _testing, term_parse as parse, term_text
 
-share, through_term, term_text, parse, boxed = (
-    _testing.share, _testing.through_term, _testing.term_text, _testing.parse, _testing.boxed)
+share, through_term, boxed = _testing.share, _testing.through_term, _testing.boxed
 PID, REF = parse("<0.12.1>"), parse("#Ref<0.1.2.3>")
 FAR_PID, FAR_REF = parse("<a@b.1.2.3>"), parse("#Ref<a@b.1.2.3.4>")
 SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}
