@@ -407,13 +407,6 @@ mote_err mote_blocking_start(mote_self *self, void (*call)(void *context), void 
 
 /* ------------------------------------------------------------------------------------------------- messages */
 
-/* A message that goes through an alias (0: it does not) names it in its last word of heap. */
-static void address(struct mt_sig *sig, uint64_t alias) {
-    if (!alias) return;
-    sig->kind = MT_SIG_ALIASED;
-    sig->heap[sig->words - 1] = alias;
-}
-
 /* What is sent and is no immediate, or not to a pid. */
 static __attribute__((noinline)) mote_err send_any(struct mt_proc *p, mote_term to, mote_term message, uint8_t flags) {
     struct mt_sig *sig;
@@ -422,7 +415,7 @@ static __attribute__((noinline)) mote_err send_any(struct mt_proc *p, mote_term 
     if (mt_unlikely(err)) return paid(mt_as_self(p), err);
     if (mt_unlikely((err = mt_sig_of_term(mt_cache_of(p), message, alias != 0, p->current, &sig)))) return paid(mt_as_self(p), err);
     if (alias) sig->flags |= flags;
-    address(sig, alias);
+    mt_address(sig, alias);
     return mt_send(p, pid, sig);
 }
 
@@ -474,7 +467,7 @@ static __attribute__((noinline)) mote_err send_site_any(struct mt_proc *p, mote_
     uint64_t pid, alias;
     mote_err err = mt_resolve(mt_runtime(p), to.word, &pid, &alias);
     if (err || (err = sig_of_site(p, site, count, args, alias != 0, &sig))) return paid(mt_as_self(p), err);
-    address(sig, alias);
+    mt_address(sig, alias);
     return mt_send(p, pid, sig);
 }
 
@@ -633,7 +626,7 @@ mote_err mote_send_after_site(mote_self *self, int64_t ms, mote_term to, mote_re
         return paid(self, err);
     }
     sig->flags |= flags;
-    address(sig, alias);
+    mt_address(sig, alias);
     return start_timer(p, ms, to, pid, sig, timer);
 }
 
@@ -976,7 +969,7 @@ static inline struct mt_sig *sig_of_object(struct mt_cache *cache, const mote_ho
     if (mt_unlikely(!sig)) return NULL;
     sig->flags = MT_SIG_COUNTED;
     sig->root = mt_host_put(sig->heap, kind, object).word;
-    address(sig, alias);
+    mt_address(sig, alias);
     return sig;
 }
 

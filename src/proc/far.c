@@ -616,7 +616,7 @@ void mt_far_drained(struct mt_sched *s, unsigned place) {
 
 /* ----------------------------------------------------------------------------------------------------- taking */
 
-/* A record that is being read. */
+/* A record that is being read, or a message of another node: then of the head `kind` and `a` alone. */
 struct taking {
     struct mt_sched *s;
     mote_runtime *rt;
@@ -624,6 +624,7 @@ struct taking {
     struct head head;
     const uint8_t *next, *end;
     uint64_t pid;      /* of the receiver: what an alias leads to */
+    mote_external_options form; /* its terms' */
     mote_arena *arena; /* its terms */
     mote_err unloading; /* what was wrong with a handle */
 };
@@ -656,9 +657,8 @@ static void drop_blob(void *data, void *held) {
 
 static mote_err get_term(struct taking *t, mote_term *term) {
     if (!t->arena && !(t->arena = mote_arena_new(0))) return MOTE_ENOMEM;
-    const mote_external_options form = {.form = MOTE_FORM_MOTE, .unblob = unblob, .release = drop_blob, .context = t};
     size_t used;
-    mote_err err = mote_term_decode(t->arena, t->next, (size_t)(t->end - t->next), &form, term, &used);
+    mote_err err = mote_term_decode(t->arena, t->next, (size_t)(t->end - t->next), &t->form, term, &used);
     t->next += used;
     return err == MOTE_ETERM && t->unloading ? t->unloading : err;
 }
@@ -700,7 +700,7 @@ static mote_err take_object(struct taking *t, size_t extra, struct mt_sig **out)
     const mote_host_loop *host = t->rt->options.host_loop;
     const mote_host_blobs blobs = {take_blob, t};
     size_t used;
-    void *object = host->decode(host->context, MOTE_FORM_MOTE, (mote_bytes){t->next, (size_t)(t->end - t->next)}, &blobs, &used);
+    void *object = host->decode(host->context, t->form.form, (mote_bytes){t->next, (size_t)(t->end - t->next)}, t->form.unblob ? &blobs : NULL, &used);
     if (!object) return t->unloading ? t->unloading : MOTE_ETERM;
     t->next += used;
     mote_host_box box;
@@ -716,9 +716,7 @@ static mote_err take_message(struct taking *t, struct mt_sig **out) {
     if (!err && !*out) err = mt_sig_of_term(&t->s->cache, term, aliased, NULL, out);
     if (err) return err;
     (*out)->flags |= (uint8_t)(t->head.flags & MT_SIG_PRIORITY);
-    if (!aliased) return MOTE_OK;
-    (*out)->kind = MT_SIG_ALIASED;
-    (*out)->heap[(*out)->words - 1] = t->head.a;
+    mt_address(*out, aliased ? t->head.a : 0);
     return MOTE_OK;
 }
 
@@ -831,6 +829,7 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
     uint64_t alias;
     if (size < sizeof t.head || !far_of(t.rt)) return MOTE_ETERM;
     memcpy(&t.head, record, sizeof t.head);
+    t.form = (mote_external_options){.form = MOTE_FORM_MOTE, .unblob = unblob, .release = drop_blob, .context = &t};
     t.next = (const uint8_t *)record + sizeof t.head;
     t.end = (const uint8_t *)record + size;
     if (mt_tag(t.head.to) != MT_PID || mt_is_far(t.rt, t.head.to)) return MOTE_ETERM;
@@ -846,20 +845,13 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
 
 /* ------------------------------------------------------------------------------------------- from another node */
 
-static mote_err node_object(struct taking *t, size_t extra, struct mt_sig **out) {
-    const mote_host_loop *host = t->rt->options.host_loop;
-    size_t used;
-    void *object = host->decode(host->context, MOTE_FORM_ERLANG, (mote_bytes){t->next, (size_t)(t->end - t->next)}, NULL, &used);
-    if (!object) return MOTE_ETERM;
-    mote_host_box box;
-    mote_err err = mt_sig_of_term(&t->s->cache, mote_host_box_term(&box, host->decoded, object), extra, NULL, out);
-    host->decoded->drop(object);
-    return err;
+static mote_external_options node_form(const mote_runtime *rt) {
+    const struct mt_net *net = mt_far_net_of(rt);
+    return (mote_external_options){.form = MOTE_FORM_ERLANG, .node = {net ? net->name : 0}, .creation = net ? net->creation : 0};
 }
 
 mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes, mote_term *term) {
-    const struct mt_net *net = mt_far_net_of(rt);
-    const mote_external_options form = {.node = {net ? net->name : 0}, .creation = net ? net->creation : 0};
+    const mote_external_options form = node_form(rt);
     size_t used;
     return mote_term_decode(arena, bytes.data, bytes.size, &form, term, &used);
 }
@@ -867,19 +859,12 @@ mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes
 mote_err mt_far_message(struct mt_sched *s, uint64_t pid, uint64_t alias, mote_bytes bytes) {
     struct taking t = {.s = s, .rt = mt_runtime_of_sched(s), .pid = pid, .next = bytes.data, .end = (const uint8_t *)bytes.data + bytes.size};
     struct mt_sig *sig = NULL;
-    mote_term term;
-    mote_err err = MOTE_OK;
-    if (is_hosted(&t)) err = node_object(&t, alias != 0, &sig);
-    else if (!(t.arena = mote_arena_new(0))) err = MOTE_ENOMEM;
-    else if (!(err = mt_far_term(t.rt, t.arena, bytes, &term))) err = mt_sig_of_term(&s->cache, term, alias != 0, NULL, &sig);
+    t.head = (struct head){.kind = alias ? MT_SIG_ALIASED : MT_SIG_MESSAGE, .a = alias};
+    t.form = node_form(t.rt);
+    mote_err err = take_message(&t, &sig);
     mote_arena_free(t.arena);
-    if (err) return err;
-    if (alias) {
-        sig->kind = MT_SIG_ALIASED;
-        sig->heap[sig->words - 1] = alias;
-    }
-    (void)mt_deliver_message(s, pid, sig);
-    return MOTE_OK;
+    if (!err) (void)mt_deliver_message(s, pid, sig);
+    return err;
 }
 
 /* ------------------------------------------------------------------------------------------------------- loss */

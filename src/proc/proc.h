@@ -309,6 +309,12 @@ static inline void mt_sig_free(struct mt_cache *cache, struct mt_sig *sig) {
 /* A signal that carries a copy of `term`, or shares it when it is the whole of `from` (may be NULL); `extra` words of heap behind it are
  * the caller's to fill with immediate terms. */
 mote_err mt_sig_of_term(struct mt_cache *cache, mote_term term, size_t extra, const struct mt_sig *from, struct mt_sig **sig);
+/* A message that goes through an alias (0: it does not) names it in its last word of heap. */
+static inline void mt_address(struct mt_sig *sig, uint64_t alias) {
+    if (!alias) return;
+    sig->kind = MT_SIG_ALIASED;
+    sig->heap[sig->words - 1] = alias;
+}
 /* A signal that carries what a pattern builds; `extra` as above. */
 mote_err mt_sig_of_pattern(struct mt_cache *cache, const struct mt_pattern *pattern, size_t count, const mote_arg *args, size_t extra,
                            struct mt_sig **sig);
