@@ -777,13 +777,17 @@ static mote_term parsed(mote_arena *arena, const char *text) {
     return term;
 }
 
+static bool same_parts(const mote_far *a, const mote_far *b) {
+    return a->node.word == b->node.word && a->creation == b->creation && a->count == b->count && memcmp(a->words, b->words, sizeof a->words) == 0;
+}
+
 /* In memory of the caller's, as the parser makes them, and back. */
 static void far_boxes(void) {
     mote_arena *arena = mote_arena_new(0);
     mote_far_box box, memory[2];
     mote_far pid = {.node = {A("n@far").word}, .creation = 9, .count = 2, .words = {7, UINT32_MAX}}, got;
     mote_term term = mote_pid_term(mote_far_pid_make(&box, &pid)), same = parsed(arena, "<n@far.7.4294967295.9>");
-    CHECK(mote_far_get(term, NULL) && mote_far_get(term, &got) && memcmp(&got, &pid, sizeof got) == 0);
+    CHECK(mote_far_get(term, NULL) && mote_far_get(term, &got) && same_parts(&got, &pid));
     CHECK(mote_term_same(term, same) && mote_term_compare(term, same) == 0 && mote_term_hash(term) == mote_term_hash(same));
     check_copy(term);
     for (uint32_t count = 0; count < 7; count++) {
@@ -793,7 +797,7 @@ static void far_boxes(void) {
         bool good = count >= 1 && count <= 5;
         CHECK(!made.word == !good && !mote_far_pid_make(&box, &ref).word == (count != 2));
         if (!good) continue;
-        CHECK(mote_far_get(mote_ref_term(made), &got) && memcmp(&got, &ref, sizeof got) == 0);
+        CHECK(mote_far_get(mote_ref_term(made), &got) && same_parts(&got, &ref));
         CHECK(mote_term_same(mote_ref_term(made), mote_ref_term(other)));
         check_copy(mote_ref_term(made));
     }
