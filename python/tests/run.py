@@ -227,7 +227,9 @@ def environment(options):
     if options.quick:
         env["MOTE_TEST_QUICK"] = "1"
     if options.preload:
-        env.update(LD_PRELOAD=options.preload, MOTE_TEST_UNDER="asan", PYTHONMALLOC="malloc", ASAN_OPTIONS=env.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
+        # What is too large for malloc() is refused there, as without asan, instead of ending the interpreter.
+        asan = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0:allocator_may_return_null=1"
+        env.update(LD_PRELOAD=options.preload, MOTE_TEST_UNDER="asan", PYTHONMALLOC="malloc", ASAN_OPTIONS=asan)
     return env
 
 
