@@ -11,6 +11,7 @@
   --quick            leaves out long tests that need not run in each interpreter; tests find MOTE_TEST_QUICK
   --seconds N        for each test (60); a test that takes longer fails, with the stacks of all threads
   --file-seconds N   for each file (300)
+  --slowest N        tells at the end which N tests have taken the longest
 
 MOTE_TEST_LONG in the environment makes some tests longer, and the limits ten times as long.
 
@@ -143,8 +144,12 @@ class Report:
     def __init__(self):
         self.count = 0
         self.failed = 0
+        self.seconds = {}
+        self.last = time.monotonic()
 
     def add(self, name, verdict, text="", output=""):
+        now = time.monotonic()
+        self.seconds[name], self.last = now - self.last, now
         self.count += 1
         self.failed += verdict == "bad"
         if verdict == "bad":
@@ -152,6 +157,10 @@ class Report:
                 print("#", line, file=sys.stderr, flush=True)
         reason = f" # SKIP {' '.join(text.split())}" if verdict == "skip" else ""
         print(f"{'not ' if verdict == 'bad' else ''}ok {self.count} - {name}{reason}", flush=True)
+
+    def slowest(self, count):
+        for name in sorted(self.seconds, key=self.seconds.get, reverse=True)[:count]:
+            print(f"# {self.seconds[name]:6.2f} s  {name}")
 
 
 class Run:
@@ -266,6 +275,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--file-seconds", type=float, default=300)
+    parser.add_argument("--slowest", type=int, default=0)
     parser.add_argument("--child", type=int)
     parser.add_argument("--after")
     parser.add_argument("files", nargs="*", type=pathlib.Path)
@@ -278,6 +288,7 @@ def main():
     report = Report()
     for path in options.files or sorted(HERE.glob("test_*.py")):
         run_file(path.resolve(), options, report)
+    report.slowest(options.slowest)
     print(f"1..{report.count}")
     return 1 if report.failed or not report.count else 0
 
