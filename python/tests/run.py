@@ -8,7 +8,7 @@
   --package DIR      where the package is (build/python)
   -k WORD            only tests with WORD in their names
   --preload LIBRARY  libasan, which a sanitized extension needs; tests find `asan` in MOTE_TEST_UNDER
-  --quick            leaves out long tests that need not run in each interpreter; tests find MOTE_TEST_QUICK
+  --quick            leaves out long tests that need not run in each interpreter; tests find MOTE_TEST_QUICK (quick.py)
   --seconds N        for each test (60); a test that takes longer fails, with the stacks of all threads
   --file-seconds N   for each file (300)
   --slowest N        tells at the end which N tests have taken the longest

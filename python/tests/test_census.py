@@ -14,6 +14,7 @@ import unittest
 import unittest.mock
 
 import mote
+import quick
 
 if sys.version_info < (3, 10):
     raise unittest.SkipTest("the example uses match, which Python 3.10 brought")
@@ -36,7 +37,7 @@ class Part:
     long = ()
 
     def setUp(self):
-        if os.environ.get("MOTE_TEST_QUICK") and self._testMethodName in self.long:
+        if quick.QUICK and self._testMethodName in self.long:
             self.skipTest("another interpreter runs it")
         super().setUp()
 
@@ -54,7 +55,7 @@ def marked(mark):
 
 
 class Counts(Part, census_test.Counts):
-    long = ("test_min_length", "test_top", "test_max_files", "test_real_tree")
+    long = ("test_min_length", "test_top", "test_max_files", "test_real_tree", "test_kill_workers")
     test_compare = test_chaos = None  # options of census alone
     many_words = 20000
 

@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 import mote
+import quick
 
 PATIENCE = 50
 SHOW = pathlib.Path(__file__).resolve().parents[2] / "examples" / "cluster" / "run.sh"
@@ -53,6 +54,7 @@ class WrongUse(Case):
 
 if all(map(shutil.which, ("erl", "erlc", "epmd"))):
 
+    @quick.once
     class Erlang(Case):
         def test_all(self):
             text = self.told(self.start(), 0)
@@ -73,6 +75,7 @@ if all(map(shutil.which, ("erl", "erlc", "epmd"))):
 
 if all(map(shutil.which, ("elixir", "epmd"))):
 
+    @quick.once
     class Elixir(Case):
         def test_all(self):
             text = self.told(self.start("elixir"), 0)

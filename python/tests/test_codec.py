@@ -14,6 +14,7 @@ import typing
 import unittest
 
 import mote
+import quick
 from mote import Atom, NotSendable
 from mote._mote import _testing, term_parse as parse
 
@@ -484,7 +485,7 @@ class Shared(unittest.TestCase):
         data = mote.encode(value, form="mote")
 
         def round_trip():
-            for _ in range(20):
+            for _ in range(5 if quick.QUICK else 20):
                 mote.decode(data, form="mote")
                 for n in range(0, len(data), 997):
                     try:

@@ -8,6 +8,8 @@ import sys
 import textwrap
 import unittest
 
+import quick
+
 PATIENCE = 300
 
 # What Python does without a look at the C stack, or with a limit of its own that counts on a large one: threads with such stacks crash, too.
@@ -288,6 +290,7 @@ class Deep(unittest.TestCase):
     def test_the_first_to_compile(self):
         self.check(65536, UNASKED_ON_SMALL, ["literal_eval"])
 
+    @quick.once
     def test_large_stacks(self):
         for stack in (1_000_000, 64 << 20):
             self.check(stack, UNASKED_ON_SMALL if stack < 4 << 20 else UNASKED)

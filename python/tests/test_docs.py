@@ -7,11 +7,14 @@ import sys
 import tempfile
 import unittest
 
+import quick
+
 DOCS = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [DOCS / "README.md", *(DOCS / "docs" / f"{name}.md" for name in ("python", "workers", "from-asyncio", "from-threads", "from-erlang", "cluster"))]
 
 
 class Examples(unittest.TestCase):
+    @quick.once
     def test_pages(self):
         found = 0
         for page in PAGES:

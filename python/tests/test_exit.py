@@ -8,8 +8,10 @@ import sys
 import time
 import unittest
 
+import quick
+
 PATIENCE = 60
-FEW = hasattr(sys, "gettotalrefcount") or os.environ.get("MOTE_TEST_QUICK")  # a debug build is slow
+FEW = hasattr(sys, "gettotalrefcount") or quick.QUICK  # a debug build is slow
 EXITS = 500 if os.environ.get("MOTE_TEST_LONG") else 25 if FEW else 100
 UNDER_ASAN = os.environ.get("MOTE_TEST_UNDER") == "asan"
 

@@ -7,6 +7,8 @@ import sys
 import unittest
 from pathlib import Path
 
+import quick
+
 PATIENCE = 300
 AGAIN = ["test_process.Functions", "test_process.Misuse", "test_process.Both", "test_server", "test_task.Tasks", "test_task.Scopes", "test_candygram"]
 
@@ -48,6 +50,7 @@ for end in (mote.kill, lambda pid: mote.exit(pid, "enough")):
 """
         self.assertEqual(program("-c", text).stdout.split("\n")[:2], ["cleaned killed", "cleaned enough"])
 
+    @quick.once
     def test_the_others_again(self):
         done = program("-m", "unittest", "-q", *AGAIN)
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -7,6 +7,7 @@ import time
 import unittest
 
 import mote
+import quick
 
 PATIENCE = 60
 GO_ON = []   # their loops may end
@@ -213,7 +214,7 @@ class Ending(unittest.TestCase):
     def test_nobody_gets_anothers(self):
         """Turns of about the length after which an exception is thrown: it is raised, or taken back; innocents run between."""
         innocents = [mote.spawn_monitor(turns, mote.self(), seconds) for turns in self.both("turns") for seconds in (0.001, 0.012)]
-        for n in range(30):
+        for n in range(12 if quick.QUICK else 30):
             turns = self.both("turns")[n % 2]
             pid, ref = mote.spawn_monitor(turns, mote.self(), 0.010 + n % 6 * 0.001)
             busy(0.01 * (n % 4))

@@ -5,9 +5,11 @@ import subprocess
 import sys
 import unittest
 
+import quick
+
 PATIENCE = 60
 LONG = bool(os.environ.get("MOTE_TEST_LONG"))
-PROCESSES = 1_000_000 if LONG else 20_000 if os.environ.get("MOTE_TEST_QUICK") else 100_000
+PROCESSES = 1_000_000 if LONG else 20_000 if quick.QUICK else 100_000
 MEASURED = not os.environ.get("MOTE_TEST_UNDER")
 
 BODIES = """
