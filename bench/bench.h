@@ -116,6 +116,15 @@ void run_memory_hib(mote_self *self, const struct bench *bench);
 void run_nqueens(mote_self *self, const struct bench *bench);
 void run_chameneos(mote_self *self, const struct bench *bench);
 
+/* nodes.c */
+void run_node_pingpong(mote_self *self, const struct bench *bench);
+void run_node_flood(mote_self *self, const struct bench *bench);
+void run_node_binary(mote_self *self, const struct bench *bench);
+void run_node_spawn(mote_self *self, const struct bench *bench);
+void run_node_connect(mote_self *self, const struct bench *bench);
+void run_node_mixed(mote_self *self, const struct bench *bench);
+void run_node_serve(mote_self *self, const struct bench *bench);
+
 /* time.c */
 void run_timers(mote_self *self, const struct bench *bench);
 void run_timers_fire(mote_self *self, const struct bench *bench);

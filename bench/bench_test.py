@@ -48,6 +48,12 @@ WORKLOADS = {
     "fair 2 10": "fair.h2.p50 us, fair.h2.p99 us",
     "lathog 2 10": "timer.sleep1ms_h2_p50 us, timer.sleep1ms_h2_p99 us",
     "pairs 3 100": "pairs.3 ns",
+    "node_pingpong 100": "node.pingpong ns",
+    "node_flood 3 1000": "node.flood.3 ns",
+    "node_binary 1000000 3": "node.binary.1000000 ns, node.binary.1000000.rate GB/s",
+    "node_spawn 10": "node.spawn_reply ns, node.spawn_monitor_down ns, node.call ns",
+    "node_connect 3": "node.connect ns",
+    "node_mixed 10": "node.mixed.p50 ns, node.mixed.p99 ns",
 }
 HANDLERS = {"pingpong", "ring", "spawn", "spawn_flood", "skynet", "memory", "fanin", "mailbox", "big", "pairs", "chameneos",
             "nqueens", "monitor", "linkfan", "exits"}
@@ -123,7 +129,7 @@ class MoteBench(Lines):
         self.assertEqual((text.returncode, text.stderr), (0, ""))
         self.assertEqual(run("").stdout, text.stdout)
         listed = re.findall(r"^  (\w+)", text.stdout, re.M)
-        self.assertEqual(sorted(listed), sorted({arguments.split()[0] for arguments in WORKLOADS}))
+        self.assertEqual(sorted(listed), sorted({"node_serve", *(arguments.split()[0] for arguments in WORKLOADS)}))
 
 
 if __name__ == "__main__":

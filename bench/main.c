@@ -84,6 +84,20 @@ static const struct workload workloads[] = {
      .help = "how long a wait of 1 ms takes beside H processes that compute"},
     {.name = "pairs", .args = {{"P", 1, MANY}, {"N", 1, MANY}}, .run = run_pairs, .bodies = true,
      .help = "P pairs make N round trips each, all at once"},
+    {.name = "node_pingpong", .args = {{"N", 1, MANY}}, .run = run_node_pingpong,
+     .help = "N round trips with a process of another node, a program of its own"},
+    {.name = "node_flood", .args = {{"S", 1, MANY}, {"M", 1, MANY}}, .run = run_node_flood, .refuse = refuse_fanin,
+     .help = "S senders, one receiver on another node, M small messages"},
+    {.name = "node_binary", .args = {{"BYTES", 1, 134217728}, {"N", 1, MANY}}, .run = run_node_binary,
+     .help = "N binaries to another node"},
+    {.name = "node_spawn", .args = {{"N", 1, MANY}}, .run = run_node_spawn,
+     .help = "start processes on another node, N of each kind: that answer, that are monitored; and calls"},
+    {.name = "node_connect", .args = {{"N", 1, MANY}}, .run = run_node_connect,
+     .help = "connect and disconnect N times"},
+    {.name = "node_mixed", .args = {{"N", 1, MANY}}, .run = run_node_mixed,
+     .help = "N round trips, 2 ms apart, while binaries of 64 MiB pass"},
+    {.name = "node_serve", .run = run_node_serve,
+     .help = "the other node of these, which start it; ends with its input"},
 };
 
 enum { WORKLOADS = sizeof workloads / sizeof *workloads };

@@ -37,12 +37,15 @@ typedef struct mote_external_options {
     size_t memory_max;   /* reading: bytes that the term may take; 0: what X2 allows, 24 times the input and 64 KiB */
     mote_atom node;      /* this node, in whose name local pids and references are written in Erlang's form; word 0: nonode@nohost */
     uint32_t creation;   /* of this node */
-    size_t blob_min;     /* writing in MOTE_FORM_MOTE, with `blob`: binaries of so many bytes or more are offered to it */
+    size_t blob_min;     /* writing: binaries of so many bytes or more are offered to `blob` (MOTE_FORM_MOTE) or `leave` (MOTE_FORM_ERLANG) */
     /* Writing, may be NULL: gives the size of a handle for a binary, which it has put into `handle` (255 bytes); 0: the bytes shall be written. */
     size_t (*blob)(void *context, mote_term binary, uint8_t *handle);
+    /* Writing, may be NULL: whether a binary's bytes (its term is borrowed) are left out: `at` bytes have been written then, and they belong there. */
+    bool (*leave)(void *context, mote_term binary, size_t at);
     /* Reading, may be NULL (then handles are refused): the bytes that a handle stands for, kept until `release`(data, *held). False: there are none. */
     bool (*unblob)(void *context, mote_bytes handle, mote_bytes *bytes, void **held);
-    /* Reading, may be NULL: instead of copying a binary of more than 64 bytes the term refers to the input's own memory; called for each such binary,
+    size_t hold_min;     /* reading, with `hold`: of so many bytes; 0: more than 64 */
+    /* Reading, may be NULL: instead of copying a binary of so many bytes the term refers to the input's own memory; called for each such binary,
      * `release`(data, context) when the last term that refers to it is gone. */
     void (*hold)(void *context, const void *data);
     void (*release)(void *data, void *held); /* for `unblob` and `hold` (with `context`): any thread; must not wait */

@@ -5,16 +5,62 @@
 #include "dist/node.h"
 
 #define BORROWED_FROM 4096u /* bytes of a payload that is not copied again */
+#define LEFT_FROM 65536u    /* of a binary that is not copied at all: MT_FRAME_PIECE at least */
+#define LEFT_MAX 8u         /* such binaries in a message */
 
-/* A payload that is given as it is. */
+/* A payload that is given as it is: in parts, what was written and binaries by turns. */
 struct given {
     mote_writer writer;
+    struct mt_bin *left[LEFT_MAX]; /* held */
+    size_t at[LEFT_MAX];           /* of what was written, that a binary stands behind */
+    size_t count;
+    mote_bytes parts[2 * LEFT_MAX + 1];
 };
 
-static void let_go(void *context) {
-    struct given *g = context;
+static void fini(struct given *g) {
+    for (size_t i = 0; i < g->count; i++) mt_bin_drop(g->left[i]);
     mote_writer_fini(&g->writer);
+}
+
+static void let_go(void *context) {
+    fini(context);
+    mt_os_free(context);
+}
+
+/* A binary's bytes go by themselves. */
+static bool leave(void *context, mote_term binary, size_t at) {
+    struct given *g = context;
+    const uint64_t *p = mt_ptr(binary.word);
+    const struct mt_bits bits = mt_bits_of(binary.word);
+    if (g->count == LEFT_MAX || bits.first || mt_header_kind(*p) != MT_BIN_SHARED) return false;
+    g->left[g->count] = (struct mt_bin *)(uintptr_t)p[3];
+    mt_bin_hold(g->left[g->count]);
+    g->parts[2 * g->count + 1] = (mote_bytes){bits.data, (size_t)(bits.count / 8)};
+    g->at[g->count++] = at;
+    return true;
+}
+
+/* Gives what has been written into `first` memory of its own, with all that is left out. NULL: out of memory. */
+static struct given *keep(const struct given *first) {
+    struct given *g = mt_os_alloc(sizeof *g);
+    const mote_bytes bytes = mote_writer_bytes(&first->writer);
+    if (!g) return NULL;
+    *g = *first;
+    if (first->writer.own) return g;
+    mote_writer_init(&g->writer, MOTE_FORM_ERLANG, NULL, 0, MT_MESSAGE_MAX);
+    if (mote_raw_write(&g->writer, bytes.data, bytes.size)) return g;
     mt_os_free(g);
+    return NULL;
+}
+
+/* Where the parts begin and end, now that all is written. */
+static void divide(struct given *g) {
+    const uint8_t *from = g->writer.data;
+    for (size_t i = 0; i < g->count; i++) {
+        g->parts[2 * i] = (mote_bytes){from, (size_t)(g->writer.data + g->at[i] - from)};
+        from = g->writer.data + g->at[i];
+    }
+    g->parts[2 * g->count] = (mote_bytes){from, (size_t)(g->writer.next - from)};
 }
 
 /* ------------------------------------------------------------------------------------------------- putting */
@@ -29,16 +75,29 @@ static void wake(struct mt_link *l, struct mt_sched *s) {
     else atomic_store(&l->woken, 0);
 }
 
-static mote_err put_early_locked(struct mt_link *l, uint64_t sender, mote_bytes control, mote_bytes payload) {
-    struct mt_early *e = mt_os_alloc(sizeof *e + control.size + payload.size);
+static mote_err put_early_locked(struct mt_link *l, uint64_t sender, mote_bytes control, const mote_bytes *parts, size_t count) {
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) size += parts[i].size;
+    struct mt_early *e = mt_os_alloc(sizeof *e + control.size + size);
     if (!e) return MOTE_ENOMEM;
-    *e = (struct mt_early){.sender = sender, .control = control.size, .payload = payload.size};
-    memcpy(e->bytes, control.data, control.size);
-    if (payload.size) memcpy(e->bytes + control.size, payload.data, payload.size);
+    *e = (struct mt_early){.sender = sender, .control = control.size, .payload = size};
+    uint8_t *to = (uint8_t *)memcpy(e->bytes, control.data, control.size) + control.size;
+    for (size_t i = 0; i < count; to += parts[i++].size)
+        if (parts[i].size) memcpy(to, parts[i].data, parts[i].size);
     *l->early_end = e;
     l->early_end = &e->next;
-    l->early_bytes += sizeof *e + control.size + payload.size;
+    l->early_bytes += sizeof *e + control.size + size;
     return MOTE_OK;
+}
+
+static mote_err put_locked(struct mt_link *l, uint64_t sender, mote_bytes control, mote_bytes payload, struct given *given) {
+    const bool divided = given && given->count;
+    const mote_bytes *parts = divided ? given->parts : &payload;
+    const size_t count = divided ? 2 * given->count + 1 : 1;
+    if (l->over) return MOTE_ESTOPPED;
+    if (!l->out) return put_early_locked(l, sender, control, parts, count);
+    if (divided) return mt_frames_out_put_parts(l->out, sender, control, parts, count, let_go, given);
+    return mt_frames_out_put(l->out, sender, control, payload, given ? let_go : NULL, given);
 }
 
 /* Puts a message that is written by `flags`. `given` (may be NULL) has the payload, and is taken. MOTE_NOMATCH: it is up since, by other flags; nothing is taken. */
@@ -48,9 +107,8 @@ static mote_err put(struct mt_link *l, struct mt_sched *s, uint64_t sender, uint
         mt_lock_drop(&l->mu);
         return MOTE_NOMATCH;
     }
-    mote_err err = MOTE_ESTOPPED;
+    mote_err err = put_locked(l, sender, control, payload, given);
     bool up = l->out != NULL;
-    if (!l->over) err = up ? mt_frames_out_put(l->out, sender, control, payload, given ? let_go : NULL, given) : put_early_locked(l, sender, control, payload);
     size_t bytes = up ? mt_frames_out_bytes(l->out) : l->early_bytes;
     if (bytes > MT_LINK_CROWD) l->crowded = true;
     mt_lock_drop(&l->mu);
@@ -89,27 +147,36 @@ static bool put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, 
     return !err;
 }
 
-static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w) {
-    const mote_external_options form = {.node = {d->net.name}, .creation = d->net.creation};
+/* With `leave` large binaries may stay where they are. */
+static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w, struct given *leaves) {
+    const mote_external_options form = {.node = {d->net.name}, .creation = d->net.creation, .blob_min = LEFT_FROM, .leave = leaves ? leave : NULL, .context = leaves};
     return mote_term_encode((mote_term){term}, &form, w) == MOTE_OK;
 }
 
-bool mt_link_put(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, uint64_t payload) {
+/* Puts a control message, its payload being a term; `leaves`: a message's, whose payload never stands within the tuple. */
+static bool put_term(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, uint64_t payload, bool leaves) {
     uint64_t first[128];
-    mote_writer w;
-    if (!payload) return put_control(l, s, sender, c, (mote_bytes){0}, NULL);
-    mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
-    if (!encode(l->dist, payload, &w)) {
-        mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(w.err));
-        mote_writer_fini(&w);
+    struct given g = {.count = 0}, *given = NULL;
+    mote_writer_init(&g.writer, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
+    mote_err err = encode(l->dist, payload, &g.writer, leaves ? &g : NULL) ? MOTE_OK : g.writer.err;
+    mote_bytes bytes = mote_writer_bytes(&g.writer);
+    if (!err && (bytes.size > BORROWED_FROM || g.count) && !(given = keep(&g)) && g.count) err = MOTE_ENOMEM;
+    if (err) {
+        mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(err));
+        fini(&g);
         return false;
     }
-    mote_bytes bytes = mote_writer_bytes(&w);
-    struct given *given = bytes.size > BORROWED_FROM ? mt_os_alloc(sizeof *given) : NULL;
-    if (given) given->writer = w; /* its memory moves along: it is not the first any more */
+    if (given) {
+        divide(given);
+        bytes = mote_writer_bytes(&given->writer);
+    }
     bool done = put_control(l, s, sender, c, bytes, given);
-    if (!given) mote_writer_fini(&w);
+    if (!given) fini(&g);
     return done;
+}
+
+bool mt_link_put(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, uint64_t payload) {
+    return payload ? put_term(l, s, sender, c, payload, false) : put_control(l, s, sender, c, (mote_bytes){0}, NULL);
 }
 
 /* ----------------------------------------------------------------------------------------------- signals */
@@ -184,7 +251,7 @@ static void put_spawn(struct mt_link *l, struct mt_sched *s, const struct mt_sig
     mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
     if (arena && (flags & MT_STARTS_MONITORED)) options = mote_cons_make(arena, mote_atom_term(mote_atom_make("monitor")), options);
     if (arena && (flags & MT_STARTS_LINKED)) options = mote_cons_make(arena, mote_atom_term(mote_atom_make("link")), options);
-    bool fits = arena && options.word && encode(l->dist, options.word, &w);
+    bool fits = arena && options.word && encode(l->dist, options.word, &w, NULL);
     c.options = mote_writer_bytes(&w);
     if (fits) fits = mt_link_put(l, s, me.word, &c, args.word);
     mote_writer_fini(&w);
@@ -255,13 +322,13 @@ static void signal(void *context, struct mt_sched *s, const struct mt_remote_id 
     if (mt_is_message(sig)) {
         uint64_t from = current_of(s);
         struct mt_control c = message_to(l, from, to);
-        (void)mt_link_put(l, s, from, &c, sig->root);
+        (void)put_term(l, s, from, &c, sig->root, true);
     } else {
         put_signal(l, s, to, sig);
     }
     mt_sig_free(&s->cache, sig);
 }
 
-static bool crowded(void *context) { return mt_link_waiting(context) > MT_LINK_CROWD; }
+static bool crowded(void *context, uint64_t sender) { return mt_link_crowded(context, sender); }
 
 const struct mt_carrier mt_link_carrier = {.crowded = crowded, .signal = signal, .message = message};

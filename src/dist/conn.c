@@ -7,6 +7,7 @@
 
 #define READ_BYTES 65536u
 #define WRITE_BYTES 131072u /* that are taken from the queue before the socket has them */
+#define WRITE_TURN 262144u  /* that are written before what has come is looked at */
 #define SPIN_NS 20000u
 #define TICK_ANSWER_NS 900000000u
 #define REDUCTIONS_A_FRAME 20
@@ -234,7 +235,7 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
         enum mt_verdict v = mt_frames_in_feed(c->in, data, size, &used, &frame);
         if (v == MT_MORE) return MT_FINE;
         if (!v && frame.tick) c->ticked = true;
-        else if (!v) v = mt_link_deliver(c->self, c->link, frame.control, frame.payload);
+        else if (!v) v = mt_link_deliver(c->self, c->link, c->in, &frame);
         if (v) return v;
         mt_self(c->self)->task.budget -= REDUCTIONS_A_FRAME;
     }
@@ -250,10 +251,11 @@ static bool read_some(struct conn *c, bool *any, enum mt_verdict *why) {
     return !err && !(*why = feed(c, c->buffer, got));
 }
 
-/* Takes frames and writes them, as far as the socket goes. */
+/* Takes frames and writes them, as far as the socket goes, for a turn. */
 static bool write_some(struct conn *c, bool *any, enum mt_verdict *why) {
+    const uint64_t before = c->written;
     *any = false;
-    for (;;) {
+    while (c->written - before < WRITE_TURN) {
         mote_bytes all = mote_writer_bytes(&c->out);
         while (all.size - c->sent < WRITE_BYTES && !*why) {
             enum mt_verdict v = mt_link_take(c->self, c->link, &c->out);
@@ -279,6 +281,7 @@ static bool write_some(struct conn *c, bool *any, enum mt_verdict *why) {
         c->out.next = c->out.data; /* all of it: its memory is used again */
         c->sent = 0;
     }
+    return true;
 }
 
 static bool waits_to_write(const struct conn *c) { return mote_writer_bytes(&c->out).size > c->sent; }
@@ -318,6 +321,7 @@ static void answer_tick(struct conn *c, uint64_t now) {
 static void serve(struct conn *c, size_t left) {
     enum mt_verdict why = MT_FINE;
     uint64_t since = mt_os_now_ns();
+    const uint64_t spin = mt_os_cores() > 1 ? SPIN_NS : 0;
     bool red = true, wrote = true, fine = !(why = feed(c, c->buffer, left));
     c->tick_ns = since + (uint64_t)c->dist->options.tick_ms * 250000;
     c->took_ns = since;
@@ -328,7 +332,7 @@ static void serve(struct conn *c, size_t left) {
         if (red || wrote) since = now;
         if (!fine) break;
         answer_tick(c, now);
-        if (red || wrote || now - since < (mt_os_cores() > 1 ? SPIN_NS : 0)) mote_must(c->self, mote_yield(c->self));
+        if (red || wrote || now - since < spin) mote_must(c->self, mote_yield(c->self));
         else if (!atomic_load(&c->link->woken)) rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
     }
     if (why) say(c, MOTE_LOG_WARNING, "the connection is given up to", mt_verdict_text(why)); /* who listens is told of every end */

@@ -58,6 +58,9 @@ void mt_frames_in_free(struct mt_frames_in *in);
  * MT_MORE: all are consumed. Else the connection is over. */
 enum mt_verdict mt_frames_in_feed(struct mt_frames_in *in, const void *data, size_t size, size_t *used, struct mt_frame *frame);
 
+/* The memory in which the payload of the last message stands, if that is large and came in pieces, becomes a binary's; NULL: it cannot. To be called before the next feed. Gives. */
+struct mt_bin *mt_frames_in_give(struct mt_frames_in *in);
+
 /* Bytes that are kept, for limits of all connections together. */
 size_t mt_frames_in_bytes(const struct mt_frames_in *in);
 
@@ -67,6 +70,7 @@ enum mt_verdict mt_frames_in_check(struct mt_frames_in *in, uint64_t now_ns);
 /* ------------------------------------------------------------------------------------------------ going */
 
 struct mt_frames_out;
+struct mt_message;
 
 mote_err mt_frames_out_new(uint64_t flags, struct mt_frames_out **out);
 /* With all that has not been taken. Takes; NULL is allowed. */
@@ -78,8 +82,20 @@ void mt_frames_out_free(struct mt_frames_out *out);
 MOTE_MUST mote_err mt_frames_out_put(struct mt_frames_out *out, uint64_t sender, mote_bytes control, mote_bytes payload, void (*release)(void *context),
                                      void *context);
 
+/* The same of a payload in several parts, larger than MT_FRAME_PIECE altogether, which are borrowed, as is the array, until `release`(context). */
+MOTE_MUST mote_err mt_frames_out_put_parts(struct mt_frames_out *out, uint64_t sender, mote_bytes control, const mote_bytes *parts, size_t count,
+                                           void (*release)(void *context), void *context);
+
 /* Bytes that wait, for whoever lets senders stand still. */
 size_t mt_frames_out_bytes(const struct mt_frames_out *out);
+
+/* Whether a sender has more than its share of `limit` bytes waiting: 1 KiB, or as much as all who have something waiting may have, if that is more. So who sends little
+ * beside one who sends much need not wait for him. */
+bool mt_frames_out_hogs(const struct mt_frames_out *out, uint64_t sender, size_t limit);
+
+/* The messages that were taken whole since the last call and borrow something; and gives that back, which calls `release`: where no lock is held. Gives, takes; NULL: none. */
+struct mt_message *mt_frames_out_over(struct mt_frames_out *out);
+void mt_frames_over_free(struct mt_message *over);
 
 /* Writes the next frame, of MT_FRAME_PIECE bytes and some more at most (unless a control term alone is larger). MT_MORE: none waits; MT_NO_MEMORY: the connection is over. */
 enum mt_verdict mt_frames_out_take(struct mt_frames_out *out, mote_writer *writer);

@@ -12,6 +12,7 @@ enum { PASS_THROUGH = 112, VERSION = 131, WHOLE = 68, FIRST = 69, NEXT = 70 };
 #define REFS_MAX 255u
 #define SEQUENCE_BYTES 256u /* what a message in pieces costs besides its bytes */
 #define BUFFER_FIRST 4096u
+#define MAPPED_FROM ((size_t)4 << 20) /* bytes that have come of a message in pieces: what follows is not copied as it grows */
 
 /* An atom's text: in the cache, and held by messages in pieces. */
 struct text {
@@ -23,6 +24,7 @@ struct text {
 struct buffer {
     uint8_t *data;
     size_t size, capacity;
+    bool mapped; /* address space of its own, whose memory comes as it is written to */
 };
 
 /* A message of which pieces have come. */
@@ -53,6 +55,7 @@ struct mt_frames_in {
     struct mt_hash open;      /* sequences */
     size_t pieces_bytes;
     struct sequence *done;    /* whose bytes are lent */
+    bool lent;                /* and the payload is the part of them behind the control term, not written anew */
 
     uint64_t pieces, came;    /* ever: pieces; bytes of frames that were not whole at once */
     uint64_t pieces_then, pieces_since_ns, came_then, came_since_ns; /* as they were at a check, and when that was */
@@ -157,17 +160,36 @@ static void append(struct buffer *b, const uint8_t *data, size_t size) {
     b->size += size;
 }
 
+static void free_bytes(const struct buffer *b) {
+    if (b->mapped) mt_os_unmap(b->data, b->capacity);
+    else mt_os_free(b->data);
+}
+
 static void give(struct buffer *b) {
-    mt_os_free(b->data);
+    free_bytes(b);
     *b = (struct buffer){0};
 }
 
-static size_t cost(const struct sequence *s) { return SEQUENCE_BYTES + s->refs_bytes + s->bytes.capacity; }
+/* As reserve(), when so many bytes of it are announced. Of address space there is plenty; memory grows with the bytes that have come all the same (B1). */
+static bool reserve_announced(struct buffer *b, size_t more, size_t size) {
+    const size_t page = mt_os_page_size();
+    if (b->size + more <= b->capacity) return true;
+    if (b->size + more < MAPPED_FROM) return reserve(b, more, size < MAPPED_FROM ? size : MAPPED_FROM);
+    struct buffer wide = {.size = b->size, .capacity = (size + page - 1) & ~(page - 1), .mapped = true};
+    if (!(wide.data = mt_os_map(wide.capacity))) return false;
+    mt_os_large_pages(wide.data, wide.capacity);
+    memcpy(wide.data, b->data, b->size);
+    free_bytes(b);
+    *b = wide;
+    return true;
+}
+
+static size_t cost(const struct sequence *s) { return SEQUENCE_BYTES + s->refs_bytes + (s->bytes.mapped ? s->bytes.size : s->bytes.capacity); }
 
 static void free_sequence(struct mt_frames_in *f, struct sequence *s) {
     f->pieces_bytes -= cost(s);
     for (size_t i = 0; i < s->refs_count; i++) drop(s->refs[i]);
-    mt_os_free(s->bytes.data);
+    free_bytes(&s->bytes);
     mt_os_free(s);
 }
 
@@ -183,22 +205,57 @@ void mt_frames_in_free(struct mt_frames_in *in) {
     mt_os_free(in);
 }
 
+static void free_given(void *data, void *capacity) {
+    free_bytes(&(struct buffer){.data = data, .capacity = (size_t)(uintptr_t)capacity, .mapped = true});
+}
+
+struct mt_bin *mt_frames_in_give(struct mt_frames_in *in) {
+    if (!in->lent || !in->done->bytes.mapped) return NULL;
+    struct mt_bin *bin = mt_bin_new(0);
+    struct sequence *s = in->done;
+    if (!bin) return NULL;
+    bin->data = s->bytes.data;
+    bin->size = s->bytes.size;
+    bin->release = free_given;
+    bin->context = (void *)(uintptr_t)s->bytes.capacity;
+    in->pieces_bytes -= cost(s);
+    s->bytes = (struct buffer){0};
+    in->pieces_bytes += cost(s);
+    return bin;
+}
+
 size_t mt_frames_in_bytes(const struct mt_frames_in *in) { return in->frame.capacity + in->pieces_bytes; }
 
 /* ------------------------------------------------------------------------------------------------ messages */
+
+/* Whether a large payload has no references: then it need not be written anew. */
+static enum mt_verdict is_plain(const uint8_t *p, size_t size, bool *plain) {
+    struct mt_swap_input input = {p, p + size};
+    enum mt_verdict verdict = size < MAPPED_FROM ? MT_NO_ATOM_REF : mt_swap_skip(&input, 0);
+    *plain = verdict == MT_FINE;
+    return verdict == MT_NO_ATOM_REF ? MT_FINE : verdict;
+}
 
 /* A message of whose bytes the first `control_size` are its control term: as it is, or with its atoms. B3 */
 static enum mt_verdict message(struct mt_frames_in *f, const uint8_t *p, size_t size, size_t control_size, struct text *const *refs, size_t count, struct mt_frame *frame) {
     mote_bytes atoms[REFS_MAX];
     frame->control = (mote_bytes){p, control_size};
     frame->payload = (mote_bytes){p + control_size, size - control_size};
+    f->lent = f->done && count == 0;
     if (count == 0) return MT_FINE;
     for (size_t i = 0; i < count; i++) atoms[i] = (mote_bytes){refs[i]->bytes, refs[i]->size};
     f->plain.next = f->plain.data;
     struct mt_swap_input input = {p, p + size};
     enum mt_verdict verdict = mt_swap_in(&input, atoms, count, &f->plain);
+    bool plain = false;
+    if (verdict == MT_FINE) verdict = is_plain(p + control_size, size - control_size, &plain);
     if (verdict != MT_FINE) return verdict;
     size_t control = mote_writer_bytes(&f->plain).size;
+    if (plain) {
+        frame->control = mote_writer_bytes(&f->plain);
+        f->lent = f->done != NULL;
+        return MT_FINE;
+    }
     if (size > control_size) verdict = mt_swap_in(&input, atoms, count, &f->plain);
     if (verdict != MT_FINE) return verdict;
     mote_bytes all = mote_writer_bytes(&f->plain);
@@ -241,6 +298,12 @@ static enum mt_verdict pass_through(struct mt_frames_in *f, struct input *in, st
 
 /* ------------------------------------------------------------------------------------------------ pieces */
 
+/* How large the message becomes, if all its pieces are of this size. */
+static size_t announced(const struct mt_frames_in *f, const struct sequence *s, size_t size) {
+    const size_t left = f->limits.message_max - s->bytes.size;
+    return s->bytes.size + (s->next > left / (size ? size : 1) ? left : (size_t)s->next * size);
+}
+
 /* Puts a piece behind those before it; whether the message is whole now. */
 static enum mt_verdict add_piece(struct mt_frames_in *f, struct sequence *s, const uint8_t *p, size_t size) {
     size_t before = cost(s);
@@ -249,7 +312,7 @@ static enum mt_verdict add_piece(struct mt_frames_in *f, struct sequence *s, con
     if (s->empty > MT_PIECES_EMPTY) return MT_NO_FRAGMENTS;
     if (size > f->limits.message_max - s->bytes.size) return MT_NO_LARGE;
     if (f->pieces_bytes + size > f->limits.pieces_bytes) return MT_NO_HOARD;
-    if (!reserve(&s->bytes, size, f->limits.message_max)) return MT_NO_MEMORY;
+    if (!reserve_announced(&s->bytes, size, announced(f, s, size))) return MT_NO_MEMORY;
     append(&s->bytes, p, size);
     f->pieces_bytes += cost(s) - before;
     return f->pieces_bytes > f->limits.pieces_bytes ? MT_NO_HOARD : MT_FINE;
@@ -329,6 +392,7 @@ static void end_loan(struct mt_frames_in *f) {
     drop_refs(f);
     if (f->done) free_sequence(f, f->done);
     f->done = NULL;
+    f->lent = false;
     if (f->head_size == 0) f->frame.size = 0;
     if (f->head_size == 0 && f->frame.capacity > MT_FRAME_PIECE * 2) give(&f->frame); /* a large one is rare */
     size_t plain = mote_writer_bytes(&f->plain).size;

@@ -13,12 +13,16 @@ enum { PASS_THROUGH = 112, VERSION = 131, WHOLE = 68, FIRST = 69, NEXT = 70 };
 #define NO_SLOT UINT16_MAX
 
 /* A message that waits. */
-struct message {
-    struct message *next;
-    mote_bytes control, payload;
+struct mt_message {
+    struct mt_message *next;
+    mote_bytes control;
+    const mote_bytes *parts; /* of the payload: from the one that is taken next on */
+    mote_bytes own;          /* the only one, if there is no array of them */
+    size_t payload;          /* bytes altogether */
+    size_t sent;             /* of them */
+    size_t sent_of_part;
     void (*release)(void *context);
     void *context;
-    size_t sent;       /* bytes of the payload */
     uint64_t sequence; /* 0: nothing has been taken of it */
     uint64_t fragment; /* the one to be taken next */
     uint8_t bytes[];   /* control, and the payload if it was copied */
@@ -28,8 +32,9 @@ struct message {
 struct stream {
     struct mt_node node; /* key: the sender */
     struct stream *before, *after;
-    struct message *first, *last;
-    size_t left; /* bytes of its turn */
+    struct mt_message *first, *last;
+    size_t left;  /* bytes of its turn */
+    size_t bytes; /* of its messages */
 };
 
 /* An atom that the peer has. */
@@ -48,6 +53,7 @@ struct mt_frames_out {
     struct stream *turn; /* whose it is; the ring */
     struct mt_hash streams;
     size_t bytes;
+    struct mt_message *over; /* taken whole: what they borrow is to be given back */
     uint64_t sequences;
 
     uint64_t message;         /* number of the one whose header is made */
@@ -77,12 +83,35 @@ mote_err mt_frames_out_new(uint64_t flags, struct mt_frames_out **out) {
 
 /* ------------------------------------------------------------------------------------------------ what waits */
 
-static size_t size_of(const struct message *m) { return sizeof *m + m->control.size + m->payload.size; }
+static size_t size_of(const struct mt_message *m) { return sizeof *m + m->control.size + m->payload; }
 
-static void free_message(struct mt_frames_out *o, struct message *m) {
-    o->bytes -= size_of(m);
+static void end_message(struct mt_message *m) {
     if (m->release) m->release(m->context);
     mt_os_free(m);
+}
+
+/* What is borrowed is given back when the caller asks for it: that may call anything. */
+static void taken_whole(struct mt_frames_out *o, struct mt_message *m) {
+    o->bytes -= size_of(m);
+    if (!m->release) {
+        mt_os_free(m);
+        return;
+    }
+    m->next = o->over;
+    o->over = m;
+}
+
+struct mt_message *mt_frames_out_over(struct mt_frames_out *out) {
+    struct mt_message *over = out->over;
+    out->over = NULL;
+    return over;
+}
+
+void mt_frames_over_free(struct mt_message *over) {
+    for (struct mt_message *m; (m = over);) {
+        over = m->next;
+        end_message(m);
+    }
 }
 
 static void ring_out(struct mt_frames_out *o, struct stream *s) {
@@ -110,12 +139,13 @@ static void free_stream(struct mt_frames_out *o, struct stream *s) {
 void mt_frames_out_free(struct mt_frames_out *out) {
     if (!out) return;
     while (out->turn) {
-        for (struct message *m; (m = out->turn->first);) {
+        for (struct mt_message *m; (m = out->turn->first);) {
             out->turn->first = m->next;
-            free_message(out, m);
+            end_message(m);
         }
         free_stream(out, out->turn);
     }
+    mt_frames_over_free(out->over);
     mt_hash_fini(&out->streams);
     for (size_t i = 0; i < MT_FRAME_SLOTS; i++) mt_os_free(out->slots[i].name);
     mote_writer_fini(&out->terms);
@@ -134,22 +164,21 @@ static struct stream *stream_of(struct mt_frames_out *o, uint64_t sender) {
     return s;
 }
 
-static struct message *message_of(mote_bytes control, mote_bytes payload, void (*release)(void *context), void *context) {
-    size_t copied = release ? 0 : payload.size;
-    struct message *m = mt_os_alloc(sizeof *m + control.size + copied);
+/* A message with its control term and room for `copied` bytes behind it. Larger than all of it may be: NULL and MOTE_ELIMIT. */
+static struct mt_message *message_of(mote_bytes control, size_t payload, size_t copied, mote_err *err) {
+    MT_ASSERT(control.size > 0);
+    *err = MOTE_ELIMIT;
+    if (control.size > MT_MESSAGE_MAX || payload > MT_MESSAGE_MAX - control.size) return NULL;
+    *err = MOTE_ENOMEM;
+    struct mt_message *m = mt_os_alloc(sizeof *m + control.size + copied);
     if (!m) return NULL;
-    *m = (struct message){.control = {m->bytes, control.size}, .payload = payload, .release = release, .context = context};
+    *m = (struct mt_message){.control = {m->bytes, control.size}, .payload = payload};
     memcpy(m->bytes, control.data, control.size);
-    if (copied) memcpy(m->bytes + control.size, payload.data, copied);
-    if (copied) m->payload.data = m->bytes + control.size;
     return m;
 }
 
-mote_err mt_frames_out_put(struct mt_frames_out *out, uint64_t sender, mote_bytes control, mote_bytes payload, void (*release)(void *context),
-                           void *context) {
-    MT_ASSERT(control.size > 0);
-    if (control.size > MT_MESSAGE_MAX || payload.size > MT_MESSAGE_MAX - control.size) return MOTE_ELIMIT;
-    struct message *m = message_of(control, payload, release, context);
+/* Puts it behind those of its sender. Takes it when that fails. */
+static mote_err put(struct mt_frames_out *out, uint64_t sender, struct mt_message *m) {
     struct stream *s = m ? stream_of(out, sender) : NULL;
     if (!s) {
         mt_os_free(m);
@@ -159,10 +188,47 @@ mote_err mt_frames_out_put(struct mt_frames_out *out, uint64_t sender, mote_byte
     else s->first = m;
     s->last = m;
     out->bytes += size_of(m);
+    s->bytes += size_of(m);
     return MOTE_OK;
 }
 
+mote_err mt_frames_out_put(struct mt_frames_out *out, uint64_t sender, mote_bytes control, mote_bytes payload, void (*release)(void *context),
+                           void *context) {
+    mote_err err;
+    size_t copied = release ? 0 : payload.size;
+    struct mt_message *m = message_of(control, payload.size, copied, &err);
+    if (!m) return err;
+    m->own = payload;
+    m->parts = &m->own;
+    if (copied) m->own.data = memcpy(m->bytes + control.size, payload.data, copied);
+    m->release = release;
+    m->context = context;
+    return put(out, sender, m);
+}
+
+mote_err mt_frames_out_put_parts(struct mt_frames_out *out, uint64_t sender, mote_bytes control, const mote_bytes *parts, size_t count,
+                                 void (*release)(void *context), void *context) {
+    mote_err err;
+    size_t payload = 0;
+    for (size_t i = 0; i < count; i++) payload = parts[i].size > MT_MESSAGE_MAX - payload ? MT_MESSAGE_MAX : payload + parts[i].size;
+    struct mt_message *m = message_of(control, payload, 0, &err);
+    if (!m) return err;
+    MT_ASSERT(payload > MT_FRAME_PIECE);
+    m->parts = parts;
+    m->release = release;
+    m->context = context;
+    return put(out, sender, m);
+}
+
 size_t mt_frames_out_bytes(const struct mt_frames_out *out) { return out->bytes; }
+
+#define SHARE_LEAST 1024u
+
+bool mt_frames_out_hogs(const struct mt_frames_out *out, uint64_t sender, size_t limit) {
+    const struct stream *s = (const struct stream *)*mt_hash_find(&out->streams, sender);
+    const size_t share = out->streams.count ? limit / out->streams.count : limit;
+    return s && s->bytes > (share > SHARE_LEAST ? share : SHARE_LEAST);
+}
 
 /* ------------------------------------------------------------------------------------------------ atoms */
 
@@ -265,7 +331,7 @@ static void put_term(struct mt_frames_out *o, mote_bytes term) {
 }
 
 /* The header and the terms of a frame with its atoms: the control term, and `payload` if its atoms are to be in the header. */
-static void put_terms(struct mt_frames_out *o, const struct message *m, mote_bytes payload, mote_writer *w) {
+static void put_terms(struct mt_frames_out *o, const struct mt_message *m, mote_bytes payload, mote_writer *w) {
     o->message++;
     o->refs = 0;
     o->terms.next = o->terms.data;
@@ -282,24 +348,29 @@ static void put_tag(mote_writer *w, uint8_t tag) {
     if (p) p[0] = VERSION, p[1] = tag;
 }
 
-static void put_numbers(mote_writer *w, const struct message *m) {
+static void put_numbers(mote_writer *w, const struct mt_message *m) {
     uint8_t *p = mote_writer_room(w, 16);
     if (!p) return;
     mote_put64_(p, m->sequence);
     mote_put64_(p + 8, m->fragment);
 }
 
-static void put_piece(struct message *m, size_t size, mote_writer *w) {
-    if (size == 0) return;
-    mote_raw_write(w, (const uint8_t *)m->payload.data + m->sent, size);
+static void put_piece(struct mt_message *m, size_t size, mote_writer *w) {
     m->sent += size;
+    while (size > 0) {
+        for (; m->parts->size == m->sent_of_part; m->parts++) m->sent_of_part = 0;
+        const size_t left = m->parts->size - m->sent_of_part, some = size < left ? size : left;
+        mote_raw_write(w, (const uint8_t *)m->parts->data + m->sent_of_part, some);
+        m->sent_of_part += some;
+        size -= some;
+    }
 }
 
 /* The first of several. Its control term is whole, with its atoms; the payload stays as it is. */
-static void put_first(struct mt_frames_out *o, struct message *m, mote_writer *w) {
-    size_t room = m->control.size < MT_FRAME_PIECE ? MT_FRAME_PIECE - m->control.size : 0, piece = m->payload.size < room ? m->payload.size : room;
+static void put_first(struct mt_frames_out *o, struct mt_message *m, mote_writer *w) {
+    size_t room = m->control.size < MT_FRAME_PIECE ? MT_FRAME_PIECE - m->control.size : 0, piece = m->payload < room ? m->payload : room;
     m->sequence = ++o->sequences;
-    m->fragment = 1 + (m->payload.size - piece + MT_FRAME_PIECE - 1) / MT_FRAME_PIECE;
+    m->fragment = 1 + (m->payload - piece + MT_FRAME_PIECE - 1) / MT_FRAME_PIECE;
     MT_ASSERT(m->fragment <= INT32_MAX); /* B6 */
     put_tag(w, FIRST);
     put_numbers(w, m);
@@ -307,38 +378,39 @@ static void put_first(struct mt_frames_out *o, struct message *m, mote_writer *w
     put_piece(m, piece, w);
 }
 
-static void put_next(struct message *m, mote_writer *w) {
-    size_t left = m->payload.size - m->sent;
+static void put_next(struct mt_message *m, mote_writer *w) {
+    size_t left = m->payload - m->sent;
     put_tag(w, NEXT);
     put_numbers(w, m);
     put_piece(m, left < MT_FRAME_PIECE ? left : MT_FRAME_PIECE, w);
 }
 
-static void put_pass_through(struct message *m, mote_writer *w) {
+static void put_pass_through(struct mt_message *m, mote_writer *w) {
     uint8_t head[2] = {PASS_THROUGH, VERSION};
     mote_raw_write(w, head, 2);
     mote_raw_write(w, m->control.data, m->control.size);
-    if (m->payload.size) mote_raw_write(w, head + 1, 1);
-    put_piece(m, m->payload.size, w);
+    if (m->payload) mote_raw_write(w, head + 1, 1);
+    put_piece(m, m->payload, w);
 }
 
-static void put_body(struct mt_frames_out *o, struct message *m, mote_writer *w) {
-    bool large = m->control.size + m->payload.size > MT_FRAME_PIECE;
+static void put_body(struct mt_frames_out *o, struct mt_message *m, mote_writer *w) {
+    bool large = m->control.size + m->payload > MT_FRAME_PIECE;
     if (m->sequence) return put_next(m, w);
-    if (large && o->flags & MT_FLAG_FRAGMENTS && m->payload.size) return put_first(o, m, w);
+    if (large && o->flags & MT_FLAG_FRAGMENTS && m->payload) return put_first(o, m, w);
     if (!(o->flags & (MT_FLAG_ATOM_CACHE | MT_FLAG_FRAGMENTS))) return put_pass_through(m, w);
     put_tag(w, WHOLE);
-    put_terms(o, m, large ? (mote_bytes){NULL, 0} : m->payload, w);
-    if (large) put_piece(m, m->payload.size, w);
+    put_terms(o, m, large ? (mote_bytes){NULL, 0} : *m->parts, w);
+    if (large) put_piece(m, m->payload, w);
 }
 
 /* A frame has been taken: what is left of the sender's turn and of its message. */
 static void taken(struct mt_frames_out *o, struct stream *s, size_t size) {
-    struct message *m = s->first;
+    struct mt_message *m = s->first;
     bool over = m->sequence ? --m->fragment == 0 : true;
     if (over) {
         s->first = m->next;
-        free_message(o, m);
+        s->bytes -= size_of(m);
+        taken_whole(o, m);
     }
     s->left -= size < s->left ? size : s->left;
     if (!s->first) return free_stream(o, s);

@@ -7,6 +7,7 @@
 #include "dist/swap.h"
 #include "hex.h"
 #include "term/etf_random.h"
+#include "term/term.h"
 
 #define ALL MT_FLAGS_OFFERED
 #define NO_CACHE (MT_FLAGS_OFFERED & ~MT_FLAG_ATOM_CACHE)
@@ -476,11 +477,13 @@ static void through_both_halves(uint64_t flags, uint64_t seed) {
         put_one(&c);
         for (size_t frames = random_below(&c.terms, 6); frames > 0; frames--) mt_frames_out_take(c.out, &c.wire);
         if (random_below(&c.terms, 4) == 0) carry(&c);
+        if (random_below(&c.terms, 4) == 0) mt_frames_over_free(mt_frames_out_over(c.out));
     }
     while (mt_frames_out_take(c.out, &c.wire) == MT_FINE) {}
     carry(&c);
     for (unsigned i = 0; i < 5; i++) CHECK_INT(c.got[i], c.sent[i]);
     CHECK_INT(mt_frames_out_bytes(c.out), 0);
+    mt_frames_over_free(mt_frames_out_over(c.out));
     CHECK_INT(c.released, c.borrowed);
     put_one(&c); /* freed with the connection */
     mt_frames_out_free(c.out);
@@ -583,6 +586,112 @@ static void too_large_to_go(void) {
     mote_err err = mt_frames_out_put(out, 1, hex("68016105"), (mote_bytes){memory, MT_MESSAGE_MAX}, released, memory);
     CHECK_INT(err, MOTE_ELIMIT);
     CHECK_INT(mt_frames_out_bytes(out), 0);
+    mt_frames_out_free(out);
+}
+
+/* ------------------------------------------------------------------------------------------------ large ones */
+
+enum { LARGE = 10 << 20 };
+
+/* Takes all that goes and feeds it; the last message is in `frame`. */
+static void through(struct mt_frames_out *out, struct mt_frames_in *in, struct mt_frame *frame) {
+    enum mt_verdict taken = MT_FINE, fed = MT_MORE;
+    while (taken == MT_FINE) {
+        mote_writer w;
+        size_t used = 0;
+        mote_writer_init(&w, MOTE_FORM_ERLANG, NULL, 0, 1 << 24);
+        taken = mt_frames_out_take(out, &w);
+        mote_bytes wire = mote_writer_bytes(&w);
+        if (taken == MT_FINE) fed = mt_frames_in_feed(in, wire.data, wire.size, &used, frame);
+        CHECK(used == wire.size);
+        mote_writer_fini(&w);
+    }
+    mt_frames_over_free(mt_frames_out_over(out));
+    CHECK(fed == MT_FINE);
+}
+
+static void count_release(void *context) { ++*(unsigned *)context; }
+
+/* A payload in parts, some of them empty, is one; its memory becomes a binary's, which outlives the connection. */
+static void parts_become_one_block(void) {
+    struct mt_frames_out *out = going(ALL);
+    struct mt_frames_in *in = coming(ALL, NULL);
+    struct mt_frame frame;
+    unsigned freed = 0;
+    uint8_t head[5] = {MOTE_TAG_BINARY_}, *bytes = malloc(LARGE);
+    CHECK(bytes);
+    for (size_t i = 0; i < LARGE; i++) bytes[i] = (uint8_t)(i * 7 + (i >> 13));
+    mote_put32_(head + 1, LARGE);
+    const mote_bytes parts[] = {{NULL, 0}, {head, 5}, {bytes, 70000}, {bytes + 70000, 0}, {bytes + 70000, LARGE - 70001}, {bytes + LARGE - 1, 1}, {NULL, 0}};
+    mote_bytes put = hex("680261057703616263"); /* with an atom, so the frames have a header */
+    CHECK_OK(mt_frames_out_put_parts(out, 1, put, parts, sizeof parts / sizeof *parts, count_release, &freed));
+    CHECK(mt_frames_out_bytes(out) > LARGE && freed == 0);
+    through(out, in, &frame);
+    CHECK(freed == 1 && mt_frames_out_bytes(out) == 0);
+    CHECK(frame.payload.size == 5 + LARGE && memcmp((const uint8_t *)frame.payload.data + 5, bytes, LARGE) == 0);
+    size_t before = mt_frames_in_bytes(in);
+    struct mt_bin *block = mt_frames_in_give(in);
+    CHECK(block && !mt_frames_in_give(in) && before - mt_frames_in_bytes(in) >= LARGE);
+    CHECK(block->data <= (const uint8_t *)frame.payload.data && block->data + block->size == (const uint8_t *)frame.payload.data + frame.payload.size);
+    mt_frames_in_free(in);
+    CHECK(memcmp(block->data + block->size - LARGE, bytes, LARGE) == 0);
+    mt_bin_drop(block);
+    CHECK(mt_frames_out_put_parts(out, 1, put, (mote_bytes[]){{bytes, LARGE}, {bytes, MT_MESSAGE_MAX}}, 2, count_release, &freed) == MOTE_ELIMIT && freed == 1);
+    CHECK_OK(mt_frames_out_put_parts(out, 1, put, parts, sizeof parts / sizeof *parts, count_release, &freed));
+    mt_frames_out_free(out); /* with what waits */
+    CHECK(freed == 2);
+    free(bytes);
+}
+
+/* With references in it the message is written anew, and small ones are copied: there is nothing to give. */
+static void what_is_not_given(void) {
+    for (unsigned refers = 0; refers < 2; refers++) {
+        struct mt_frames_in *in = coming(ALL, NULL);
+        struct mt_frame frame;
+        mote_writer w;
+        const size_t piece = 1 << 20, count = 7;
+        uint8_t *body = malloc(100 + piece);
+        CHECK(body);
+        enum mt_verdict verdict = MT_MORE;
+        for (size_t left = count; left > 0 && verdict == MT_MORE; left--) {
+            uint8_t numbers[18] = {131, left == count ? 69 : 70};
+            mote_put64_(numbers + 2, 1), mote_put64_(numbers + 10, left);
+            mote_writer_init(&w, MOTE_FORM_ERLANG, body, 100 + piece, 100 + piece);
+            CHECK(mote_raw_write(&w, numbers, sizeof numbers));
+            if (left == count) {
+                mote_bytes header = hex("01080003616263") /* one atom, new, in slot 0 */, control = hex("6105"), first = hex(refers ? "680252006d006ffff7" : "680261016d006ffff7");
+                CHECK(mote_raw_write(&w, header.data, header.size) && mote_raw_write(&w, control.data, control.size) && mote_raw_write(&w, first.data, first.size));
+                memset(mote_writer_room(&w, piece - first.size), 'x', piece - first.size);
+            } else {
+                memset(mote_writer_room(&w, piece), 'x', piece);
+            }
+            verdict = feed(in, mote_writer_bytes(&w), &frame);
+        }
+        CHECK_INT(verdict, MT_FINE);
+        struct mt_bin *block = mt_frames_in_give(in);
+        CHECK(!block == (refers == 1));
+        if (refers) CHECK(memcmp(frame.payload.data, hex("68027703616263").data, 7) == 0);
+        if (block) mt_bin_drop(block);
+        mt_frames_in_free(in);
+        free(body);
+    }
+}
+
+/* Who has little waiting goes on beside who has much; when many have little, that is too much, too. */
+static void who_hogs(void) {
+    struct mt_frames_out *out = going(ALL);
+    static uint8_t payload[200000] = {'m'};
+    const size_t limit = 100000;
+    mote_put32_(payload + 1, sizeof payload - 5);
+    CHECK(!mt_frames_out_hogs(out, 1, limit));
+    CHECK_OK(mt_frames_out_put(out, 1, hex("68016105"), (mote_bytes){payload, sizeof payload}, NULL, NULL));
+    CHECK_OK(mt_frames_out_put(out, 2, hex("68016105"), hex("6a"), NULL, NULL));
+    CHECK(mt_frames_out_hogs(out, 1, limit) && !mt_frames_out_hogs(out, 2, limit) && !mt_frames_out_hogs(out, 3, limit));
+    for (unsigned i = 0; i < 1000; i++) CHECK_OK(mt_frames_out_put(out, 2, hex("68016105"), hex("6a"), NULL, NULL));
+    CHECK(mt_frames_out_hogs(out, 2, limit));
+    for (uint64_t sender = 10; sender < 1010; sender++) CHECK(mt_frames_out_put(out, sender, hex("68016105"), (mote_bytes){payload, 900}, NULL, NULL) == MOTE_OK && !mt_frames_out_hogs(out, sender, limit));
+    CHECK_OK(mt_frames_out_put(out, 10, hex("68016105"), (mote_bytes){payload, 900}, NULL, NULL));
+    CHECK(mt_frames_out_hogs(out, 10, limit));
     mt_frames_out_free(out);
 }
 
@@ -701,6 +810,7 @@ int main(int argc, char **argv) {
                       (struct check_test[]){TEST(reads_what_erlang_sends), TEST(each_class_of_wrong), TEST(what_is_right_but_odd), TEST(the_longest_atoms),
                                             TEST(lengths), TEST(messages_in_pieces), TEST(pieces_keep_their_atoms), TEST(limits_of_pieces), TEST(many_are_open),
                                             TEST(a_frame_that_does_not_go_on), TEST(what_goes_comes), TEST(closures), TEST(small_ones_do_not_wait),
-                                            TEST(large_ones_take_turns), TEST(too_large_to_go), TEST(atoms_are_sent_once), TEST(atoms_in_use_stay),
+                                            TEST(large_ones_take_turns), TEST(too_large_to_go), TEST(parts_become_one_block), TEST(what_is_not_given), TEST(who_hogs),
+                                            TEST(atoms_are_sent_once), TEST(atoms_in_use_stay),
                                             TEST(memory_runs_out_anywhere), TEST(ticks), {0}});
 }

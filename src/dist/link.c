@@ -174,12 +174,22 @@ size_t mt_link_waiting(struct mt_link *link) {
     return bytes;
 }
 
+bool mt_link_crowded(struct mt_link *link, uint64_t sender) {
+    mt_lock_take(&link->mu);
+    size_t bytes = link->out ? mt_frames_out_bytes(link->out) : link->early_bytes;
+    bool crowded = bytes > MT_LINK_CROWD && (!link->out || !sender || mt_frames_out_hogs(link->out, sender, MT_LINK_CROWD));
+    mt_lock_drop(&link->mu);
+    return crowded;
+}
+
 enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer *writer) {
     mt_lock_take(&link->mu);
     enum mt_verdict verdict = mt_frames_out_take(link->out, writer);
     bool drained = link->crowded && mt_frames_out_bytes(link->out) <= MT_LINK_CROWD / 2;
     if (drained) link->crowded = false;
+    struct mt_message *over = mt_frames_out_over(link->out);
     mt_lock_drop(&link->mu);
+    mt_frames_over_free(over);
     if (drained) mt_far_drained(mt_self(self)->task.sched, link->place);
     return verdict;
 }

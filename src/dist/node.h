@@ -153,6 +153,8 @@ void mt_link_end(mote_self *self, struct mt_link *link);
 void mt_link_free(struct mt_link *link);
 /* Bytes that wait to be written. */
 size_t mt_link_waiting(struct mt_link *link);
+/* Whether more than MT_LINK_CROWD do, and more of them than its share are this sender's (0: anybody's). */
+bool mt_link_crowded(struct mt_link *link, uint64_t sender);
 /* The next frame; as mt_frames_out_take(). Tells who stood still. The connection's process. */
 enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer *writer);
 
@@ -193,8 +195,8 @@ extern const struct mt_carrier mt_link_carrier;
 /* Puts a control message, its payload being a term (or 0), for a sender. False: it is lost, which is logged. Any thread. */
 bool mt_link_put(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control, uint64_t payload);
 
-/* A message has come (take.c): delivers it. The connection's process. */
-enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, mote_bytes control, mote_bytes payload);
+/* A message has come (take.c), which is the last of `in`: delivers it. The connection's process. */
+enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame);
 
 /* A message for a name that nobody has here, which may be one that every node answers (service.c). */
 bool mt_is_service(const mote_name *name);

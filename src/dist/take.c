@@ -10,7 +10,8 @@ struct taking {
     mote_runtime *rt;
     struct mt_link *link;
     const struct mt_control *c;
-    mote_arena *arena; /* of terms */
+    struct mt_frames_in *in; /* that it has come by */
+    mote_arena *arena;       /* of terms */
 };
 
 /* How a term that could not be read ends the connection; without memory only it is lost. */
@@ -50,7 +51,11 @@ static enum mt_verdict take_message(struct taking *t, uint64_t pid) {
     if (t->c->op == MT_CONTROL_SEND_ALIAS && (ref = mt_own_ref(t->link->dist, &t->c->ref)) && mt_resolve(t->rt, ref, &pid, &alias)) pid = 0;
     if (t->c->op == MT_CONTROL_SEND_ALIAS && !alias) pid = 0;
     if (!pid && t->c->op == MT_CONTROL_SEND_NAMED) return mt_service(t->self, t->link, &t->c->name, t->c->payload);
-    return pid ? verdict_of(t, mt_far_message(t->s, pid, alias, t->c->payload)) : MT_FINE;
+    if (!pid) return MT_FINE;
+    struct mt_bin *block = mt_frames_in_give(t->in);
+    mote_err err = mt_far_message(t->s, pid, alias, t->c->payload, block);
+    if (block) mt_bin_drop(block);
+    return verdict_of(t, err);
 }
 
 /* ------------------------------------------------------------------------------------------------ relations */
@@ -216,12 +221,12 @@ static enum mt_verdict take(struct taking *t) {
     }
 }
 
-enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, mote_bytes control, mote_bytes payload_bytes) {
+enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame) {
     struct mt_control c;
     const mote_name peer = mt_name_of_atom(link->node);
-    enum mt_verdict verdict = mt_control_read(control, payload_bytes, link->flags, (mote_bytes){peer.data, peer.size}, &c);
+    enum mt_verdict verdict = mt_control_read(frame->control, frame->payload, link->flags, (mote_bytes){peer.data, peer.size}, &c);
     if (verdict) return verdict;
-    struct taking t = {.self = self, .s = mt_self(self)->task.sched, .rt = link->dist->runtime, .link = link, .c = &c};
+    struct taking t = {.self = self, .s = mt_self(self)->task.sched, .rt = link->dist->runtime, .link = link, .c = &c, .in = in};
     verdict = take(&t);
     mote_arena_free(t.arena);
     return verdict;

@@ -475,7 +475,7 @@ static struct peer *hold_node(struct mt_sched *s, uint64_t word, struct mt_remot
 
 /* Its carrier has taken something: gives the peer up. */
 static enum mt_far_sent leave_node(struct peer *peer) {
-    bool crowded = peer->carrier.crowded(peer->carrier.context);
+    bool crowded = peer->carrier.crowded(peer->carrier.context, 0);
     release(peer);
     return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
 }
@@ -570,7 +570,7 @@ bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
     struct peer *peer = hold(rt, place, true);
     if (!peer) return false;
     mt_lock_take(&far->mu);
-    bool stands = peer->carrier.crowded(peer->carrier.context); /* asked under the lock: mt_far_drained() comes later, or has been */
+    bool stands = peer->carrier.crowded(peer->carrier.context, mt_proc_pid(self)); /* asked under the lock: mt_far_drained() comes later, or has been */
     if (stands && peer->standing_count == peer->standing_room) {
         size_t room = peer->standing_room ? 2 * peer->standing_room : STANDING_FIRST;
         uint64_t *more = mt_os_realloc(peer->standing, room * sizeof *more);
@@ -856,11 +856,27 @@ mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes
     return mote_term_decode(arena, bytes.data, bytes.size, &form, term, &used);
 }
 
-mote_err mt_far_message(struct mt_sched *s, uint64_t pid, uint64_t alias, mote_bytes bytes) {
+static void hold_block(void *block, const void *data) {
+    (void)data;
+    mt_bin_hold(block);
+}
+
+static void drop_block(void *data, void *block) {
+    (void)data;
+    mt_bin_drop(block);
+}
+
+mote_err mt_far_message(struct mt_sched *s, uint64_t pid, uint64_t alias, mote_bytes bytes, struct mt_bin *block) {
     struct taking t = {.s = s, .rt = mt_runtime_of_sched(s), .pid = pid, .next = bytes.data, .end = (const uint8_t *)bytes.data + bytes.size};
     struct mt_sig *sig = NULL;
     t.head = (struct head){.kind = alias ? MT_SIG_ALIASED : MT_SIG_MESSAGE, .a = alias};
     t.form = node_form(t.rt);
+    if (block) {
+        t.form.hold_min = bytes.size / 2; /* less shall not keep all of it */
+        t.form.hold = hold_block;
+        t.form.release = drop_block;
+        t.form.context = block;
+    }
     mote_err err = take_message(&t, &sig);
     mote_arena_free(t.arena);
     if (!err) (void)mt_deliver_message(s, pid, sig);

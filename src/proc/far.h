@@ -24,7 +24,8 @@ struct mt_carrier {
     /* Puts a record behind those before it; copies it. False: it is taken, but too many wait: who sent it shall stand still until
      * mt_far_drained(). Never blocks. */
     bool (*put)(void *context, const void *record, size_t size);
-    bool (*crowded)(void *context); /* whether put() would say false */
+    /* Whether put() would say false, and so much of it is this process's (0: of anybody's) that it shall stand still. */
+    bool (*crowded)(void *context, uint64_t sender);
     void *context;
     /* A node's has these instead of put(). A signal for one of its processes, or from a process a message that is encoded already (Erlang's form). Take, borrow. Never block. */
     void (*signal)(void *context, struct mt_sched *s, const struct mt_remote_id *to, struct mt_sig *sig);
@@ -118,8 +119,8 @@ mote_err mt_far_lost(struct mt_sched *s, unsigned place, mote_term reason);
 void mt_far_close(const mote_runtime *rt, unsigned place, struct mt_hash *notes);
 void mt_far_tell(struct mt_sched *s, unsigned place, struct mt_hash *notes, mote_term atom);
 
-/* Delivers a message from another node to a pid, through an alias if that is not 0: a term of Erlang's form. MOTE_ETERM, MOTE_ELIMIT, MOTE_ESYNTAX, MOTE_ENAME: it is none; MOTE_ENOMEM. */
-mote_err mt_far_message(struct mt_sched *s, uint64_t pid, uint64_t alias, mote_bytes term);
+/* Delivers a message from another node to a pid, through an alias if that is not 0: a term of Erlang's form. Its large binaries refer to `block` (borrowed; may be NULL), if the bytes are its. MOTE_ETERM, MOTE_ELIMIT, MOTE_ESYNTAX, MOTE_ENAME: it is none; MOTE_ENOMEM. */
+mote_err mt_far_message(struct mt_sched *s, uint64_t pid, uint64_t alias, mote_bytes term, struct mt_bin *block);
 /* Reads such a term. As mote_term_decode(). */
 mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes, mote_term *term);
 

@@ -53,7 +53,8 @@ static bool put(void *context, const void *record, size_t size) {
     return room;
 }
 
-static bool crowded(void *context) {
+static bool crowded(void *context, uint64_t sender) {
+    (void)sender;
     struct way *w = context;
     pthread_mutex_lock(&w->mu);
     bool is = w->waiting > w->crowd;

@@ -50,13 +50,16 @@ static bool skip_opaque(mote_reader *r, const mote_token *t) {
     return true;
 }
 
+/* Whether a binary that is not inline stays where it stands. */
+static bool is_held(const struct mt_etf *etf, size_t size) { return etf->options->hold && size >= etf->options->hold_min; }
+
 static bool scan_bytes(struct mt_etf *etf, const mote_token *t) {
     uint64_t size = t->bytes.size;
     if (size <= MT_BIN_INLINE_MAX) {
         etf->words += 2 + words_of_bytes(size);
     } else {
         etf->words += 4;
-        etf->outside += sizeof(struct mt_bin) + (etf->options->hold ? 0 : size);
+        etf->outside += sizeof(struct mt_bin) + (is_held(etf, (size_t)size) ? 0 : size);
     }
     return true;
 }
@@ -271,9 +274,10 @@ static struct mt_bin *outside(const struct mt_etf *etf, mote_bytes bytes) {
 }
 
 static struct mt_bin *bin_of(const struct mt_etf *etf, mote_bytes bytes) {
-    struct mt_bin *bin = etf->options->hold ? outside(etf, bytes) : mt_bin_new(bytes.size);
+    bool held = is_held(etf, bytes.size);
+    struct mt_bin *bin = held ? outside(etf, bytes) : mt_bin_new(bytes.size);
     if (!bin) return NULL;
-    if (etf->options->hold) etf->options->hold(etf->options->context, bytes.data);
+    if (held) etf->options->hold(etf->options->context, bytes.data);
     else memcpy(bin + 1, bytes.data, bytes.size);
     return bin;
 }

@@ -115,13 +115,24 @@ static bool put_handle(struct encode *e, uint64_t word, bool *done) {
     return size > 0;
 }
 
+/* Whether a binary's bytes are left out; *done: its head was written, or that has failed. */
+static bool put_head(struct encode *e, uint64_t word, size_t size, bool *done) {
+    size_t at = mote_writer_bytes(e->w).size + 5;
+    if (size > UINT32_MAX || !e->options->leave(e->options->context, (mote_term){word}, at)) return false;
+    uint8_t *p = mote_writer_room(e->w, 5);
+    if (p) *p = MOTE_TAG_BINARY_, mote_put32_(p + 1, size);
+    *done = p != NULL;
+    return true;
+}
+
 static bool put_bits(struct encode *e, uint64_t word) {
     struct mt_bits bits = mt_bits_of(word);
     enum mt_kind kind = mt_header_kind(*mt_ptr(word));
     bool text = kind == MT_TEXT || kind == MT_TEXT_SHARED, done;
     if (text && bits.first == 0 && bits.count % 8 == 0) return mote_text_write(e->w, (const char *)bits.data, (size_t)(bits.count / 8));
-    bool offered = e->options->blob && e->w->form == MOTE_FORM_MOTE && bits.count % 8 == 0 && bits.count / 8 >= e->options->blob_min;
-    if (offered && put_handle(e, word, &done)) return done;
+    bool offered = bits.count % 8 == 0 && bits.count / 8 >= e->options->blob_min;
+    if (offered && e->options->blob && e->w->form == MOTE_FORM_MOTE && put_handle(e, word, &done)) return done;
+    if (offered && e->options->leave && e->w->form == MOTE_FORM_ERLANG && put_head(e, word, (size_t)bits.count / 8, &done)) return done;
     uint8_t *p = mote_bits_room(e->w, (size_t)bits.count);
     if (p) mt_bits_copy(&bits, p);
     return p != NULL;

@@ -683,6 +683,56 @@ static void large_binaries(void) {
     CHECK(mote_term_same(tuple, again(MOTE_FORM_MOTE, tuple)));
 }
 
+/* Binaries whose bytes are left out, up to two; the second time none is. */
+struct left {
+    mote_bytes bytes[2];
+    size_t at[2], count;
+};
+static bool leave(void *context, mote_term binary, size_t at) {
+    struct left *left = context;
+    if (left->count == COUNT(left->at)) return false;
+    left->at[left->count] = at;
+    CHECK_OK(mote_bytes_get(binary, &left->bytes[left->count++]));
+    return true;
+}
+
+/* What is written without its binaries is, with them put where they belong, what is written with them. */
+static void bytes_left_out(void) {
+    uint8_t data[700], all[BYTES_MAX], bytes[BYTES_MAX];
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i * 7);
+    mote_term parts[] = {mote_binary_make(arena, data, 99), mote_binary_make(arena, data, 700), parse("[a, <<1:801>>]"), mote_binary_make(arena, data, 100), mote_binary_make(arena, data, 200)};
+    mote_term tuple = mote_tuple_make(arena, COUNT(parts), parts);
+    struct left left = {.count = 0};
+    mote_external_options options = {.blob_min = 100, .leave = leave, .context = &left};
+    mote_writer whole, w;
+    mote_writer_init(&whole, MOTE_FORM_ERLANG, all, sizeof all, sizeof all);
+    CHECK_OK(mote_term_encode(tuple, NULL, &whole));
+    mote_writer_init(&w, MOTE_FORM_ERLANG, bytes, sizeof bytes, sizeof bytes);
+    CHECK_OK(mote_term_encode(tuple, &options, &w));
+    CHECK(left.count == 2 && left.bytes[0].size == 700 && left.bytes[1].size == 100);
+    size_t size = mote_writer_bytes(&w).size;
+    CHECK_INT(size + 800, mote_writer_bytes(&whole).size);
+    CHECK(memcmp(all, bytes, left.at[0]) == 0 && memcmp(all + left.at[0], data, 700) == 0);
+    CHECK(memcmp(all + left.at[0] + 700, bytes + left.at[0], left.at[1] - left.at[0]) == 0 && memcmp(all + left.at[1] + 700, data, 100) == 0);
+    CHECK(memcmp(all + left.at[1] + 800, bytes + left.at[1], size - left.at[1]) == 0);
+}
+
+/* Only those of so many bytes stay where they stand. */
+static void small_ones_are_copied(void) {
+    uint8_t data[700] = {1}, bytes[BYTES_MAX];
+    mote_arena *own = mote_arena_new(0);
+    mote_term parts[] = {mote_binary_make(arena, data, 699), mote_binary_make(arena, data, 700)}, back = MOTE_TERM_NONE;
+    mote_external_options options = {.hold_min = 700, .hold = blob_hold, .release = blob_release, .context = &blobs};
+    mote_writer w;
+    size_t at = 0;
+    mote_writer_init(&w, MOTE_FORM_ERLANG, bytes, sizeof bytes, sizeof bytes);
+    CHECK_OK(mote_term_encode(mote_tuple_make(arena, COUNT(parts), parts), NULL, &w));
+    CHECK_OK(mote_term_decode(own, bytes, mote_writer_bytes(&w).size, &options, &back, &at));
+    CHECK(mote_term_same(back, mote_tuple_make(arena, COUNT(parts), parts)) && blobs.held == 1 && blobs.released == 0);
+    mote_arena_free(own);
+    CHECK_INT(blobs.released, 1);
+}
+
 static void handles(void) {
     uint8_t data[2000] = {1, 2, 3}, bytes[BYTES_MAX];
     mote_external_options options = {.form = MOTE_FORM_MOTE, .blob = blob_out, .unblob = blob_in, .release = blob_release, .context = &blobs, .blob_min = 100};
@@ -986,7 +1036,8 @@ int main(int argc, char **argv) {
         argc, argv,
         (struct check_test[]){TEST(recorded), TEST(cut_short), TEST_SLOW(bits_flipped, 600), TEST(lies), TEST(nested_lies), TEST(wrong), TEST(names), TEST(large_numbers),
                               TEST_SLOW(million_levels, 900), TEST(memory), TEST(maps), TEST(keys_collide), TEST(identifiers), TEST(own_tags), TEST(closures), TEST(nested_closures),
-                              TEST(hosts), TEST(objects_of_hosts), TEST(large_binaries), TEST(handles), TEST(atoms_are_counted), TEST_SLOW(full, 600), TEST(pieces), TEST(parts_of_pieces), TEST(writers_fail),
+                              TEST(hosts), TEST(objects_of_hosts), TEST(large_binaries), TEST(bytes_left_out), TEST(small_ones_are_copied),
+                              TEST(handles), TEST(atoms_are_counted), TEST_SLOW(full, 600), TEST(pieces), TEST(parts_of_pieces), TEST(writers_fail),
                               TEST_SLOW(random_round_trips, 900), TEST_SLOW(hostile, 900), TEST(faults), {0}});
     mote_arena_free(arena);
     return result;

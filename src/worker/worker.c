@@ -67,7 +67,11 @@ mote_err mote_worker_channel(int *fd) { return fd ? mt_os_memory_new("mote-chann
 /* --------------------------------------------------------------------------------------------------- lines */
 
 static bool put(void *context, const void *record, size_t size) { return mt_channel_put(((struct mt_line *)context)->channel, record, size); }
-static bool crowded(void *context) { return mt_channel_crowded(((struct mt_line *)context)->channel); }
+static bool crowded(void *context, uint64_t sender) {
+    (void)sender; /* one ring takes all in their order: whoever goes on waits behind the others */
+    return mt_channel_crowded(((struct mt_line *)context)->channel);
+}
+
 
 void mt_line_free(struct mt_line *line) {
     if (!line) return;

@@ -209,6 +209,8 @@ run(["pairs", P0, N0]) ->
     Ps = [spawn_link(fun() -> B = spawn_link(fun echo/0), receive go -> pp(B, N), Me ! d end end) || _ <- lists:seq(1, P)],
     T0 = t(), [X ! go || X <- Ps], waitd(P), T1 = t(),
     out("pairs." ++ P0, (T1 - T0) / (P * N));
+%% ---------------------------------------------------------------- between nodes
+run(["node_" ++ _ = Name | Args]) -> nodes:run(Name, [i(A) || A <- Args]);
 run(["boot"]) -> out("boot", 0).
 
 echo() -> receive {P, X} -> P ! X, echo(); stop -> ok end.
