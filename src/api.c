@@ -439,6 +439,32 @@ mote_err (mote_send_priority)(mote_self *self, mote_term to, mote_term message) 
     return send_term(self, to, message, MT_SIG_PRIORITY);
 }
 
+/* Whether what the sender does not want to happen would. */
+static mote_err is_in_the_way(struct mt_proc *p, uint64_t pid, unsigned options) {
+    bool stands;
+    if (mt_is_far(mt_runtime(p), pid)) {
+        enum mt_far_way way = mt_far_way_to(p, pid);
+        if (way == MT_FAR_NO_WAY && options & MOTE_SEND_NOCONNECT) return MOTE_ENOPROC;
+        stands = way == MT_FAR_NARROW;
+    } else {
+        stands = mt_send_would_stand(p, pid);
+    }
+    return stands && options & MOTE_SEND_NOSUSPEND ? MOTE_EFULL : MOTE_OK;
+}
+
+mote_err (mote_send_opt)(mote_self *self, mote_term to, mote_term message, unsigned options) {
+    uint64_t pid, alias;
+    mote_err err = check_self(self);
+    if (err) return err;
+    struct mt_proc *p = mt_self(self);
+    if (options & ~(unsigned)(MOTE_SEND_NOSUSPEND | MOTE_SEND_NOCONNECT | MOTE_SEND_PRIORITY)) err = MOTE_EARG;
+    if (err || (err = mt_resolve(mt_runtime(p), to.word, &pid, &alias)) || (err = is_in_the_way(p, pid, options))) return paid(self, err);
+    if (options & MOTE_SEND_NOSUSPEND) p->flags |= MT_PF_HURRIES; /* it may have got full since */
+    err = send_term(self, to, message, options & MOTE_SEND_PRIORITY ? MT_SIG_PRIORITY : 0);
+    p->flags &= ~(unsigned)MT_PF_HURRIES;
+    return err;
+}
+
 static __attribute__((noinline)) void free_unused(struct mt_cache *cache, struct mt_sig *sig) { mt_sig_free(cache, sig); }
 
 /* The signal that a quick site builds; NULL: it is not so quick. */

@@ -5,11 +5,12 @@
   tests/conformance.py PROGRAM [PREFIX ...]   all scenarios of the program, or those whose ids have a prefix
       --schedulers N                          of our runtime
       --across N                              with the parties of each in two workers; N scenarios must have been so
+      --nodes                                 group L, whose parties are on two nodes; without it, all others
       --recorded                              do not run Erlang, even if it is installed
       --self-test                             takes lines away and changes them, and sees that it is found
 
 The scenarios and what each says stand in conf.erl. Our lines must be those of expected.txt. Erlang's lines, recorded in erlang.txt,
-differ from these only for scenarios of the tier `choice`, and each that differs is explained in docs/design/semantics.md. If Erlang
+differ from these only for scenarios of the tiers `choice` and `mustdiffer`, and each that differs is explained in docs/design/semantics.md. If Erlang
 is installed, it runs too, and its lines of the tier `core` must be what we printed.
 """
 import argparse
@@ -22,11 +23,16 @@ import subprocess
 import sys
 import tempfile
 
+import dist_erlang
+import dist_node
+
 HERE = pathlib.Path(__file__).resolve().parent
 FOLDER = HERE / "conformance"
 SEMANTICS = HERE.parent / "docs" / "design" / "semantics.md"
 UNTESTED = "untested"  # a word of a result that this build cannot have
 SECONDS_MAX = 540
+NODE = ["-sname", "conf@localhost", "-start_epmd", "false", "-connect_all", "false", "-kernel", "net_ticktime", "4",
+        "prevent_overlapping_partitions", "false"]
 
 
 def lines_of(text):
@@ -53,8 +59,10 @@ def documented(name):
     return re.search(rf"\b{name}\b", SEMANTICS.read_text(encoding="utf-8")) is not None
 
 
-def run_ours(program, schedulers, across, prefixes):
-    command = [program] + (["--schedulers", str(schedulers)] if schedulers else []) + (["--workers", "2"] if across else []) + prefixes
+def run_ours(program, options):
+    command = [program] + (["--schedulers", str(options.schedulers)] if options.schedulers else [])
+    command += ["--workers", "2"] if options.across else ["--nodes", "2"] if options.nodes else []
+    command += options.prefixes
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         try:
             output, reports = started.communicate(timeout=SECONDS_MAX)
@@ -66,29 +74,43 @@ def run_ours(program, schedulers, across, prefixes):
     for line in re.findall("(?m)^#.*$", output):
         print(line)
     faults = [] if started.returncode == 0 else [f"{program} ended with {started.returncode}"]
-    if across and f"# in two workers: {across} scenarios" not in output.splitlines():
-        faults.append(f"not {across} scenarios had their parties in two workers")
+    if options.across and f"# in two workers: {options.across} scenarios" not in output.splitlines():
+        faults.append(f"not {options.across} scenarios had their parties in two workers")
     return lines_of(output), faults
 
 
-def run_erlang(prefixes):
-    """Erlang's lines, or None when it is not installed. Everything it writes goes to a directory of its own."""
-    if not (shutil.which("erl") and shutil.which("erlc")):
+def run_erlang(prefixes, nodes):
+    """Erlang's lines, or None when it is not installed. Everything it writes goes to a directory of its own; its nodes have a port mapper of their own."""
+    if not all(shutil.which(tool) for tool in ("erl", "erlc", "epmd")):
         return None
     with tempfile.TemporaryDirectory() as work:
-        environment = dict(os.environ, HOME=work)
-        if subprocess.run(["erlc", "-o", work, str(FOLDER / "conf.erl")], env=environment, capture_output=True, check=False).returncode:
-            return None
-        names = ",".join(f'"{p}"' for p in prefixes)
-        command = ["erl", "+S", "2", "+P", "1000000", "-noshell", "-pa", work, "-eval", f"conf:main([{names}])."]
-        started = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=work,
-                                   start_new_session=True)
+        port = dist_erlang.free_port()
+        environment = dict(os.environ, HOME=work, ERL_EPMD_PORT=str(port), ERL_EPMD_ADDRESS="127.0.0.1")
+        cookie = pathlib.Path(work, ".erlang.cookie")  # for the nodes that it starts, too
+        cookie.write_text("of_the_scenarios", encoding="ascii")
+        cookie.chmod(0o400)
+        epmd = dist_erlang.start_epmd(port, environment) if nodes else None
         try:
-            output, _ = started.communicate(timeout=SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            os.killpg(started.pid, signal.SIGKILL)
-            output, _ = started.communicate()
-        return lines_of(output)
+            return lines_of_erlang(work, environment, prefixes, nodes)
+        finally:
+            dist_erlang.end(epmd, False)
+            if nodes:
+                dist_node.end_all(work)
+
+
+def lines_of_erlang(work, environment, prefixes, nodes):
+    if subprocess.run(["erlc", "-o", work, str(FOLDER / "conf.erl")], env=environment, capture_output=True, check=False).returncode:
+        return None
+    names = ",".join(f'"{p}"' for p in prefixes)
+    command = ["erl", "+S", "2", "+P", "1000000", "-noshell", "-pa", work, *(NODE if nodes else []), "-eval", f"conf:main([{names}])."]
+    started = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=work,
+                               start_new_session=True)
+    try:
+        output, _ = started.communicate(timeout=SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        os.killpg(started.pid, signal.SIGKILL)
+        output, _ = started.communicate()
+    return lines_of(output)
 
 
 def faults_of(name, tier, ours, expected, recorded, live):
@@ -99,7 +121,7 @@ def faults_of(name, tier, ours, expected, recorded, live):
         return
     if not agree(got, want):
         yield f"printed {got}, not {want}"
-    if want != erlang and tier != "choice":
+    if want != erlang and tier not in ("choice", "mustdiffer"):
         yield f"expected.txt has {want}, Erlang says {erlang}, and it is no choice"
     if want != erlang and not documented(name):
         yield f"{want} instead of Erlang's {erlang} is not explained in docs/design/semantics.md"
@@ -162,15 +184,16 @@ def main():
     parser.add_argument("prefixes", nargs="*")
     parser.add_argument("--schedulers", type=int)
     parser.add_argument("--across", type=int)
+    parser.add_argument("--nodes", action="store_true")
     parser.add_argument("--recorded", action="store_true")
     parser.add_argument("--self-test", action="store_true")
     options = parser.parse_args()
     if options.self_test:
         return self_test()
-    table = {name: row for name, row in scenarios().items() if not options.prefixes or name.startswith(tuple(options.prefixes))}
+    table = {name: row for name, row in scenarios().items() if name.startswith(tuple(options.prefixes or [""])) and name.startswith("L") == options.nodes}
     expected, recorded = recorded_lines(table)
-    ours, faults = run_ours(options.program, options.schedulers, options.across, options.prefixes)
-    live = None if options.recorded else run_erlang(options.prefixes)
+    ours, faults = run_ours(options.program, options)
+    live = None if options.recorded else run_erlang(options.prefixes or (["L"] if options.nodes else sorted({name[0] for name in table})), options.nodes)
     results = compare(table, ours, expected, recorded, live)
     results["the program ended well"] = faults
     return report(results)

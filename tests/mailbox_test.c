@@ -169,6 +169,30 @@ static int suspends(mote_self *self, void *context) {
 }
 ONE_AND_TWO(suspend, suspends)
 
+/* Who asks for it is told instead, and nothing is sent. */
+static int told_instead(mote_self *self, void *context) {
+    mote_pid pid = start(self, 10, MOTE_SUSPEND);
+    mote_arena *arena = mote_arena_new(0);
+    mote_term word;
+    (void)context;
+    CHECK_OK(mote_build(arena, &word, "{n, 1}"));
+    for (int i = 0; i < 10; i++) CHECK_OK(mote_send_opt(self, pid, word, MOTE_SEND_NOSUSPEND));
+    for (int i = 0; i < 3; i++) CHECK_INT(mote_send_opt(self, pid, word, MOTE_SEND_NOSUSPEND | MOTE_SEND_NOCONNECT), MOTE_EFULL);
+    CHECK_INT(info_of(self, pid).mailbox, 10);
+    CHECK_INT(info_of(self, pid).dropped, 0);
+    take(self, pid, 1);
+    took(self, 1);
+    CHECK_OK(mote_send_opt(self, pid, word, MOTE_SEND_NOSUSPEND));
+    CHECK_INT(mote_send_opt(self, pid, word, MOTE_SEND_NOSUSPEND), MOTE_EFULL);
+    CHECK_INT(mote_send_opt(self, pid, word, 8), MOTE_EARG);
+    CHECK_INT(mote_send_opt(self, "nobody", word, 0), MOTE_ENAME);
+    CHECK_OK(mote_send_opt(self, mote_self_pid(self), word, MOTE_SEND_NOSUSPEND | MOTE_SEND_PRIORITY));
+    CHECK_OK(mote_receive_match(self, 0, "{n, 1}"));
+    mote_arena_free(arena);
+    return 0;
+}
+ONE_AND_TWO(nosuspend, told_instead)
+
 /* A sender that stands still can be ended, and goes on when the receiver ends. */
 static int suspended_ends(mote_self *self, void *context) {
     mote_pid pid = start(self, 10, MOTE_SUSPEND), senders[10];
@@ -323,7 +347,7 @@ ONE_AND_TWO(floods_at_random, random_floods)
 int main(int argc, char **argv) {
     return check_main(argc, argv,
                       (struct check_test[]){TEST_ONE_AND_TWO(drop), TEST_ONE_AND_TWO(drop_exactly), TEST(overfull_ends),
-                                            TEST_ONE_AND_TWO(suspend), TEST_ONE_AND_TWO(suspend_ends), TEST(self_flood),
+                                            TEST_ONE_AND_TWO(suspend), TEST_ONE_AND_TWO(suspend_ends), TEST_ONE_AND_TWO(nosuspend), TEST(self_flood),
                                             TEST(threads_and_timers), TEST_ONE_AND_TWO(floods_in_circles), TEST_ONE_AND_TWO(floods_at_random),
                                             {0}});
 }

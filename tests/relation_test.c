@@ -1155,6 +1155,7 @@ static void without_self(void) {
     GIVES(mote_group_leader_set(NULL, nobody, nobody), MOTE_ESELF);
     GIVES(mote_deaths_to(NULL, nobody), MOTE_ESELF);
     GIVES(mote_send_priority(NULL, nobody, x), MOTE_ESELF);
+    GIVES(mote_send_opt(NULL, nobody, x, 0), MOTE_ESELF);
     GIVES(mote_receive_ref(NULL, 0, ref, &x), MOTE_ESELF);
     CHECK(pid.word == 77 && ref.word == 77 && count == 77 && yes && old == 77);
 }

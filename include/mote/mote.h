@@ -660,6 +660,16 @@ MOTE_API mote_err mote_send_term(mote_self *self, mote_term to, mote_term messag
  * MOTE_ALIAS_PRIORITY, so that the receiver has agreed to it; else as mote_send_term(). As the option priority of Erlang's send/3. */
 MOTE_API mote_err mote_send_priority(mote_self *self, mote_term to, mote_term message);
 
+enum {
+    MOTE_SEND_NOSUSPEND = 1, /* not if that would suspend this process: MOTE_EFULL */
+    MOTE_SEND_NOCONNECT = 2, /* not to a node that is not connected: MOTE_ENOPROC */
+    MOTE_SEND_PRIORITY = 4   /* as mote_send_priority() */
+};
+
+/* Sends as mote_send_term(), unless what `options` (a sum of those above) excludes would happen: then nothing is sent. A process is suspended by a full mailbox of the policy MOTE_SUSPEND, and by a worker or node for
+ * which too much waits. MOTE_EARG: other options. As erlang:send/3. */
+MOTE_API mote_err mote_send_opt(mote_self *self, mote_term to, mote_term message, unsigned options);
+
 /* Sends the current message on, whole, without copying it; it is then no longer valid here, also when
  * the receiver refuses it. MOTE_EARG: there is none.
  * Otherwise as mote_send_term(). */
@@ -916,6 +926,7 @@ MOTE_API MOTE_MUST mote_err mote_scheduler_info_get(mote_self *self, unsigned in
 /* The functions that take a destination or a name take it in any form. */
 #define mote_send_term(self, to, message) (mote_send_term)(self, MOTE_TO(to), message)
 #define mote_send_priority(self, to, message) (mote_send_priority)(self, MOTE_TO(to), message)
+#define mote_send_opt(self, to, message, options) (mote_send_opt)(self, MOTE_TO(to), message, options)
 #define mote_forward(self, to) (mote_forward)(self, MOTE_TO(to))
 #define mote_exit_send(self, to, reason) (mote_exit_send)(self, MOTE_TO(to), reason)
 #define mote_exit_after(self, ms, to, reason, timer) (mote_exit_after)(self, ms, MOTE_TO(to), reason, timer)

@@ -562,12 +562,16 @@ void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_p
 
 /* ------------------------------------------------------------------------------------------------- standing still */
 
+/* The place of a far pid whose node need not be connected. */
+static unsigned known_place(const mote_runtime *rt, uint64_t pid) {
+    struct mt_remote_id id;
+    return !mt_is_remote(pid) ? mt_pid_worker(pid) : mt_far_id(rt, pid, &id) ? node_place(rt, id.node) : PLACE_NONE;
+}
+
 bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
     mote_runtime *rt = mt_runtime(self);
     struct mt_far *far = far_of(rt);
-    struct mt_remote_id id;
-    unsigned place = !mt_is_remote(pid) ? mt_pid_worker(pid) : mt_far_id(rt, pid, &id) ? node_place(rt, id.node) : PLACE_NONE;
-    struct peer *peer = hold(rt, place, true);
+    struct peer *peer = hold(rt, known_place(rt, pid), true);
     if (!peer) return false;
     mt_lock_take(&far->mu);
     bool stands = peer->carrier.crowded(peer->carrier.context, mt_proc_pid(self)); /* asked under the lock: mt_far_drained() comes later, or has been */
@@ -587,6 +591,14 @@ bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
     mt_lock_drop(&far->mu);
     release(peer);
     return stands;
+}
+
+enum mt_far_way mt_far_way_to(struct mt_proc *self, uint64_t pid) {
+    struct peer *peer = hold(mt_runtime(self), known_place(mt_runtime(self), pid), true);
+    if (!peer) return MT_FAR_NO_WAY;
+    bool crowded = peer->carrier.crowded(peer->carrier.context, mt_proc_pid(self));
+    release(peer);
+    return crowded ? MT_FAR_NARROW : MT_FAR_OPEN;
 }
 
 /* Lets those go on who stand still; the caller's memory `pids`. */

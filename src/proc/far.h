@@ -104,6 +104,10 @@ void mt_far_unload(mote_runtime *rt, mote_parcel *parcel, bool sent);
 /* Counts the process among those that wait for the carrier of a far pid's worker, as one suspension; false: nothing waits there any more. Owner. */
 bool mt_far_stand(struct mt_proc *self, uint64_t pid);
 
+/* What a message of the process to a far pid would meet now: no connection (nor is there one on its way); one that it would stand still for; nothing. */
+enum mt_far_way { MT_FAR_NO_WAY, MT_FAR_NARROW, MT_FAR_OPEN };
+enum mt_far_way mt_far_way_to(struct mt_proc *self, uint64_t pid);
+
 /* What answers a question that has come from afar: `info` NULL: the process has ended. */
 void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_process_info *info);
 

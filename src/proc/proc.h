@@ -94,7 +94,8 @@ enum mt_proc_flags {
     MT_PF_HIBERNATED = 1024, /* it begins anew when there is a message */
     MT_PF_AGAIN = 2048,      /* a handler to be resumed without a reason */
     MT_PF_NEWS = 4096,       /* a message was fetched, or the end, that a hosted process may not have looked at */
-    MT_PF_TOLD = 8192        /* its host has told of its end */
+    MT_PF_TOLD = 8192,       /* its host has told of its end */
+    MT_PF_HURRIES = 16384    /* what it sends now does not make it stand still */
 };
 
 /* Of `naming`. */

@@ -57,7 +57,7 @@ bool mt_suspended(struct mt_proc *p) {
 
 /* Whether it may stand still. Not if it has filled more mailboxes than can be counted in one turn. */
 static bool may_stand(struct mt_proc *self) {
-    return mt_task_kind(&self->task) != MT_THREAD && !(self->flags & MT_PF_ENDING) && !is_awaited(self) && self->suspensions < UINT16_MAX;
+    return mt_task_kind(&self->task) != MT_THREAD && !(self->flags & (MT_PF_ENDING | MT_PF_HURRIES)) && !is_awaited(self) && self->suspensions < UINT16_MAX;
 }
 
 /* Asks the receiver to say when there is room again. */
@@ -93,6 +93,13 @@ static void suspend(struct mt_proc *self, uint64_t pid) {
 void mt_stand_for(struct mt_proc *self, uint64_t pid) {
     bool stops = mt_task_kind(&self->task) == MT_HANDLER || (self->flags & MT_PF_HOSTED); /* others cannot stop where they fetch */
     if (stops && may_stand(self) && ask_to_resume(self, pid)) self->task.budget = 0;
+}
+
+bool mt_send_would_stand(struct mt_proc *self, uint64_t pid) {
+    struct mt_proc *p = mt_table_find(mt_runtime(self), pid);
+    if (!p || p == self || !mt_is_bounded(p)) return false;
+    mote_policy policy = (mote_policy)(atomic_load_explicit(&p->count_max, memory_order_relaxed) >> 30);
+    return policy == MOTE_SUSPEND && atomic_load_explicit(&p->count, memory_order_relaxed) >= mt_mailbox_max(p);
 }
 
 /* The mailbox is full and its policy says that its owner ends for it. */

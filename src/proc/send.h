@@ -12,6 +12,9 @@ static inline bool mt_is_bounded(struct mt_proc *p) {
     return atomic_load_explicit(&p->inbox.low, memory_order_relaxed) & MT_IN_BOUNDED;
 }
 
+/* Whether a message to a process of here would make the sender stand still. */
+bool mt_send_would_stand(struct mt_proc *self, uint64_t pid);
+
 /* As mt_send(), to a mailbox that has a limit. */
 mote_err mt_send_bounded(struct mt_proc *self, struct mt_proc *p, uint64_t pid, struct mt_sig *sig);
 

@@ -110,7 +110,7 @@ static mote_pid take(mote_self *self, const struct side *side, struct stock *sto
         mote_pid pid = found ? stock->pids[--stock->count] : (mote_pid){0};
         if (ask) stock->asked = true;
         pthread_mutex_unlock(&stock->mu);
-        if (ask) send(self, side->server, "fill");
+        if (ask) tell(self, side->server, "fill");
         if (found) return pid;
         mote_must(self, mote_yield(self));
     }
@@ -256,7 +256,7 @@ static void begin_side(struct side *side, const mote_options *options, unsigned 
         side->stocks[i].asked = true;
     }
     side->server = start_here(side->self, serve, MOTE_TERM_NIL);
-    send(side->self, side->server, "fill");
+    tell(side->self, side->server, "fill");
 }
 
 static void end_side(struct side *side) {

@@ -97,7 +97,7 @@ static void replies_late(mote_self *self, mote_term arg) {
     mote_must(self, mote_receive_match(self, -1, "{q, ?}", &to));
     mote_must(self, mote_receive_match(self, -1, "late"));
     mote_must(self, mote_send(self, to, "{reply, ?}", to));
-    send(self, pid_of(arg), "replied");
+    tell(self, pid_of(arg), "replied");
 }
 static void no_late_reply(mote_self *self, struct out *out) {
     mote_pid server = start(self, replies_late, self_term(self));
@@ -105,7 +105,7 @@ static void no_late_reply(mote_self *self, struct out *out) {
     mote_must(self, mote_send(self, server, "{q, ?}", alias));
     put(out, "%s", mote_receive_match(self, 5, "{reply, ^}", alias) ? "timeout" : "got");
     mote_must(self, mote_demonitor(self, alias, true, NULL));
-    send(self, server, "late");
+    tell(self, server, "late");
     mote_must(self, mote_receive_match(self, LIMIT_MS, "replied"));
     put(out, "%d", count_rest(self));
 }

@@ -28,7 +28,7 @@ static void replies_late(mote_self *self, mote_term arg) {
     mote_must(self, mote_receive_match(self, -1, "late"));
     mote_must(self, mote_reply(self, from, "late"));
     mote_arena_free(arena);
-    send(self, pid_of(arg), "replied");
+    tell(self, pid_of(arg), "replied");
     forever(self, arg);
 }
 static void too_late(mote_self *self, struct out *out) {
@@ -36,7 +36,7 @@ static void too_late(mote_self *self, struct out *out) {
     mote_pid server = start(self, replies_late, self_term(self));
     mote_err err = mote_call(self, server, 5, &reply, "x");
     put_called(out, err, reply);
-    send(self, server, "late");
+    tell(self, server, "late");
     mote_must(self, mote_receive_match(self, LIMIT_MS, "replied"));
     put(out, "%d", count_rest(self));
 }

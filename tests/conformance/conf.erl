@@ -5,7 +5,7 @@
 -module(conf).
 -behaviour(supervisor).
 -export([main/1, manifest/0, init/1, sc/0]).
--export([kid/2, kid_loop/1, ident/1]).
+-export([kid/2, kid_loop/1, ident/1, node_echo/0, node_loop/0, node_proxy/1, spam/3, big/2, two/1]).
 
 -define(T, 8000).                      % inner receive limit, ms
 
@@ -80,7 +80,7 @@ e(P, {'EXIT', P, R}) -> {'EXIT', reason(R)};
 e(_, X) -> X.
 
 %% ------------------------------------------------------------------ table
-sc() -> a() ++ b() ++ c() ++ d() ++ e_() ++ f() ++ g() ++ h() ++ i() ++ j() ++ k() ++ m().
+sc() -> a() ++ b() ++ c() ++ d() ++ e_() ++ f() ++ g() ++ h() ++ i() ++ j() ++ k() ++ m() ++ l().
 
 a() -> [
 {"A01", core, "One sender, one receiver: 100000 messages arrive in send order", fun() ->
@@ -516,3 +516,113 @@ m() -> [
 {"M08", core, "brutal_kill child dies with killed, gets no shutdown", fun() ->
     trap(), Me = self(), S = sup(one_for_one, 3, [ksp(a, Me, #{shutdown => brutal_kill})]), [{a, A}] = ups([a]), M = monitor(process, A), stop(S), [down(M), evs()] end}
 ].
+
+%% ---------------------------------------------------------- two nodes: left out where this is none
+dist() -> node() =/= nonode@nohost.
+peer() -> peer([]).
+peer(Args) ->
+    {ok, P, N} = peer:start(#{name => peer:random_name(), host => "localhost", connection => standard_io,
+                              args => ["-pa", filename:dirname(code:which(?MODULE)), "-connect_all", "false", "-kernel", "logger_level", "none",
+                                       "-kernel", "net_ticktime", "4", "-kernel", "prevent_overlapping_partitions", "false"] ++ Args}),
+    {P, N}.
+with(F) -> with([], F).
+with(Args, F) ->
+    case dist() of
+        false -> skipped_not_distributed;
+        true -> {P, N} = peer(Args), try F(P, N) after catch peer:stop(P), erlang:disconnect_node(N) end
+    end.
+rcall(P, M, F, A) -> peer:call(P, M, F, A, ?T).
+cut(N) -> erlang:disconnect_node(N).
+node_echo() -> spawn(?MODULE, node_loop, []).
+node_loop() ->
+    receive {F, ping} -> F ! {self(), pong}, node_loop();
+            {link, X} -> process_flag(trap_exit, true), link(X), X ! linked, node_loop();
+            {monitor, X} -> put(m, monitor(process, X)), X ! monitored, node_loop();
+            {'EXIT', _, R} -> put(got, {'EXIT', R}), node_loop();
+            {'DOWN', _, _, _, R} -> put(got, {'DOWN', R}), node_loop();
+            {die, R} -> exit(R);
+            _ -> node_loop() end.
+node_proxy(P) -> case process_info(P, dictionary) of {_, D} -> proplists:get_value(got, D, nothing); undefined -> dead end.
+reach(Q) -> Q ! {self(), ping}, receive {Q, pong} -> true after ?T -> false end.
+halt_hard(P) -> Pid = rcall(P, os, getpid, []), os:cmd("kill -9 " ++ Pid), ok.
+
+l() -> [
+{"L01", core, "Remote messages from one sender arrive in order (20000)", fun() -> with(fun(P, _) ->
+    Me = self(), rcall(P, erlang, spawn, [?MODULE, spam, [[Me], 1, 20000]]),
+    viol(fun(X) -> receive Y -> X =:= Y after ?T -> false end end, 20000) end) end},
+{"L02", core, "Remote exit/2 is ordered with messages, as A02 (500)", fun() -> with(fun(_, N) ->
+    viol(fun(_) -> Q = spawn(N, fun() -> a02() end), M = monitor(process, Q),
+        Q ! may, Q ! may, exit(Q, good), Q ! mustnot, good =:= down(M) end, n(500)) end) end},
+{"L03", core, "Remote link: exit reason arrives; remote kill arrives as killed", fun() -> with(fun(_, N) ->
+    trap(), Q = spawn_link(N, fun() -> exit(boom) end), A = e(Q, msg()), R = spawn_link(N, fun forever/0), exit(R, kill), [A, e(R, msg())] end) end},
+{"L04", core, "Connection lost: linked peers on both sides get 'EXIT' noconnection and both live on", fun() -> with(fun(P, N) ->
+    trap(), Q = rcall(P, ?MODULE, node_echo, []), link(Q), Q ! {link, self()}, linked = msg(), cut(N),
+    A = e(Q, msg()), settle(), settle(), [A, rcall(P, ?MODULE, node_proxy, [Q])] end) end},
+{"L05", core, "Connection lost: monitors on both sides get DOWN noconnection; the process lives on", fun() -> with(fun(P, N) ->
+    Q = rcall(P, ?MODULE, node_echo, []), M = monitor(process, Q), Q ! {monitor, self()}, monitored = msg(), cut(N),
+    A = down(M), settle(), settle(), [A, rcall(P, ?MODULE, node_proxy, [Q]), rcall(P, erlang, is_process_alive, [Q])] end) end},
+{"L06", core, "Monitor of a dead process on a live node: noproc; of any process on an unreachable node: noconnection", fun() -> with(fun(P, N) ->
+    Q = rcall(P, ?MODULE, node_echo, []), true = reach(Q), exit(Q, kill), _ = gone(Q), B = down(monitor(process, Q)),
+    M = monitor(process, {x, 'nosuch@localhost'}), _ = N, [B, down(M)] end) end},
+{"L07", core, "Sending to an unreachable node is silent", fun() -> with(fun(_, _) -> {x, 'nosuch@localhost'} ! hello end) end},
+{"L08", core, "spawn on an unreachable node: a pid is returned, its monitor says noconnection, its link too", fun() -> with(fun(_, _) ->
+    trap(), Q = spawn('nosuch@localhost', erlang, now, []), A = gone(Q), R = spawn_link('nosuch@localhost', erlang, now, []), [is_pid(Q), A, e(R, msg())] end) end},
+{"L09", core, "link to a process on an unreachable node: returns true, then 'EXIT' noconnection", fun() -> with(fun(P, N) ->
+    Q = rcall(P, ?MODULE, node_echo, []), true = reach(Q), halt_hard(P), down(monitor(process, Q)), _ = N, trap(), [link(Q), e(Q, msg())] end) end},
+{"L10", core, "kill -9 of the peer: DOWN noconnection and nodedown within 1 s", fun() -> with(fun(P, N) ->
+    Q = rcall(P, ?MODULE, node_echo, []), M = monitor(process, Q), true = reach(Q), monitor_node(N, true), T0 = ms(), halt_hard(P),
+    A = down(M), B = receive {nodedown, N} -> nodedown after ?T -> no end, [A, B, ms() - T0 < 1000] end) end},
+{"L11", core, "Silent peer (SIGSTOP, tick time 4 s): noconnection after 3 to 5 s (+0.5 s margin)", fun() -> with(fun(P, _) ->
+    Q = rcall(P, ?MODULE, node_echo, []), M = monitor(process, Q), true = reach(Q), Os = rcall(P, os, getpid, []),
+    os:cmd("kill -STOP " ++ Os), T0 = ms(), A = down(M), D = ms() - T0, os:cmd("kill -CONT " ++ Os), [A, D >= 2900, D =< 5500] end) end},
+{"L12", core, "After reconnect the old link is gone, the old pid works again", fun() -> with(fun(P, N) ->
+    trap(), Q = rcall(P, ?MODULE, node_echo, []), link(Q), Q ! {link, self()}, linked = msg(), cut(N), A = e(Q, msg()), B = reach(Q),
+    Q ! {die, x}, settle(), settle(), [A, B, rest()] end) end},
+{"L13", core, "Restarted node with the same name: the old pid reaches nobody, monitor says noproc", fun() ->
+    case dist() of false -> skipped_not_distributed; true ->
+      {P1, N} = peer(), [Nm, _] = string:split(atom_to_list(N), "@"),
+      Q = rcall(P1, ?MODULE, node_echo, []), true = reach(Q), peer:stop(P1), settle(),
+      {ok, P2, N} = peer:start(#{name => Nm, host => "localhost", connection => standard_io, args => ["-pa", filename:dirname(code:which(?MODULE)), "-connect_all", "false"]}),
+      [rcall(P2, ?MODULE, node_echo, []) || _ <- lists:seq(1, 50)],
+      Q ! {self(), ping}, A = msg(300), R = down(monitor(process, Q)), peer:stop(P2), [A, R] end end},
+{"L14", core, "Wrong cookie: the connection is refused", fun() -> with(["-setcookie", "wrong"], fun(_, N) -> net_adm:ping(N) end) end},
+{"L15", core, "Names are local to a node; {Name,Node} reaches the remote holder", fun() -> with(fun(P, N) ->
+    Q = rcall(P, ?MODULE, node_echo, []), rcall(P, erlang, register, [conf_l15, Q]), {conf_l15, N} ! {self(), ping}, [whereis(conf_l15), receive {Q, pong} -> pong after ?T -> no end] end) end},
+{"L16", core, "A full channel to a silent peer suspends the sender; nosuspend tells; losing the peer frees it", fun() -> with(fun(P, N) ->
+    Q = rcall(P, ?MODULE, node_echo, []), true = reach(Q), Os = rcall(P, os, getpid, []), os:cmd("kill -STOP " ++ Os),
+    B = binary:copy(<<0>>, 100000), S = spawn(fun() -> [erlang:send(Q, B, [noconnect]) || _ <- lists:seq(1, 500)] end), receive after 500 -> ok end,
+    {status, St} = process_info(S, status), R = erlang:send(Q, B, [nosuspend]), M = monitor(process, S), T0 = ms(), A = down(M), D = ms() - T0,
+    os:cmd("kill -CONT " ++ Os), _ = N, [St, R, A, D < 6000] end) end},
+{"L17", core, "The peer is killed while streaming: nodedown comes after every message from it", fun() -> with(fun(P, _) ->
+    Me = self(), net_kernel:monitor_nodes(true),
+    rcall(P, erlang, spawn, [?MODULE, spam, [[Me], 1, 100000000]]), receive 1 -> ok after ?T -> no end, halt_hard(P),
+    V = l17(0), settle(), settle(), net_kernel:monitor_nodes(false), [V, length([x || X <- rest(), is_integer(X)])] end) end},
+{"L18", choice, "Process limit (1024): spawn raises system_limit, the node keeps working, slots come back", fun() -> with(["+P", "1024"], fun(P, _) ->
+    rcall(P, erlang, apply, [fun() -> F = fun G(A) -> try spawn(fun forever/0) of Q -> G([Q | A]) catch error:E -> {E, A} end end,
+       {E, L} = F([]), [exit(Q, kill) || Q <- L], [is_process_alive(Q) || Q <- L], [E, length(L) > 500, is_pid(spawn(fun forever/0))] end, []]) end) end},
+{"L19", core, "Remote alias: late reply through a closed alias is dropped", fun() -> with(fun(P, _) ->
+    Q = rcall(P, ?MODULE, node_echo, []), A = alias(), Q ! {A, ping}, {Q, pong} = msg(), unalias(A), Q ! {A, ping}, true = reach(Q), settle(), length(rest()) end) end},
+{"L20", core, "Remote unlink then exit: the peer never sees the exit; link then exit: it sees the real reason (500 each)", fun() -> with(fun(_, N) ->
+    trap(), Me = self(),
+    A = viol(fun(_) -> C = spawn(N, fun() -> link(Me), unlink(Me), exit(boom) end), M = monitor(process, C), down(M),
+        receive {'EXIT', C, _} -> false after 0 -> true end end, n(500)),
+    B = viol(fun(_) -> C = spawn(N, fun() -> link(Me), exit(boom) end), receive {'EXIT', C, R} -> R =:= boom after ?T -> false end end, n(500)), [A, B] end) end},
+{"L21", core, "Ten 5 MB binaries and small messages interleaved by one sender: order and checksums hold", fun() -> with(fun(P, _) ->
+    Me = self(), rcall(P, erlang, spawn, [?MODULE, big, [Me, 10]]),
+    viol(fun(X) -> receive {X, B, C} -> receive {X, small} -> byte_size(B) =:= 5000000 andalso erlang:crc32(B) =:= C after ?T -> false end after ?T -> false end end, 10) end) end},
+{"L22", core, "monitor_node of an unreachable node: nodedown at once; exit/2 to its pid: true, silent", fun() -> with(fun(P, N) ->
+    Q = rcall(P, ?MODULE, node_echo, []), true = reach(Q), halt_hard(P), down(monitor(process, Q)), _ = rest(),
+    monitor_node(N, true), A = receive {nodedown, N} -> nodedown after ?T -> no end, [A, exit(Q, kill), length(rest())] end) end},
+{"L23", core, "Monitor of a free name on a live remote node: DOWN {Name,Node} noproc", fun() -> with(fun(_, N) ->
+    M = monitor(process, {conf_nobody, N}), receive {'DOWN', M, process, {conf_nobody, N}, R} -> R after ?T -> no end end) end},
+{"L24", core, "A remote spawner that dies does not take a plain spawned child with it; a linked one it does", fun() -> with(fun(P, _) ->
+    Me = self(),
+    S = rcall(P, erlang, spawn, [?MODULE, two, [Me]]), {kids, A, B} = msg(), MA = monitor(process, A), MB = monitor(process, B),
+    true = is_pid(S), S ! die, X = down(MB), Y = receive {'DOWN', MA, _, _, _} -> dead after 100 -> alive end, [X, Y] end) end},
+{"L25", mustdiffer, "Any connected node may start any function here (no allow-list in Erlang)", fun() -> with(fun(P, _) ->
+    Me = node(), rcall(P, erlang, apply, [fun() -> true = net_kernel:connect_node(Me), {remote_shell_command, list_to_binary(string:trim(rpc:call(Me, os, cmd, ["echo ran"])))} end, []]) end) end}
+].
+big(To, N) -> [begin B = crypto_free(X), To ! {X, B, erlang:crc32(B)}, To ! {X, small} end || X <- lists:seq(1, N)].
+crypto_free(X) -> rand:seed(exsss, {X, X, X}), binary:copy(rand:bytes(50000), 100).
+two(Me) -> A = spawn(fun forever/0), B = spawn_link(fun forever/0), Me ! {kids, A, B}, receive die -> exit(boom) end.
+l17(V) -> receive {nodedown, _} -> {before_nodedown, V >= 0}; {nodeup, _} -> l17(V); X when is_integer(X) -> l17(V + 1) after ?T -> {no_nodedown, V} end.

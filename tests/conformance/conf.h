@@ -24,7 +24,13 @@ struct conf {
 
 /* The groups; each ends in a zero entry. */
 extern const struct conf conf_order[], conf_exits[], conf_links[], conf_monitors[], conf_names[], conf_ends[], conf_timers[],
-    conf_aliases[], conf_mailbox[], conf_limits[], conf_calls[], conf_supervisors[];
+    conf_aliases[], conf_mailbox[], conf_limits[], conf_calls[], conf_supervisors[], conf_nodes[];
+
+/* Runs what was chosen. The first process, of a node, which the group L needs; and of the other node: `context` is its name and its cookie. */
+int run_all(mote_self *self, void *context);
+int run_nodes(mote_self *self, void *context);
+int run_peer(mote_self *self, void *context);
+
 
 #define NODE "nonode@nohost"                 /* this node's name */
 #define LIMIT_MS (under_tool() ? 60000 : 8000) /* of a receive inside a scenario; a scenario has 7.5 times as much */
@@ -111,7 +117,7 @@ void put_die(mote_self *self, struct out *out, mote_body body, mote_term arg);
 bool is(mote_term term, const char *name); /* an atom */
 void pause_ms(mote_self *self, int64_t ms); /* receive after Ms -> ok end */
 void settle(mote_self *self);
-void send(mote_self *self, mote_pid pid, const char *name); /* an atom */
+void tell(mote_self *self, mote_pid pid, const char *name); /* an atom */
 
 /* Time spent computing: n steps, or microseconds. Other processes run meanwhile, as in Erlang. */
 void spin_for(mote_self *self, int n);

@@ -46,7 +46,7 @@ static void normal_is_ignored(mote_self *self, struct out *out) {
 /* Traps, says `up`, and passes one message on as {got, Message}. */
 static void traps_and_tells(mote_self *self, mote_term arg) {
     trap(self);
-    send(self, pid_of(arg), "up");
+    tell(self, pid_of(arg), "up");
     mote_term m = msg(self);
     mote_must(self, mote_send(self, pid_of(arg), "{got, ?}", m));
 }
@@ -75,7 +75,7 @@ static void normal_to_oneself_trapped(mote_self *self, struct out *out) {
 
 static void traps_forever(mote_self *self, mote_term arg) {
     trap(self);
-    send(self, pid_of(arg), "up");
+    tell(self, pid_of(arg), "up");
     forever(self, arg);
 }
 static void kill_not_trapped(mote_self *self, struct out *out) {
@@ -118,13 +118,13 @@ static void chain_link(mote_self *self, mote_term arg) {
     if (n == 0) obeys(self, atom("boom"));
     mote_pid next = start_linked(self, chain_link, mote_int_make(NULL, n - 1));
     mote_must(self, mote_receive_match(self, -1, "go"));
-    send(self, next, "go");
+    tell(self, next, "go");
     forever(self, arg);
 }
 static void chain_of_links(mote_self *self, struct out *out) {
     trap(self);
     mote_pid pid = start_linked(self, chain_link, mote_int_make(NULL, 10));
-    send(self, pid, "go");
+    tell(self, pid, "go");
     put_exit(out, pid, msg(self));
 }
 
@@ -184,7 +184,7 @@ static void cleans_up(mote_self *self, mote_term arg) {
     mote_assert(self, mote_match(arg, "{?, ?}", &c->to, &reason));
     mote_must(self, mote_cleanup_add(self, tell_cleanup, c));
     if (!is(reason, "none")) mote_exit(self, reason);
-    send(self, c->to, "up");
+    tell(self, c->to, "up");
     forever(self, arg);
 }
 static void cleanup_of_killed(mote_self *self, struct out *out) {

@@ -13,7 +13,7 @@ static void one_unlink(mote_self *self, struct out *out) {
     trap(self);
     mote_pid pid = obedient(self);
     link_with(self, pid), link_with(self, pid), unlink_from(self, pid);
-    send(self, pid, "go");
+    tell(self, pid, "go");
     settle(self);
     put_rest(self, out);
 }
@@ -21,14 +21,14 @@ static void one_exit(mote_self *self, struct out *out) {
     trap(self);
     mote_pid pid = obedient(self);
     link_with(self, pid), link_with(self, pid);
-    send(self, pid, "go");
+    tell(self, pid, "go");
     settle(self);
     put(out, "%d", count_rest(self));
 }
 
 static void unlinks_its_parent(mote_self *self, mote_term arg) {
     unlink_from(self, pid_of(arg));
-    send(self, pid_of(arg), "off");
+    tell(self, pid_of(arg), "off");
     mote_exit(self, atom("x"));
 }
 static void other_side(mote_self *self, struct out *out) {
@@ -59,7 +59,7 @@ static void unlink_race(mote_self *self, struct out *out) {
         mote_pid pid = racer(self, i, "x");
         link_with(self, pid);
         let_see(self, pid, i);
-        send(self, pid, "go");
+        tell(self, pid, "go");
         sweep(self, &race);
         unlink_from(self, pid);
         bool came = mote_receive_match(self, 0, "{'EXIT', ^, _}", pid) == MOTE_OK;
@@ -89,7 +89,7 @@ static void link_again(mote_self *self, struct out *out) {
     trap(self);
     mote_pid pid = obedient(self);
     link_with(self, pid), unlink_from(self, pid), link_with(self, pid);
-    send(self, pid, "go");
+    tell(self, pid, "go");
     put_exit(out, pid, msg(self));
 }
 
@@ -105,10 +105,10 @@ static void other_end(mote_self *self, mote_term arg) {
     trap(self);
     mote_must(self, mote_receive_match(self, -1, "{a, ^}", peer));
     link_at_random(self, peer, seed);
-    send(self, peer, "b_done");
+    tell(self, peer, "b_done");
     mote_must(self, mote_receive_match(self, -1, "fin"));
     link_with(self, peer);
-    send(self, peer, "b_linked");
+    tell(self, peer, "b_linked");
     mote_must(self, mote_receive_match(self, -1, "die"));
     mote_exit(self, atom("agree"));
 }
@@ -118,9 +118,9 @@ static bool both_ends_agree(mote_self *self, int seed) {
     link_at_random(self, peer, seed + 1);
     mote_assert(self, is(msg(self), "b_done"));
     link_with(self, peer);
-    send(self, peer, "fin");
+    tell(self, peer, "fin");
     mote_assert(self, is(msg(self), "b_linked"));
-    send(self, peer, "die");
+    tell(self, peer, "die");
     bool told = mote_match(msg(self), "{'EXIT', ^, agree}", peer);
     mote_assert(self, count_rest(self) == 0);
     return told;
@@ -150,7 +150,7 @@ static struct peer link_to_hub(mote_self *self, mote_term arg, bool traps) {
     mote_assert(self, mote_match(arg, "{?, ?}", &peer.to, &peer.hub));
     if (traps) trap(self);
     link_with(self, peer.hub);
-    send(self, peer.to, "up");
+    tell(self, peer.to, "up");
     return peer;
 }
 /* One of many: every second is a process without a stack, or all where stacks are dear. */
@@ -171,7 +171,7 @@ static void tells_of_hub(mote_self *self, mote_term arg) {
     mote_term reason = MOTE_TERM_NONE;
     mote_must(self, mote_receive_match(self, -1, "{'EXIT', ^, ?}", peer.hub, &reason));
     mote_must(self, mote_send(self, peer.to, "{got, ?}", reason));
-    if (mote_receive_match(self, 50, "{'EXIT', ^, _}", peer.hub) == MOTE_OK) send(self, peer.to, "dup");
+    if (mote_receive_match(self, 50, "{'EXIT', ^, _}", peer.hub) == MOTE_OK) tell(self, peer.to, "dup");
 }
 static void tells_init(mote_self *self, mote_term arg, void *state) { *(struct peer *)state = link_to_hub(self, arg, true); }
 static void tells_handle(mote_self *self, mote_term message, void *state) {
@@ -179,7 +179,7 @@ static void tells_handle(mote_self *self, mote_term message, void *state) {
     mote_term reason;
     if (is(message, "over")) mote_exit(self, atom("normal"));
     mote_assert(self, mote_match(message, "{'EXIT', ^, ?}", peer->hub, &reason));
-    if (peer->told) send(self, peer->to, "dup");
+    if (peer->told) tell(self, peer->to, "dup");
     else mote_must(self, mote_send(self, peer->to, "{got, ?}", reason));
     if (!peer->told) mote_must(self, mote_send_after(self, 50, mote_self_pid(self), NULL, "over"));
     peer->told = true;

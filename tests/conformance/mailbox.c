@@ -107,7 +107,7 @@ static void holds_binary(mote_self *self, mote_term arg) {
     mote_term binary = mote_binary_share(arena, data, SIZE, release, (void *)(uintptr_t)SIZE);
     mote_assert(self, binary.word);
     atomic_fetch_add(&held, SIZE);
-    send(self, pid_of(arg), "ready");
+    tell(self, pid_of(arg), "ready");
     mote_must(self, mote_receive_match(self, -1, "go"));
 }
 static void freed_with_holder(mote_self *self, struct out *out) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * conformance [--schedulers N] [--workers 2] [PREFIX ...]: runs the scenarios whose ids have one of the prefixes, and prints "id result" for each.
- * With two workers the parties of each are in different ones, and its line says so if they were not.
+ * conformance [--schedulers N] [--workers 2 | --nodes 2] [PREFIX ...]: runs the scenarios whose ids have one of the prefixes, and prints "id result" for each.
+ * With two workers the parties of each are in different ones, and its line says so if they were not. With two nodes it is group L, without it all others.
  *
  * CONF_N scales rounds as in conf.erl, MOTE_TEST_SEED is the chaos_seed, CONF_LOG=1 shows what the runtime reports. */
 #include "conf.h"
@@ -11,6 +11,7 @@ static const struct conf *const groups[] = {
     conf_order,   conf_exits,   conf_links,  conf_monitors, conf_names,       conf_ends, conf_timers,
     conf_aliases, conf_mailbox, conf_limits, conf_calls,    conf_supervisors, NULL,
 };
+static const struct conf *const groups_of_nodes[] = {conf_nodes, NULL};
 
 /* Those of which nothing crosses from one worker to another, and why not. */
 static const struct here {
@@ -74,6 +75,7 @@ static void result(mote_self *self, const struct conf *conf, struct out *out) {
 }
 
 struct choice {
+    const struct conf *const *groups;
     int count;
     char **prefixes;
 };
@@ -86,9 +88,10 @@ static bool chosen(const struct choice *choice, const char *id) {
 
 static struct choice choice; /* the program's */
 
-static int run_all(mote_self *self, void *context) {
+int run_all(mote_self *self, void *context) {
+    const struct choice *of = context;
     trap(self);
-    for (const struct conf *const *group = groups; *group; group++)
+    for (const struct conf *const *group = of->groups; *group; group++)
         for (const struct conf *conf = *group; conf->id; conf++) {
             struct out out = {0};
             if (!chosen(context, conf->id)) continue;
@@ -121,7 +124,11 @@ int main(int argc, char **argv) {
     mote_options options = {.chaos_seed = chaos_seed(), .overflow_ends_process = true, .log = getenv("CONF_LOG") ? NULL : log_nothing};
     argc--, argv++;
     options.schedulers = option(&argc, &argv, "--schedulers");
-    bool two = option(&argc, &argv, "--workers") == 2;
-    choice = (struct choice){argc, argv};
-    return two ? run_across(&options, runs_all) : mote_run(&options, run_all, &choice);
+    bool workers = option(&argc, &argv, "--workers") == 2, nodes = option(&argc, &argv, "--nodes") == 2;
+    if (argc == 4 && strcmp(argv[0], "--peer") == 0) {
+        options.processes_max = strtoul(argv[3], NULL, 10);
+        return mote_run(&options, run_peer, argv + 1);
+    }
+    choice = (struct choice){nodes ? groups_of_nodes : groups, argc, argv};
+    return workers ? run_across(&options, runs_all) : mote_run(&options, nodes ? run_nodes : run_all, &choice);
 }

@@ -52,7 +52,7 @@ static void demonitor_race(mote_self *self, struct out *out) {
         mote_pid pid = racer(self, i, "normal");
         mote_ref ref = monitor(self, pid);
         let_see(self, pid, i);
-        send(self, pid, "go");
+        tell(self, pid, "go");
         sweep(self, &race);
         bool active = demonitor(self, ref, true);
         gone(self, pid);

@@ -35,7 +35,7 @@ static void free_at_down(mote_self *self, struct out *out) {
         mote_ref monitor;
         mote_pid pid = start_monitored(self, obeys, atom("normal"), &monitor);
         mote_must(self, name_it(self, "conf_e3", pid));
-        send(self, pid, "go");
+        tell(self, pid, "go");
         down(self, monitor);
         violations += !is_free(self, "conf_e3");
     }
@@ -48,7 +48,7 @@ static void free_at_exit(mote_self *self, struct out *out) {
     for (int i = 0; i < n; i++) {
         mote_pid pid = start_linked(self, obeys, atom("normal"));
         mote_must(self, name_it(self, "conf_e4", pid));
-        send(self, pid, "go");
+        tell(self, pid, "go");
         mote_assert(self, mote_match(msg(self), "{'EXIT', ^, normal}", pid));
         mote_pid next = idle_here(self);
         violations += mote_register(self, "conf_e4", next) != MOTE_OK;
@@ -80,13 +80,13 @@ static bool one_wins(mote_self *self) {
     mote_pid rivals[2];
     int winners = 0;
     for (int i = 0; i < 2; i++) rivals[i] = (i ? start : start_here)(self, wants_the_name, self_term(self));
-    for (int i = 0; i < 2; i++) send(self, rivals[i], "go");
+    for (int i = 0; i < 2; i++) tell(self, rivals[i], "go");
     for (int i = 0; i < 2; i++) {
         bool won;
         mote_must(self, mote_receive_match(self, LIMIT_MS, "{w, ?}", &won));
         winners += won;
     }
-    for (int i = 0; i < 2; i++) send(self, rivals[i], "stop");
+    for (int i = 0; i < 2; i++) tell(self, rivals[i], "stop");
     for (int i = 0; i < 2; i++) gone(self, rivals[i]);
     return winners == 1;
 }

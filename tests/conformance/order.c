@@ -34,9 +34,9 @@ static void exit_in_order(mote_self *self, struct out *out) {
     for (int i = 0; i < n; i++) {
         mote_ref monitor;
         mote_pid pid = start_monitored(self, wants_may, MOTE_TERM_NIL, &monitor);
-        send(self, pid, "may"), send(self, pid, "may");
+        tell(self, pid, "may"), tell(self, pid, "may");
         signal_exit(self, pid, "good");
-        send(self, pid, "mustnot"), send(self, pid, "mustnot");
+        tell(self, pid, "mustnot"), tell(self, pid, "mustnot");
         violations += !is(down(self, monitor), "good");
     }
     put_violations(out, violations);
@@ -183,7 +183,7 @@ static void registers_and_spams(mote_self *self, mote_term arg) {
     mote_ref alias, monitor;
     mote_assert(self, mote_match(arg, "{?, ?}", &to, &alias));
     mote_must(self, mote_register(self, "conf_a13s", mote_self_pid(self)));
-    send(self, to, "up");
+    tell(self, to, "up");
     mote_must(self, mote_receive_match(self, -1, "{go, ?}", &monitor));
     spam(self, (mote_term[]){mote_pid_term(to), atom("conf_a13"), mote_ref_term(alias), mote_ref_term(monitor)}, 4, 100);
 }

@@ -94,7 +94,7 @@ static void receiver_dies(mote_self *self, struct out *out) {
 
 static void makes_noise(mote_self *self, mote_term arg) {
     for (;;) {
-        send(self, pid_of(arg), "noise");
+        tell(self, pid_of(arg), "noise");
         pause_ms(self, 10);
     }
 }
@@ -118,7 +118,7 @@ static void refused_times(mote_self *self, struct out *out) {
     mote_term m;
     put_raised(out, mote_send_after(self, -1, mote_self_pid(self), NULL, "x"));
     put_raised(out, mote_receive(self, -2, &m));
-    send(self, mote_self_pid(self), "x");
+    tell(self, mote_self_pid(self), "x");
     put_raised(out, mote_receive(self, INT64_C(0x100000000), &m));
 }
 

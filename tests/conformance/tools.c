@@ -247,7 +247,7 @@ void settle(mote_self *self) {
     pause_ms(self, 30);
     hear(self);
 }
-void send(mote_self *self, mote_pid pid, const char *name) { mote_must(self, mote_send_term(self, pid, atom(name))); }
+void tell(mote_self *self, mote_pid pid, const char *name) { mote_must(self, mote_send_term(self, pid, atom(name))); }
 
 /* --------------------------------------------------------------------------------------------------- races */
 
@@ -285,7 +285,7 @@ static void race_body(mote_self *self, mote_term arg) {
     mote_term reason;
     bool polls;
     mote_assert(self, mote_match(arg, "{?, ?, ?}", &starter, &polls, &reason));
-    send(self, starter, "ready");
+    tell(self, starter, "ready");
     while (mote_receive_match(self, polls ? 0 : -1, "go") == MOTE_TIMEOUT)
         ;
     mote_exit(self, reason);
