@@ -104,6 +104,7 @@ static void free_dist(struct mt_dist *d) {
         d->listeners = l->next;
         if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
     }
+    for (struct mt_knock *k; (k = d->guard.first); mt_os_free(k)) mt_guard_leave(&d->guard, k); /* whose process has not begun */
     if (d->listener >= 0) mt_os_close(d->listener);
     mt_challenges_free(d->shake.challenges);
     if (d->net.name) mt_atom_drop(d->net.name);

@@ -7,6 +7,7 @@
  *    process takes frames from it, and only it reads. Q4 before the cookie is proved no atom is made of a name (handshake.h, S1). Q5 pids that a peer sends as its own have its node and its creation;
  *    those that it sends as ours have our name and creation, or are dead. Q6 a monitor from outside is known here by a reference of ours (`watches`), as relations know them by one word.
  * Q7 a link changes its state under dist->mu: until it is TAKEN by whoever claims it, from then on by its process alone. An attempt of a peer's gets it only if none has come up since it said its name.
+ * Q8 pids are guessed: a message to a process of ours proves nothing. What has an address in it is looked at as if a peer had sent it.
  */
 #ifndef MT_DIST_NODE_H
 #define MT_DIST_NODE_H
@@ -19,6 +20,7 @@
 #include "dist/control.h"
 #include "dist/epmd.h"
 #include "dist/frame.h"
+#include "dist/guard.h"
 #include "dist/handshake.h"
 #include "proc/far.h"
 
@@ -28,6 +30,7 @@
 #define MT_LINK_FULL_NS ((uint64_t)2000000000)
 #define MT_WATCHES_MAX 1000000u          /* monitors that one peer may have here */
 #define MT_TICK_MS 60000u
+#define MT_HOARD_MAX ((uint64_t)1 << 30) /* bytes of messages that have begun, of all connections */
 #define MT_SERVED_MAX 1000u              /* processes that one peer may have started here */
 #define MT_STARTS_A_SECOND 200u          /* and how many of them by spawn, for long */
 #define MT_STARTS_AT_ONCE 1000u
@@ -129,7 +132,8 @@ struct mt_dist { /* MT_SHARED */
     struct mt_peer_facts *facts;  /* lock: mu */
     struct mt_listener *listeners; /* lock: mu */
     struct mt_attempt *attempts;  /* lock: mu */
-    unsigned shaking;             /* lock: mu: handshakes under way that have come from outside */
+    struct mt_guard guard;        /* lock: mu */
+    uint64_t hoard;               /* lock: mu: bytes of messages that have begun, of all connections */
 };
 
 /* What is known of a node, made when there is nothing. NULL: memory. */
@@ -253,10 +257,10 @@ uint64_t mt_watch_forget(struct mt_link *link, const struct mt_far_ref *ref, uin
 
 /* net.c: its argument is the struct's address. */
 void mt_net_process(mote_self *self, mote_term arg);
-/* conn.c: {dial, Node, Dist} or {accept, Socket, Address, Dist}: pointers as integers. */
+/* conn.c: {dial, Node, Dist} or {accept, Socket, Knock, Dist}: pointers as integers. */
 void mt_conn_process(mote_self *self, mote_term arg);
-/* A handshake that has come from outside (counted by `shaking`) is over, or is not to begin: then `fd` is closed; -1: it goes on to be used. */
-void mt_shaken(struct mt_dist *dist, int fd);
+/* A handshake that has come from outside is proved or over, or is not to begin: then `fd` is closed; -1: it goes on to be used. Takes `knock`. */
+void mt_shaken(struct mt_dist *dist, struct mt_knock *knock, int fd);
 /* epmd_net.c: registers the node: 0 and the creation, and the socket to be kept open. With the port mapper that there is, or one of our own, which it starts. Waits. */
 mote_err mt_epmd_register(mote_self *self, struct mt_dist *dist, int *fd, uint32_t *creation, char *why, size_t size);
 /* Asks the port mapper of a host for a node's port. Waits. */

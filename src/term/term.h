@@ -42,7 +42,7 @@ enum mt_kind {
 #define MT_SMALL_MAX ((int64_t)(((uint64_t)1 << 60) - 1))
 #define MT_SMALL_MIN (-MT_SMALL_MAX - 1)
 #define MT_BIN_INLINE_MAX 64u     /* bytes; larger ones are shared */
-#define MT_BIG_BYTES_MAX 524288u  /* as Erlang */
+#define MT_BIG_BYTES_MAX 1048576u /* Erlang 25 reads more; 26 and later half of it */
 #define MT_NIL_WORD 6u
 
 /* Local pids: index of the slot in the process table, worker, serial of the slot's use. A worker of the node is a number below MT_WORKERS_MAX

@@ -90,6 +90,13 @@ static void nodes(mote_self *self, mote_arena *arena, mote_term m) {
     }
 }
 
+/* How many there are, as text, for who reads bytes. */
+static void atoms(mote_self *self, mote_term from) {
+    char text[40];
+    int size = snprintf(text, sizeof text, "atoms=%zu.", mote_atom_count());
+    CHECK_OK(mote_send(self, from, "{?, ?}", mote_self_pid(self), mote_binary_make(mote_scratch(self), text, (size_t)size)));
+}
+
 /* False: it is none of these. */
 static bool obeys(mote_self *self, mote_arena *arena, mote_term m) {
     mote_term from, to, what;
@@ -101,6 +108,7 @@ static bool obeys(mote_self *self, mote_arena *arena, mote_term m) {
     else if (mote_match(m, "{?, collect, ?}", &from, &n)) collect(self, mote_term_copy(arena, from), n);
     else if (mote_match(m, "{?, big, ?}", &from, &n)) big(self, from, n);
     else if (mote_match(m, "{?, call, ?, ?}", &from, &to, &what)) call(self, mote_term_copy(arena, from), to, what);
+    else if (mote_match(m, "{?, atoms}", &from)) atoms(self, from);
     else if (mote_match(m, "{die, ?}", &what)) mote_exit(self, what);
     else return false;
     return true;
