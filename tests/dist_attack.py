@@ -33,13 +33,14 @@ MIB = 1 << 20
 
 
 class Victim:
-    def __init__(self, program, work):
+    def __init__(self, program, work, *limits):
+        self.program, self.work = program, work
         with socket.create_server(("127.0.0.1", 0)) as one:
             self.epmd = one.getsockname()[1]
         environment = dict(os.environ, HOME=work, ERL_EPMD_PORT=str(self.epmd))
-        self.log_file = pathlib.Path(work, "log")
+        self.log_file = pathlib.Path(work, f"log{self.epmd}")
         with open(self.log_file, "wb") as log:
-            self.process = subprocess.Popen([program, HOST, COOKIE, "0", "60000", "hidden"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen([program, HOST, COOKIE, "0", "60000", "hidden", *map(str, limits)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         if self.process.stdout.readline() != b"ready\n":
             raise SystemExit(f"the node does not start: {self.log()}")
         with socket.create_connection(("127.0.0.1", self.epmd)) as s:
@@ -47,10 +48,23 @@ class Victim:
             self.port = struct.unpack(">H", wire.exactly(s, 4)[2:])[0]
         self.count = 0
         self.honest = wire.Node(self.port, HOST, "honest@127.0.0.1", COOKIE, wire.PLAIN)
-        self.honest.send(self.honest.named("keeper", (self.honest.me, Atom("new"), Atom("servant"))))
-        pid = self.honest.waits_for(b"servantXw." + re.escape(HOST.encode()) + b"(.{12})")
-        self.servant = Pid((HOST, *struct.unpack(">III", pid.group(1))))
+        self.servant = self.new("servant")
         self.honest.send(self.honest.named("servant", Atom("trap")))  # anybody may link with it, and be lost
+
+    def new(self, name):
+        """One more servant."""
+        self.honest.send(self.honest.named("keeper", (self.honest.me, Atom("new"), Atom(name))))
+        found = self.honest.waits_for(b"servantXw." + re.escape(HOST.encode()) + b"(.{12})")
+        return Pid((HOST, *struct.unpack(">III", found.group(1))))
+
+    def tells(self, name, done, *what):
+        """Has a servant do something."""
+        self.honest.send(self.honest.named(name, (self.honest.me, *what)))
+        assert self.honest.waits_for(done)
+
+    def has_ended(self, pid):
+        self.honest.send(self.honest.named("keeper", (self.honest.me, Atom("alive"), pid)))
+        return self.honest.waits_for(b"alivew.(true|false)").group(1) == b"false"
 
     def log(self):
         return self.log_file.read_text(encoding="utf-8", errors="replace")
@@ -556,7 +570,111 @@ def test_wrong_cookies(v):
         v.says("more connections from 127.0.3.1 with a wrong cookie")
 
 
-TESTS = [test_frames, test_fragments, test_terms, test_signals, test_random_frames, test_atom_floods, test_monitor_flood, test_bad_beginnings, test_names_that_are_held, test_challenges_differ,
+# -------------------------------------------------------------------------------------------------- rights and limits
+
+
+def test_rights(v):
+    """By the name that is proved; from the next signal on."""
+    a, b = v.peer("a@127.0.0.1", wire.PLAIN), v.peer("b@127.0.0.1")
+
+    def exits(who, pid):
+        who.send(who.frame((26, who.me, pid), Atom("please")))
+
+    pid = v.new("mortal")
+    v.tells("servant", b"granted", Atom("rights"), Atom(a.name), 1)
+    exits(b, pid)
+    assert b.echo("b has spoken.") is not None and not v.has_ended(pid)
+    v.says("b@127.0.0.1 may not end processes that it is not linked with here: it has no MOTE_RIGHT_EXIT")
+    exits(a, pid)
+    assert a.echo("a has spoken.") is not None
+    assert v.has_ended(pid)
+    pid = v.new("protected")
+    v.tells("protected", b"reached", Atom("reach"), 1)
+    exits(a, pid)
+    a.send(a.frame((1, a.me, pid)))  # to link, and be lost, is another way to end it
+    assert a.waits_for(b"noproc") and not v.has_ended(pid)
+    v.says("a@127.0.0.1 may not end a process that is protected here: it has no MOTE_RIGHT_SYSTEM")
+    assert a.echo("messages come.", to="protected") is not None
+    v.tells("servant", b"granted", Atom("rights"), Atom(a.name), 9)
+    exits(a, pid)
+    assert a.echo("a has all rights.") is not None
+    assert v.has_ended(pid)
+    v.tells("servant", b"granted", Atom("rights"), Atom(a.name), 0)
+    for n in (a, b):
+        n.close()
+
+
+def test_what_is_not_reached(v):
+    """A process that is hidden, and a name that is for this node alone, are to others as those that there are not."""
+    n, pid = v.peer(flags=wire.PLAIN), v.new("named_here_not")
+    v.tells("named_here_not", b"reached", Atom("reach"), 2)
+    ref = Ref((n.name, n.creation, 9, 9, 9))
+    for data in (n.frame((1, n.me, pid)), n.frame((19, n.me, pid, ref)), n.frame((19, n.me, Atom("named_here_not"), ref))):
+        n.send(data)
+        assert n.waits_for(b"noproc")
+    n.send(n.frame((2, Atom(""), pid), (Atom("die"), 1)) + n.named("named_here_not", (Atom("die"), 1)) + n.frame((22, n.me, pid), (Atom("die"), 1)) + n.named("rex", (n.me, (Atom("send"), Atom("named_here_not"), (Atom("die"), 1)))))
+    assert n.echo("it was told to die.") is not None and not v.has_ended(pid)
+    pid = v.new("none")
+    n.send(n.frame((22, n.me, pid), (n.me, Atom("here"), Atom("our_own_name"))))
+    assert n.waits_for(b"named")
+    n.send(n.named("our_own_name", (Atom("die"), 1)) + n.frame((19, n.me, Atom("our_own_name"), ref)))
+    assert n.waits_for(b"noproc")
+    n.send(n.frame((22, n.me, pid), (n.me, Atom("echo"), b"by its pid.")))
+    assert n.waits_for(rb"by its pid\.")
+    n.close()
+
+
+def to_wait(n, i):
+    return n.frame((29, Ref((n.name, n.creation, i, 1, 1)), n.me, n.me, (Atom("test"), Atom("wait"), 0), []), [])
+
+
+def test_limits(v):
+    """Each at its limit, and at one more: who is beyond it is given up, or refused a process; nobody else notices."""
+    atoms, relations, message, processes = 1000, 50, 100_000, 20
+    small = Victim(v.program, v.work, atoms, relations, message, processes)
+    small.serves()  # what its own program knows is there now
+
+    def at_and_beyond(what, says, fits, more):
+        n, other = small.peer(f"at_{what}@127.0.0.1"), small.peer(f"beyond_{what}@127.0.0.1")
+        n.send(fits(n))
+        assert n.echo(f"at the limit of {what}.") is not None, f"{what}: it is given up at its limit"
+        other.send(more(other))
+        assert wire.closes(other.socket), f"{what}: it is not given up beyond its limit"
+        small.says(f"given up to {other.name}: {says}")
+        small.serves()
+        n.close()
+
+    def many(n, count):
+        return n.named("servant", (n.me, Atom("echo"), [Atom(f"{n.name[:2]}{i}") for i in range(count)]))
+
+    def related(n, count):
+        links = b"".join(n.frame((1, Pid((n.name, 100 + i, 0, n.creation)), small.servant)) for i in range(count // 2))
+        return links + b"".join(n.frame((19, n.me, small.servant, Ref((n.name, n.creation, i, 1, 1)))) for i in range(count - count // 2))
+
+    def sized(n, count):
+        empty = n.named("servant", (n.me, Atom("echo"), b""))
+        return n.named("servant", (n.me, Atom("echo"), b"x" * (count - (len(empty) - 7))))  # what is counted begins behind length, 131, 68 and 0
+
+    try:
+        at_and_beyond("atoms", "its messages have made more atoms", lambda n: many(n, atoms), lambda n: many(n, atoms + 1))
+        at_and_beyond("relations", "it has more links and monitors", lambda n: related(n, relations), lambda n: related(n, relations + 1))
+        at_and_beyond("message", "a message is larger", lambda n: sized(n, message), lambda n: sized(n, message + 1))
+        n = small.peer("starts@127.0.0.1", wire.PLAIN)
+        small.tells("servant", b"granted", Atom("rights"), Atom(n.name), 2)
+        for again in range(3):  # links that are over count no more
+            n.send(b"".join(n.frame((1, Pid((n.name, 100 + i, 0, n.creation)), small.servant)) + n.frame((35, 1 + i, Pid((n.name, 100 + i, 0, n.creation)), small.servant)) for i in range(relations)))
+        for i in range(processes):
+            n.send(to_wait(n, i))
+        assert n.echo("all of them.") is not None and b"system_limit" not in n.rest
+        n.send(to_wait(n, processes))
+        assert n.waits_for(b"system_limit")
+        small.says("starts@127.0.0.1 may not start more processes here")
+        n.close()
+    finally:
+        small.end()
+
+
+TESTS = [test_rights, test_what_is_not_reached, test_limits, test_frames, test_fragments, test_terms, test_signals, test_random_frames, test_atom_floods, test_monitor_flood, test_bad_beginnings, test_names_that_are_held, test_challenges_differ,
          test_reflection, test_many_half_open, test_wrong_cookies, test_bad_handshakes, test_slow_ones]
 
 

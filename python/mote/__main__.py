@@ -60,6 +60,18 @@ def _workers(text: str) -> int:
     return _number(text, 1, 63)
 
 
+def _allow(text: str) -> tuple[str, str]:
+    """A node, or "*" for all that no other names, and a right."""
+    node, named, right = text.rpartition("=")
+    if right not in RIGHTS:
+        raise argparse.ArgumentTypeError(f"{right!r} is no right: they are {', '.join(RIGHTS)}")
+    return _node_name(node) if named else "*", right
+
+
+def _given(allowed: list[tuple[str, str]]) -> dict[str, list[str]]:
+    return {node: [right for whose, right in allowed if whose == node] for node, _ in allowed}
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -335,7 +347,7 @@ def run(options: argparse.Namespace) -> int:
     stem = re.sub(r"\W", "_", os.path.splitext(os.path.basename(text))[0], flags=re.ASCII) or "mote"
     name = options.name or f"{stem[:200]}@{_HOST}"
     epmd = False if options.no_epmd else _epmd_port(options.epmd_port)
-    node = _started(lambda: mote.Node(name, workers=options.workers or 1, cookie_file=options.cookie_file, port=options.port or 0, epmd=epmd, visible=options.visible, rights=options.allow))
+    node = _started(lambda: mote.Node(name, workers=options.workers or 1, cookie_file=options.cookie_file, port=options.port or 0, epmd=epmd, visible=options.visible, rights=_given(options.allow)))
     for other in options.connect:
         try:
             mote.connect(other)
@@ -385,7 +397,7 @@ def _parser() -> argparse.ArgumentParser:
     to.add_argument("--connect", type=_node_name, action="append", default=[], metavar="NODE", help="connect to it before the program runs; may be given again")
     to.add_argument("--workers", type=_workers, metavar="N", help="how many interpreters, each an OS process (default: 1, or what the program says)")
     to.add_argument("--visible", action="store_true", help="Erlang's nodes() shows it")
-    to.add_argument("--allow", action="append", choices=RIGHTS, default=[], help="what other nodes may do besides sending, linking and monitoring; may be given again")
+    to.add_argument("--allow", type=_allow, action="append", default=[], metavar="[NODE=]RIGHT", help=f"what other nodes, or one, may do besides sending, linking and monitoring: {', '.join(RIGHTS)}; may be given again")
     to.add_argument("--port", type=_port, metavar="PORT", help="where it listens (default: one that is free)")
     epmd_port(to)
     to.add_argument("--no-epmd", action="store_true", help="without a port mapper: others have to be told where it is")

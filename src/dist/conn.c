@@ -7,6 +7,7 @@
 
 #define READ_BYTES 65536u
 #define SHAKE_BYTES 1024u
+#define HEADER_BYTES ((size_t)1 << 19) /* more than the header of a frame can have */
 #define WRITE_BYTES 131072u /* that are taken from the queue before the socket has them */
 #define WRITE_TURN 262144u  /* that are written before what has come is looked at */
 #define SPIN_NS 20000u
@@ -315,13 +316,14 @@ static void put_tick(struct conn *c, uint64_t now) {
     c->took_ns = now;
 }
 
+bool mt_link_is_stuck(size_t waiting, size_t most, uint64_t for_ns) { return (waiting > most && for_ns > MT_LINK_FULL_NS) || (waiting > MT_LINK_CROWD && for_ns > MT_LINK_STALL_NS); }
+
 /* Four times in the time after which silence is the end. */
 static bool tick(struct conn *c, uint64_t now, enum mt_verdict *why) {
     size_t waiting = mt_link_waiting(c->link) + (waits_to_write(c) ? 1 : 0);
     *why = mt_frames_in_check(c->in, now);
     if (*why) return false;
-    uint64_t stall = waiting > MT_LINK_MAX ? MT_LINK_FULL_NS : MT_LINK_STALL_NS;
-    if (waiting > MT_LINK_CROWD && now - c->took_ns > stall) *why = MT_NO_TICKS;
+    if (mt_link_is_stuck(waiting, c->dist->options.queue_max, now - c->took_ns)) *why = MT_NO_STUCK;
     if (now < c->tick_ns || *why) return !*why;
     c->tick_ns = now + (uint64_t)c->dist->options.tick_ms * 250000;
     switch (mt_tick(&c->ticker, c->read, c->written, waiting, c->link->hidden)) {
@@ -362,7 +364,9 @@ static void serve(struct conn *c, size_t left) {
 
 static void up(struct conn *c, size_t left) {
     while (mt_claim_is_ending(c->dist, c->node)) mote_must(c->self, mote_yield(c->self)); /* nobody hears of this one before he has heard of the end of that */
-    if (!(c->buffer = mt_os_alloc(READ_BYTES)) || mt_frames_in_new(c->shake.flags, NULL, &c->in) || !mt_link_rise(c->self, c->link, &c->shake)) {
+    const size_t most = c->dist->options.message_max;
+    const struct mt_frame_limits limits = {.message_max = most, .frame_max = most + HEADER_BYTES < MT_FRAME_MAX ? most + HEADER_BYTES : MT_FRAME_MAX};
+    if (!(c->buffer = mt_os_alloc(READ_BYTES)) || mt_frames_in_new(c->shake.flags, &limits, &c->in) || !mt_link_rise(c->self, c->link, &c->shake)) {
         say(c, MOTE_LOG_ERROR, "cannot connect to", "out of memory");
         return;
     }

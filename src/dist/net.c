@@ -64,7 +64,7 @@ void mt_tell(struct mt_sched *s, struct mt_listener *told, uint64_t node, bool u
 /* ------------------------------------------------------------------------------------------------ connections */
 
 static void spawn_conn(struct net *n, mote_term arg) {
-    const mote_spawn_options options = {.body = mt_conn_process, .name = "connection", .stack_size = 131072};
+    const mote_spawn_options options = {.body = mt_conn_process, .name = "connection", .stack_size = 131072, .reach = MOTE_REACH_NONE};
     mote_pid pid = {0};
     mote_atom node;
     uint64_t knock;

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #define WAIT_MS 15000
+#define RIGHTS ((unsigned)(MOTE_RIGHT_EXIT | MOTE_RIGHT_SPAWN | MOTE_RIGHT_RPC | MOTE_RIGHT_SYSTEM))
+
+static void free_facts(struct mt_peer_facts *f);
 
 struct mt_dist *mt_dist_of(const mote_runtime *rt) {
     const struct mt_net *net = mt_far_net_of(rt);
@@ -73,6 +76,7 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     if (!mt_net_is_address(address)) return wrong(why, size, MOTE_EARG, "the address to listen at has to be an IP address");
     if (!mt_net_is_loopback(address) && !o->insecure)
         return wrong(why, size, MOTE_EARG, "without TLS a node listens on loopback alone: everybody on the way could read and take over; `insecure` allows it");
+    if (o->rights & ~RIGHTS) return wrong(why, size, MOTE_EARG, "rights are a sum of MOTE_RIGHT_...");
     if (o->cookie && (!o->cookie[0] || strlen(o->cookie) > MT_COOKIE_MAX)) return wrong(why, size, MOTE_EARG, "a cookie has 1 to 255 characters");
     if (!mt_digest_there()) return wrong(why, size, MOTE_EOS, "OpenSSL's libcrypto is not there (Debian: libssl3)");
     memcpy(d->name, o->name, n + 1);
@@ -81,6 +85,10 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     d->options.tick_ms = o->tick_ms ? o->tick_ms : MT_TICK_MS;
     d->options.processes_max = o->processes_max ? o->processes_max : MT_SERVED_MAX;
     d->options.call_ms = o->call_ms ? o->call_ms : MT_CALL_MS;
+    d->options.atoms_max = o->atoms_max ? o->atoms_max : MT_ATOMS_MAX;
+    d->options.relations_max = o->relations_max ? o->relations_max : MT_RELATIONS_MAX;
+    d->options.message_max = o->message_max && o->message_max < MT_MESSAGE_MAX ? o->message_max : MT_MESSAGE_MAX;
+    d->options.queue_max = o->queue_max ? o->queue_max : MT_LINK_MAX;
     d->port = o->port;
     const char *set = getenv("ERL_EPMD_PORT");
     long port = o->epmd_port ? o->epmd_port : set ? strtol(set, NULL, 10) : MT_EPMD_PORT;
@@ -96,9 +104,7 @@ static void free_dist(struct mt_dist *d) {
     for (struct mt_link *l; (l = d->links); mt_link_free(l)) d->links = l->next;
     for (struct mt_peer_facts *f; (f = d->facts);) {
         d->facts = f->next;
-        mt_atom_drop(f->node);
-        mt_digest_wipe(f, sizeof *f);
-        mt_os_free(f);
+        free_facts(f);
     }
     for (struct mt_listener *l; (l = d->listeners); mt_os_free(l)) {
         d->listeners = l->next;
@@ -127,7 +133,7 @@ static mote_err export_node(struct mt_dist *d) {
 
 /* The name, registered, and the net process. */
 static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size) {
-    const mote_spawn_options options = {.body = mt_net_process, .name = "net", .stack_size = 131072};
+    const mote_spawn_options options = {.body = mt_net_process, .name = "net", .stack_size = 131072, .reach = MOTE_REACH_NONE};
     uint32_t creation = (uint32_t)mt_os_random() | 4;
     int epmd = -1;
     mote_pid pid;
@@ -199,6 +205,50 @@ struct mt_peer_facts *mt_facts_locked(struct mt_dist *d, uint64_t node) {
     f->next = d->facts;
     d->facts = f;
     return f;
+}
+
+struct mt_purse *mt_facts_purse(struct mt_dist *d, uint64_t node) {
+    mt_lock_take(&d->mu);
+    struct mt_peer_facts *f = mt_facts_locked(d, node);
+    if (f && !f->purse) f->purse = mt_purse_new(d->options.atoms_max);
+    struct mt_purse *purse = f ? f->purse : NULL;
+    mt_lock_drop(&d->mu);
+    return purse;
+}
+
+static void free_facts(struct mt_peer_facts *f) {
+    mt_atom_drop(f->node);
+    mt_purse_drop(f->purse);
+    mt_digest_wipe(f, sizeof *f);
+    mt_os_free(f);
+}
+
+void mt_facts_tidy(struct mt_dist *d, uint64_t node) {
+    mt_lock_take(&d->mu);
+    struct mt_peer_facts **at = &d->facts, *f;
+    while (*at && (*at)->node != node) at = &(*at)->next;
+    f = *at;
+    bool said = f && (f->port || f->cookie[0] || f->has_rights);
+    bool counts = f && (f->running || mt_link_find_locked(d, node) || (f->purse && mt_purse_held(f->purse)));
+    if (said || counts) f = NULL;
+    if (f) *at = f->next;
+    mt_lock_drop(&d->mu);
+    if (f) free_facts(f);
+}
+
+mote_err mote_node_rights(mote_self *self, mote_atom node, unsigned rights) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (!err && (!node.word || rights & ~RIGHTS)) err = MOTE_EARG;
+    if (err) return err;
+    mt_lock_take(&d->mu);
+    struct mt_peer_facts *f = mt_facts_locked(d, node.word);
+    if (f) {
+        f->has_rights = true;
+        f->rights = rights;
+    }
+    mt_lock_drop(&d->mu);
+    return f ? MOTE_OK : MOTE_ENOMEM;
 }
 
 mote_err mote_node_at(mote_self *self, mote_atom node, const char *address, uint16_t port) {

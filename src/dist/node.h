@@ -28,7 +28,8 @@
 #define MT_LINK_STALL_NS ((uint64_t)30000000000) /* without the peer taking anything, while so much waits: the connection is given up */
 #define MT_LINK_MAX ((size_t)64 << 20)   /* with that it is sooner */
 #define MT_LINK_FULL_NS ((uint64_t)2000000000)
-#define MT_WATCHES_MAX 1000000u          /* monitors that one peer may have here */
+#define MT_RELATIONS_MAX 1000000u        /* links and monitors that one peer may have begun */
+#define MT_ATOMS_MAX 65536u
 #define MT_TICK_MS 60000u
 #define MT_HOARD_MAX ((uint64_t)1 << 30) /* bytes of messages that have begun, of all connections */
 #define MT_SERVED_MAX 1000u              /* processes that one peer may have started here */
@@ -51,6 +52,13 @@ struct mt_watch {
     struct mt_node by_ref; /* key: hash of its own */
     uint32_t words[5], count;
     uint64_t pid;          /* whom it watches; 0: the name that follows in a signal */
+};
+
+/* A link that a process of the peer's has begun with one of ours. */
+struct mt_tie {
+    struct mt_node node; /* key: of all that follows */
+    uint64_t own;
+    uint32_t id, serial, creation; /* the peer's */
 };
 
 /* Where a link is between its first signal and its end (claim.c, Q7). */
@@ -78,6 +86,8 @@ struct mt_link { /* MT_SHARED */
     uint32_t creation;            /* lock: mu: const once it is up: the peer's */
     bool crowded, over;           /* lock: mu: somebody was told so; nothing is put any more */
     struct mt_hash watches, refs; /* lock: mu: struct mt_watch, by both keys */
+    struct mt_hash ties;          /* lock: mu: struct mt_tie */
+    struct mt_purse *purse;       /* const once it is up: pays for atoms that are made of what comes; its peer's */
     _Atomic uint32_t woken;       /* atomic: seq_cst: the process has been, and not looked since */
     _Atomic uint64_t waker;       /* atomic: relaxed: as `process`, for wakes */
 };
@@ -102,6 +112,9 @@ struct mt_peer_facts {
     char address[MT_NET_ADDRESS];
     uint16_t port; /* 0: the port mapper is asked */
     char cookie[MT_COOKIE_MAX + 1];
+    bool has_rights;
+    unsigned rights;
+    struct mt_purse *purse; /* NULL: it was never connected */
     uint32_t running, starts; /* processes that it has started; how many more it may at once */
     uint64_t refilled_ns;     /* when `starts` was raised */
     uint64_t told_ns;         /* when a refusal was logged last, and how many have not been since */
@@ -138,6 +151,11 @@ struct mt_dist { /* MT_SHARED */
 
 /* What is known of a node, made when there is nothing. NULL: memory. */
 struct mt_peer_facts *mt_facts_locked(struct mt_dist *dist, uint64_t node);
+
+/* What pays for the atoms of a node's messages, made when there is nothing; its facts'. NULL: memory. */
+struct mt_purse *mt_facts_purse(struct mt_dist *dist, uint64_t node);
+/* It is connected no more: what is known of it alone by that is forgotten, so that many names do not add up. */
+void mt_facts_tidy(struct mt_dist *dist, uint64_t node);
 
 /* The node of a runtime; NULL: it is none. */
 struct mt_dist *mt_dist_of(const mote_runtime *rt);
@@ -235,6 +253,8 @@ enum mt_verdict mt_serve_spawn(mote_self *self, struct mt_link *link, const stru
 const char *mt_serve_rex(mote_self *self, struct mt_link *link, const struct mt_asked *asked);
 /* The result of a call by rex, as `kind` has it; to nobody if it is none of rex's that are answered. */
 void mt_service_answer(mote_self *self, mote_arena *arena, enum mt_answer kind, mote_term to, mote_term tag, mote_term result);
+/* Whether a peer has one of these rights (MOTE_RIGHT_...). Any thread. */
+bool mt_has_right(struct mt_dist *dist, uint64_t node, unsigned right);
 /* Logs that a peer may not do something, once in MT_REFUSED_NS. */
 void mt_refused(struct mt_dist *dist, uint64_t node, const char *what, const char *why);
 
@@ -248,10 +268,21 @@ uint64_t mt_own_ref(const struct mt_dist *dist, const struct mt_far_ref *ref);
 /* The word for one of the peer's processes. 0: memory. */
 uint64_t mt_peer_pid(struct mt_link *link, const struct mt_far_pid *pid);
 
-/* Monitors of the peer's (Q6). */
-uint64_t mt_watch_add(mote_self *self, struct mt_link *link, const struct mt_far_ref *ref, uint64_t pid); /* our reference; 0: too many, or no memory */
+/* Monitors of the peer's (Q6). Gives our reference. MOTE_EBUSY: there is one of this reference; MOTE_ELIMIT: it has too many relations; MOTE_ENOMEM. */
+mote_err mt_watch_add(mote_self *self, struct mt_link *link, const struct mt_far_ref *ref, uint64_t pid, uint64_t *own);
 bool mt_watch_take(struct mt_link *link, uint64_t own, struct mt_far_ref *ref);         /* by ours: its own, and it is gone */
 uint64_t mt_watch_forget(struct mt_link *link, const struct mt_far_ref *ref, uint64_t *pid); /* by its own: ours, 0: none */
+
+/* Links that it has begun, to be counted. MOTE_ELIMIT, MOTE_ENOMEM; a second one is the first. One that is not there is no error. */
+mote_err mt_tie_add(struct mt_link *link, uint64_t own, const struct mt_far_pid *far);
+void mt_tie_cut(struct mt_link *link, uint64_t own, const struct mt_far_pid *far);
+
+/* What is read of a message, whose atoms its peer pays for: as mt_far_term(), and the atom of a name, held; 0: none. When it has too many mt_link_deliver() ends the connection. */
+mote_err mt_link_term(struct mt_link *link, mote_arena *arena, mote_bytes bytes, mote_term *term);
+uint64_t mt_link_atom(struct mt_link *link, const mote_name *name);
+
+/* Whether a peer is given up for whom `waiting` bytes wait, of which it has taken nothing for so long. */
+bool mt_link_is_stuck(size_t waiting, size_t most, uint64_t for_ns);
 
 /* -------------------------------------------------------------------------------------------------- processes */
 

@@ -373,6 +373,33 @@ static void errors(void) {
     leave_all();
 }
 
+/* Whom much waits for, and who takes nothing of it. */
+static void stuck(void) {
+    const uint64_t second = 1000000000;
+    CHECK(!mt_link_is_stuck(MT_LINK_MAX, MT_LINK_MAX, 3 * second));
+    CHECK(mt_link_is_stuck(MT_LINK_MAX + 1, MT_LINK_MAX, 3 * second));
+    CHECK(!mt_link_is_stuck(MT_LINK_MAX + 1, MT_LINK_MAX, 2 * second));
+    CHECK(!mt_link_is_stuck(MT_LINK_CROWD, MT_LINK_MAX, 31 * second));
+    CHECK(mt_link_is_stuck(MT_LINK_CROWD + 1, MT_LINK_MAX, 31 * second));
+    CHECK(mt_link_is_stuck(1001, 1000, 3 * second) && !mt_link_is_stuck(1000, 1000, 3 * second));
+}
+
+static void rights(void) {
+    char why[100];
+    begin();
+    CHECK_INT(mote_node_rights(nodes[0].self, nodes[1].name, 16), MOTE_EARG);
+    CHECK_INT(mote_node_rights(nodes[0].self, (mote_atom){0}, 1), MOTE_EARG);
+    CHECK_OK(mote_node_rights(nodes[0].self, nodes[1].name, MOTE_RIGHT_EXIT | MOTE_RIGHT_SYSTEM));
+    mote_term to = echo_of(1, 0, mote_scratch(nodes[1].self));
+    mote_ref ref;
+    CHECK_OK((mote_monitor)(nodes[1].self, to, &ref));
+    CHECK_OK((mote_exit_send)(nodes[1].self, to, mote_atom_term(mote_atom_make("please"))));
+    CHECK(mote_match(got(1), "{'DOWN', ^, process, _, please}", ref));
+    CHECK_INT(start(NODES, "e@127.0.0.1", COOKIE, 16, why, sizeof why), MOTE_EARG);
+    leave(NODES);
+    leave_all();
+}
+
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(stuck), TEST(rights), TEST(errors), {0}});
 }

@@ -190,7 +190,7 @@ static void *big(void *context) {
     CHECK(nines);
     memset(nines, '9', 20000000);
     CHECK_INT(parse_bytes(nines, 20000000, &term, &at), MOTE_ESYNTAX);
-    CHECK_INT(parse_bytes(nines, 2600000, &term, &at), MOTE_ESYNTAX);
+    CHECK_INT(parse_bytes(nines, 1500000, &term, &at), MOTE_ESYNTAX);
     free(nines);
     return context;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A mote node for tests/dist_node.py: an Erlang node tells its processes what to do.
  *
- *   node NAME COOKIE RIGHTS TICK_MS visible|hidden     prints `ready` once it is there; ends when its input does
+ *   node NAME COOKIE RIGHTS TICK_MS visible|hidden [ATOMS RELATIONS MESSAGE PROCESSES]     prints `ready` once it is there; ends when its input does
  *
  * The process `keeper` answers {From, new} with the pid of a servant, which obeys the commands below, in order; what it does not know it passes on to whom {watch, To} has
  * named, else it drops it: 'EXIT', 'DOWN', nodedown and answers. */
@@ -51,6 +51,8 @@ static void call(mote_self *self, mote_term from, mote_term to, mote_term reques
 
 static void relations(mote_self *self, mote_term m) {
     mote_term from, to, what;
+    mote_atom node;
+    unsigned rights;
     mote_pid pid;
     mote_ref ref;
     if (mote_match(m, "{?, link, ?}", &from, &pid)) {
@@ -65,6 +67,15 @@ static void relations(mote_self *self, mote_term m) {
     } else if (mote_match(m, "{?, demonitor, ?}", &from, &ref)) {
         CHECK_OK(mote_demonitor(self, ref, true, NULL));
         CHECK_OK(mote_send(self, from, "{?, demonitored}", mote_self_pid(self)));
+    } else if (mote_match(m, "{?, rights, ?, ?}", &from, &node, &rights)) {
+        CHECK_OK(mote_node_rights(self, node, rights));
+        CHECK_OK(mote_send(self, from, "{?, granted}", mote_self_pid(self)));
+    } else if (mote_match(m, "{?, reach, ?}", &from, &rights)) {
+        CHECK_OK(mote_flag_set(self, MOTE_REACH, rights, NULL));
+        CHECK_OK(mote_send(self, from, "{?, reached}", mote_self_pid(self)));
+    } else if (mote_match(m, "{?, here, ?}", &from, &node)) {
+        CHECK_OK(mote_register_here(self, node, mote_self_pid(self)));
+        CHECK_OK(mote_send(self, from, "{?, named}", mote_self_pid(self)));
     } else if (mote_match(m, "{exit, ?, ?}", &to, &what)) {
         CHECK_OK((mote_exit_send)(self, to, what));
     }
@@ -158,10 +169,25 @@ static void waits_for_input(void *context) {
     while (read(STDIN_FILENO, &c, 1) > 0) {}
 }
 
+/* For other nodes. */
+static mote_term waits(mote_self *self, size_t count, const mote_term *args, void *context) {
+    mote_term m;
+    (void)count, (void)args, (void)context;
+    CHECK_OK(mote_receive(self, -1, &m));
+    return MOTE_TERM_NIL;
+}
+
 static int begin(mote_self *self, void *context) {
     char **argv = context, why[300] = "";
     mote_pid pid;
-    const mote_node_options options = {.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0};
+    mote_node_options options = {.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0};
+    if (argv[6]) {
+        options.atoms_max = (uint32_t)atoi(argv[6]);
+        options.relations_max = (uint32_t)atoi(argv[7]);
+        options.message_max = (size_t)atoi(argv[8]);
+        options.processes_max = (uint32_t)atoi(argv[9]);
+        CHECK_OK(mote_export_function(self, mote_atom_make("test"), mote_atom_make("wait"), 0, &(mote_function){.call = waits}));
+    }
     if (mote_node_start(self, &options, why, sizeof why)) {
         fprintf(stderr, "%s: %s\n", argv[1], why);
         return 1;
@@ -175,8 +201,8 @@ static int begin(mote_self *self, void *context) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) {
-        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden\n", stderr);
+    if (argc != 6 && argc != 10) {
+        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden [ATOMS RELATIONS MESSAGE PROCESSES]\n", stderr);
         return 2;
     }
     return mote_run(NULL, begin, argv);
