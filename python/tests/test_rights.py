@@ -116,6 +116,21 @@ class Rights(Case):
             self.assertEqual(os.listdir(work), ["mark1"])
 
 
+class Names(Case):
+    def test_longest(self):
+        """One that is no atom is an error here; what ends a connection is not sent. From outside it ends the one it comes by, as in Erlang."""
+        self.begin()
+        n, other, witness = self.peer("a@127.0.0.1"), self.peer("b@127.0.0.1"), mote.spawn(waits)
+        for name in ("y" * 256, "y" * 70_000):
+            for does in (lambda: mote.send((name, "a@127.0.0.1"), 1), lambda: mote.monitor((name, "a@127.0.0.1"))):
+                self.assertRaisesRegex(ValueError, "a name has at most 255 characters", does)
+        mote.send(("\U0001f600" * 255, "a@127.0.0.1"), b"the longest")
+        self.assertTrue(n.waits_for(b"the longest"))
+        other.send(other.named("y" * 256, 1))
+        self.assertTrue(wire.closes(other.socket))
+        self.assertTrue(self.answers(n, self.pid_of(witness), b"goes on"))
+
+
 class Limits(Case):
     def test_of_a_peer(self):
         self.begin(limits={"message": 10_000, "relations": 10})

@@ -34,6 +34,29 @@ static void tell_one(struct mt_sched *s, const struct mt_listener *l, uint64_t n
     mote_arena_free(arena);
 }
 
+struct mt_listener *mt_listeners_over_locked(struct mt_dist *dist) {
+    struct mt_listener *over = NULL;
+    for (struct mt_listener **at = &dist->listeners, *l; (l = *at);) {
+        if (!mt_has_ended(dist->runtime, l->pid)) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        l->next = over;
+        over = l;
+        dist->listening--;
+    }
+    return over;
+}
+
+void mt_listeners_free(struct mt_listener *list) {
+    for (struct mt_listener *l = list, *next; l; l = next) {
+        next = l->next;
+        if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
+        mt_os_free(l);
+    }
+}
+
 struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up) {
     struct mt_listener *told = NULL;
     for (struct mt_listener **at = &dist->listeners, *l; (l = *at);) {
@@ -43,7 +66,7 @@ struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up,
         }
         struct mt_listener *copy = l->kind == MT_TOLD_ALL ? mt_os_alloc(sizeof *copy) : l;
         if (l->kind == MT_TOLD_ALL) at = &l->next;
-        else *at = l->next;
+        else *at = l->next, dist->listening--;
         if (!copy) continue;
         if (copy != l) *copy = *l;
         copy->next = told;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define WAIT_MS 15000
+#define LISTENERS_FEW 16u /* are not worth looking at */
 #define RIGHTS ((unsigned)(MOTE_RIGHT_EXIT | MOTE_RIGHT_SPAWN | MOTE_RIGHT_RPC | MOTE_RIGHT_SYSTEM))
 
 static void free_facts(struct mt_peer_facts *f);
@@ -106,10 +107,7 @@ static void free_dist(struct mt_dist *d) {
         d->facts = f->next;
         free_facts(f);
     }
-    for (struct mt_listener *l; (l = d->listeners); mt_os_free(l)) {
-        d->listeners = l->next;
-        if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
-    }
+    mt_listeners_free(d->listeners);
     for (struct mt_knock *k; (k = d->guard.first); mt_os_free(k)) mt_guard_leave(&d->guard, k); /* whose process has not begun */
     if (d->listener >= 0) mt_os_close(d->listener);
     mt_challenges_free(d->shake.challenges);
@@ -293,11 +291,18 @@ static mote_err listen(struct mt_dist *d, const struct mt_listener *what) {
     if (l->kind != MT_TOLD_ALL) mt_atom_hold(l->node);
     mt_lock_take(&d->mu);
     bool up = l->kind == MT_TOLD_REF && is_up_locked(d, l->node);
+    struct mt_listener *over = NULL;
+    if (!up && d->listening >= d->look_at) {
+        over = mt_listeners_over_locked(d);
+        d->look_at = 2 * d->listening + LISTENERS_FEW;
+    }
     if (!up) {
         l->next = d->listeners;
         d->listeners = l;
+        d->listening++;
     }
     mt_lock_drop(&d->mu);
+    mt_listeners_free(over);
     if (!up) return MOTE_OK;
     mt_atom_drop(l->node);
     mt_os_free(l);
@@ -312,6 +317,7 @@ static bool unlisten(struct mt_dist *d, const struct mt_listener *what) {
         if (l->kind != what->kind || l->pid != what->pid || l->node != what->node || (what->ref && l->ref != what->ref)) continue;
         found = l;
         *at = l->next;
+        d->listening--;
         break;
     }
     mt_lock_drop(&d->mu);

@@ -144,6 +144,7 @@ struct mt_dist { /* MT_SHARED */
     struct mt_link *links;        /* lock: mu */
     struct mt_peer_facts *facts;  /* lock: mu */
     struct mt_listener *listeners; /* lock: mu */
+    unsigned listening, look_at;  /* lock: mu: how many those are; with how many those of processes that have ended are taken out */
     struct mt_attempt *attempts;  /* lock: mu */
     struct mt_guard guard;        /* lock: mu */
     uint64_t hoard;               /* lock: mu: bytes of messages that have begun, of all connections */
@@ -303,6 +304,11 @@ mote_err mt_cookie_read(const char *file, char cookie[MT_COOKIE_MAX + 1], char *
 mote_err mt_net_wait(mote_self *self, int fd, int events, uint64_t deadline_ns);
 /* Connects a socket, and waits for that. Gives, from where it waits on; *fd is -1 again if it comes to nothing. As mt_net_dial() and mt_net_dialled(); MOTE_TIMEOUT. */
 mote_err mt_net_connect(mote_self *self, const char *address, uint16_t port, uint64_t deadline_ns, int *fd);
+
+/* Takes those out whose processes have ended. Gives, to be freed by mt_listeners_free(). Under dist->mu. */
+struct mt_listener *mt_listeners_over_locked(struct mt_dist *dist);
+/* Takes; NULL is allowed. No lock may be held. */
+void mt_listeners_free(struct mt_listener *list);
 
 /* Who is to be told that a node is there, or is not (`was_up`: it was); taken out of the list, if that is once. Under dist->mu. */
 struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up);

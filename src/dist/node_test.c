@@ -400,6 +400,34 @@ static void rights(void) {
     leave_all();
 }
 
+static void listens(mote_self *self, mote_term arg) {
+    (void)arg;
+    CHECK_OK(mote_nodes_monitor(self, true));
+    CHECK_OK(mote_node_monitor(self, nodes[1].name, true));
+}
+
+/* Who has listened, and ended, is forgotten. */
+static void listeners_end(void) {
+    begin();
+    struct mt_dist *d = mt_dist_of(nodes[0].runtime);
+    CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
+    CHECK_OK(mote_nodes_monitor(nodes[0].self, true));
+    unsigned most = 0;
+    for (int i = 0; i < 1000; i++) {
+        mote_pid pid;
+        mote_ref ref;
+        CHECK_OK(mote_spawn_monitor(nodes[0].self, listens, MOTE_TERM_NIL, &pid, &ref));
+        CHECK(mote_match(got(0), "{'DOWN', ^, process, _, normal}", ref));
+        mt_lock_take(&d->mu);
+        if (d->listening > most) most = d->listening;
+        mt_lock_drop(&d->mu);
+    }
+    CHECK(most < 40);
+    leave(1);
+    CHECK(mote_match(got(0), "{nodedown, 'b@127.0.0.1'}")); /* who is there still is told */
+    leave_all();
+}
+
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(stuck), TEST(rights), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(stuck), TEST(rights), TEST(listeners_end), TEST(errors), {0}});
 }

@@ -489,6 +489,8 @@ mote_err mt_spawn_born(struct mt_proc *self, const mote_spawn_options *options, 
                        mote_pid *pid);
 mote_err mt_more(struct mt_proc *p);
 void mt_set_hosted(struct mt_proc *p);
+/* Whether a process of this runtime has ended; false of others. Any thread. */
+bool mt_has_ended(mote_runtime *rt, uint64_t pid);
 /* What other nodes may do to it: sets that, gives what it was (owner); the same of a pid, MOTE_REACH_ALL of one that has ended. Any thread. */
 mote_reach mt_reach_set(struct mt_proc *p, mote_reach reach);
 mote_reach mt_reach_of(mote_runtime *rt, uint64_t pid);

@@ -83,6 +83,11 @@ mote_reach mt_reach_of(mote_runtime *rt, uint64_t pid) {
     return p && mt_serial(p) == mt_pid_serial(pid) ? reach_in(atomic_load_explicit(&p->naming, memory_order_acquire)) : MOTE_REACH_ALL;
 }
 
+bool mt_has_ended(mote_runtime *rt, uint64_t pid) {
+    struct mt_proc *p = mt_table_find(rt, pid);
+    return p && (mt_serial(p) != mt_pid_serial(pid) || (atomic_load(&p->inbox.low) & MT_IN_CLOSED));
+}
+
 static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_options *o) {
     mt_reset(p, s, o->handler ? MT_HANDLER : MT_STRAIGHT);
     p->task.priority = (uint8_t)o->priority;
