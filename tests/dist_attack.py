@@ -624,6 +624,39 @@ def test_what_is_not_reached(v):
     n.close()
 
 
+DANGEROUS = (("os", "cmd", [b"id"]), ("erlang", "halt", []), ("erl_eval", "eval_str", [b"1."]), ("code", "load_binary", [1, 2, 3]), ("builtins", "eval", [b"1"]), ("posix", "system", [b"id"]),
+             ("mote", "__import__", [b"os"]), ("erlang", "apply", [Atom("os"), Atom("cmd"), [b"id"]]), ("erlang", "spawn", [1]))
+
+
+def test_three_doors(v):
+    """What is not exported is undef by spawn, erpc and rex, with all rights; and of 10,000 spawns at once no more than 1,200 begin."""
+    n, erpc = v.peer("caller@127.0.0.1", wire.PLAIN), (Atom("erpc"), Atom("execute_call"), 4)
+    v.tells("servant", b"granted", Atom("rights"), Atom(n.name), 15)
+    for i, (module, function, args) in enumerate(DANGEROUS):
+        what, ref = (Atom(module), Atom(function), len(args)), Ref((n.name, n.creation, i, 2, 2))
+        n.send(n.frame((29, ref, n.me, n.me, what, [Atom("monitor")]), args))
+        assert n.waits_for(b"undef"), what
+        ref = Ref((n.name, n.creation, i, 3, 3))
+        n.send(n.frame((29, ref, n.me, n.me, erpc, [Atom("monitor")]), [ref, *what[:2], args]))
+        assert n.waits_for(b"errorw.undef"), what
+        n.send(n.named("rex", (n.me, (Atom("call"), *what[:2], args, n.me))))
+        assert n.waits_for(b"badrpc.*undef"), what
+    n.send(n.frame((29, ref, n.me, n.me, (Atom("erlang"), Atom("node"), 0), [Atom("nonsense")]), []))
+    assert n.waits_for(b"badopt")
+    begin = time.monotonic()
+    requests = b"".join(n.frame((29, Ref((n.name, n.creation, i, 4, 4)), n.me, n.me, (Atom("os"), Atom("cmd"), 1), []), [b"id"]) for i in range(10_000))
+    n.send(requests + n.named("servant", (n.me, Atom("echo"), b"behind all of them.")))
+    answers = b""
+    while b"behind all of them." not in answers:
+        more = n.socket.recv(1 << 20)
+        assert more, "its connection is cut"
+        answers += more
+    begun = 10_000 - answers.count(b"system_limit")
+    assert 900 <= begun <= 1_200 + 200 * (time.monotonic() - begin), begun
+    v.says("caller@127.0.0.1 may not start more processes here")
+    n.close()
+
+
 def to_wait(n, i):
     return n.frame((29, Ref((n.name, n.creation, i, 1, 1)), n.me, n.me, (Atom("test"), Atom("wait"), 0), []), [])
 
@@ -674,7 +707,7 @@ def test_limits(v):
         small.end()
 
 
-TESTS = [test_rights, test_what_is_not_reached, test_limits, test_frames, test_fragments, test_terms, test_signals, test_random_frames, test_atom_floods, test_monitor_flood, test_bad_beginnings, test_names_that_are_held, test_challenges_differ,
+TESTS = [test_rights, test_three_doors, test_what_is_not_reached, test_limits, test_frames, test_fragments, test_terms, test_signals, test_random_frames, test_atom_floods, test_monitor_flood, test_bad_beginnings, test_names_that_are_held, test_challenges_differ,
          test_reflection, test_many_half_open, test_wrong_cookies, test_bad_handshakes, test_slow_ones]
 
 

@@ -95,8 +95,11 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     long port = o->epmd_port ? o->epmd_port : set ? strtol(set, NULL, 10) : MT_EPMD_PORT;
     if (port <= 0 || port > 65535) return wrong(why, size, MOTE_EARG, "ERL_EPMD_PORT is no port");
     d->epmd_port = (uint16_t)port;
-    if (!o->cookie) return mt_cookie_read(o->cookie_file, d->cookie, why, size);
-    memcpy(d->cookie, o->cookie, strlen(o->cookie) + 1);
+    if (o->cookie) memcpy(d->cookie, o->cookie, strlen(o->cookie) + 1);
+    mote_err err = o->cookie ? MOTE_OK : mt_cookie_read(o->cookie_file, d->cookie, why, size);
+    if (err || !mt_cookie_is_weak(d->cookie)) return err;
+    if (!mt_net_is_loopback(address)) return wrong(why, size, MOTE_EARG, "this cookie is too weak to listen anywhere but on loopback without TLS: take 20 characters or more, best those that mote makes when there is no file");
+    mt_log(d->runtime, MOTE_LOG_WARNING, "the cookie is weak: who hears one handshake finds it; take 20 characters or more, best those that mote makes when there is no file");
     return MOTE_OK;
 }
 

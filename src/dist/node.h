@@ -297,6 +297,8 @@ void mt_shaken(struct mt_dist *dist, struct mt_knock *knock, int fd);
 mote_err mt_epmd_register(mote_self *self, struct mt_dist *dist, int *fd, uint32_t *creation, char *why, size_t size);
 /* Asks the port mapper of a host for a node's port. Waits. */
 enum mt_verdict mt_epmd_find(mote_self *self, struct mt_dist *dist, const char *address, mote_bytes alive, uint16_t *port);
+/* Whether it falls to who tries words, or has heard one handshake: short, or of Erlang's generator, which has 36 bits. */
+bool mt_cookie_is_weak(const char *cookie);
 /* cookie.c: reads the cookie. MOTE_EOS, MOTE_EARG: `why` says it. */
 mote_err mt_cookie_read(const char *file, char cookie[MT_COOKIE_MAX + 1], char *why, size_t size);
 

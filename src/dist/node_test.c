@@ -343,7 +343,8 @@ static void errors(void) {
     mote_node_options bad[] = {
         {.name = NULL}, {.name = "a"}, {.name = "a@"}, {.name = "a b@c"}, {.name = "a@b", .cookie = ""},
         {.name = "a@b", .cookie = "x", .address = "0.0.0.0"}, {.name = "a@b", .cookie = "x", .address = "localhost"},
-        {.name = "a@b", .cookie_file = "/"},
+        {.name = "a@b", .cookie_file = "/"}, {.name = "a@b", .cookie = "short", .address = "0.0.0.0", .insecure = true},
+        {.name = "a@b", .cookie = "ABCDEFGHIJKLMNOPQRST", .address = "0.0.0.0", .insecure = true},
     };
     begin();
     CHECK_INT(start(NODES, "a@127.0.0.1", COOKIE, 0, why, sizeof why), MOTE_ENAME);
