@@ -28,7 +28,7 @@ COOKIE = "a_cookie_of_these_tests"
 HOST = "victim@127.0.0.1"
 LONG = bool(os.environ.get("MOTE_TEST_LONG"))
 UNDER_TOOL = bool(os.environ.get("MOTE_TEST_UNDER"))
-HANDSHAKES = 100_000 if LONG else 10_000
+HANDSHAKES = 100_000 if LONG else 1_000 if UNDER_TOOL else 10_000
 MIB = 1 << 20
 
 
