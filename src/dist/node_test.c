@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Nodes: three runtimes of this program, each a node of its own, with a port mapper that one of them has become. */
+#include <mote/supervisor.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -385,6 +386,30 @@ static void stuck(void) {
     CHECK(mt_link_is_stuck(1001, 1000, 3 * second) && !mt_link_is_stuck(1000, 1000, 3 * second));
 }
 
+/* A supervisor is protected: exit/2 alone is not enough. */
+static void system_processes(void) {
+    mote_pid supervisor;
+    mote_ref ref;
+    mote_arena *arena = mote_arena_new(0);
+    mote_term m, to;
+    begin_with(MOTE_RIGHT_EXIT);
+    CHECK_OK(mote_flag_set(nodes[0].self, MOTE_TRAP_EXIT, 1, NULL));
+    CHECK_OK(mote_supervisor_start_link(nodes[0].self, &(mote_supervisor_options){0}, &supervisor, NULL));
+    CHECK_OK(mote_send(nodes[0].self, at(0, "main", 1), "{pid, ?}", supervisor));
+    m = got(1);
+    CHECK(mote_match(m, "{pid, ?}", &to));
+    to = mote_term_copy(arena, to);
+    CHECK_OK((mote_monitor)(nodes[1].self, to, &ref));
+    CHECK_OK((mote_exit_send)(nodes[1].self, to, mote_atom_term(mote_atom_make("kill"))));
+    CHECK_OK(mote_send(nodes[1].self, at(1, "echo", 0), "{?, after_that}", mote_self_pid(nodes[1].self)));
+    CHECK(mote_match(got(1), "after_that"));
+    CHECK_OK(mote_node_rights(nodes[0].self, nodes[1].name, MOTE_RIGHT_EXIT | MOTE_RIGHT_SYSTEM));
+    CHECK_OK((mote_exit_send)(nodes[1].self, to, mote_atom_term(mote_atom_make("kill"))));
+    CHECK(mote_match(got(1), "{'DOWN', ^, process, _, killed}", ref));
+    mote_arena_free(arena);
+    leave_all();
+}
+
 static void rights(void) {
     char why[100];
     begin();
@@ -430,5 +455,5 @@ static void listeners_end(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(stuck), TEST(rights), TEST(listeners_end), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(errors), {0}});
 }
