@@ -624,6 +624,25 @@ def test_what_is_not_reached(v):
     n.close()
 
 
+def test_forged_answers(v):
+    """sig_down_forged: what a reference of ours stands for, only the node says that was asked."""
+    a, b = v.peer(flags=wire.PLAIN), v.peer(flags=wire.PLAIN)
+    v.tells("servant", b"echoed", Atom("echo"), b"echoed")
+    v.honest.send(v.honest.named("servant", (v.honest.me, Atom("watch"))))
+    for whom in (a.me, v.new("to_be_watched")):
+        v.honest.send(v.honest.named("servant", (v.honest.me, Atom("monitor"), whom)))
+        creation, *words = struct.unpack(">IIII", v.honest.waits_for(b"Z\\0\\x03w." + re.escape(HOST.encode()) + b"(.{16})").group(1))
+        ref = Ref((HOST, creation, *words))
+        b.send(b.frame((28, b.me, v.servant, ref), Atom("forged")) + b.frame((31, ref, v.servant, 3, b.me)) + b.frame((28, Atom("some_name"), v.servant, ref), Atom("forged")))
+        assert b.echo("b has forged.") is not None
+        if whom is a.me:
+            a.send(a.frame((28, a.me, v.servant, ref), Atom("true_one")))
+        else:
+            v.honest.send(v.honest.named("to_be_watched", (Atom("die"), Atom("true_one"))))
+        assert v.honest.waits_for(b"(forged|true_one)").group(1) == b"true_one"
+    a.close(), b.close()
+
+
 DANGEROUS = (("os", "cmd", [b"id"]), ("erlang", "halt", []), ("erl_eval", "eval_str", [b"1."]), ("code", "load_binary", [1, 2, 3]), ("builtins", "eval", [b"1"]), ("posix", "system", [b"id"]),
              ("mote", "__import__", [b"os"]), ("erlang", "apply", [Atom("os"), Atom("cmd"), [b"id"]]), ("erlang", "spawn", [1]))
 
@@ -707,7 +726,7 @@ def test_limits(v):
         small.end()
 
 
-TESTS = [test_rights, test_three_doors, test_what_is_not_reached, test_limits, test_frames, test_fragments, test_terms, test_signals, test_random_frames, test_atom_floods, test_monitor_flood, test_bad_beginnings, test_names_that_are_held, test_challenges_differ,
+TESTS = [test_rights, test_forged_answers, test_three_doors, test_what_is_not_reached, test_limits, test_frames, test_fragments, test_terms, test_signals, test_random_frames, test_atom_floods, test_monitor_flood, test_bad_beginnings, test_names_that_are_held, test_challenges_differ,
          test_reflection, test_many_half_open, test_wrong_cookies, test_bad_handshakes, test_slow_ones]
 
 
