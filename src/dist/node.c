@@ -71,8 +71,8 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     if (!n || !mt_node_name_fits((mote_bytes){o->name, n}) || !mt_epmd_name_fits((mote_bytes){o->name, (size_t)(strchr(o->name, '@') - o->name)}))
         return wrong(why, size, MOTE_ENAME, "a node's name is alive@host, of printable ASCII, 255 characters at most");
     if (!mt_net_is_address(address)) return wrong(why, size, MOTE_EARG, "the address to listen at has to be an IP address");
-    if (!mt_net_is_loopback(address) && !o->insecure)
-        return wrong(why, size, MOTE_EARG, "without TLS a node listens on loopback alone: everybody on the way could read and take over; `insecure` allows it");
+    if (!mt_net_is_loopback(address) && !o->insecure && !o->tls)
+        return wrong(why, size, MOTE_EARG, "without TLS a node listens on loopback alone: everybody on the way could read and take over; `tls` protects, `insecure` allows it");
     if (o->cookie && (!o->cookie[0] || strlen(o->cookie) > MT_COOKIE_MAX)) return wrong(why, size, MOTE_EARG, "a cookie has 1 to 255 characters");
     if (!mt_digest_there()) return wrong(why, size, MOTE_EOS, "OpenSSL's libcrypto is not there (Debian: libssl3)");
     memcpy(d->name, o->name, n + 1);
@@ -106,6 +106,7 @@ static void free_dist(struct mt_dist *d) {
     }
     if (d->listener >= 0) mt_os_close(d->listener);
     mt_challenges_free(d->shake.challenges);
+    mt_tls_free(d->tls);
     if (d->net.name) mt_atom_drop(d->net.name);
     mt_lock_fini(&d->mu);
     mt_digest_wipe(d, sizeof *d);
@@ -147,6 +148,7 @@ static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size
 static mote_err make(mote_self *self, struct mt_dist *d, const mote_node_options *o, char *why, size_t size) {
     mote_err err = check(d, o, why, size);
     if (err) return err;
+    if (o->tls && (err = mt_tls_new(o->tls, (mote_bytes){d->name, strlen(d->name)}, &d->tls, why, size))) return err;
     if ((err = mt_net_listen(o->address ? o->address : "127.0.0.1", &d->port, &d->listener))) {
         if (size) snprintf(why, size, "cannot listen at port %u: %s", o->port, err == MOTE_EBUSY ? "another program does" : mote_err_text(err));
         return err;
@@ -158,7 +160,7 @@ static mote_err make(mote_self *self, struct mt_dist *d, const mote_node_options
     d->net.over = (void (*)(void *))free_dist;
     d->shake.name = (mote_bytes){d->name, strlen(d->name)};
     d->shake.flags = MT_FLAGS_OFFERED | (o->visible ? MT_FLAG_PUBLISHED : 0);
-    d->shake.prefix = 2;
+    d->shake.prefix = d->tls ? 4 : 2;
     d->shake.cookie = cookie_for;
     d->shake.context = d;
     return begin(self, d, why, size);
@@ -213,6 +215,15 @@ mote_err mote_node_at(mote_self *self, mote_atom node, const char *address, uint
     }
     mt_lock_drop(&d->mu);
     return f ? MOTE_OK : MOTE_ENOMEM;
+}
+
+mote_err mote_node_tls_reload(mote_self *self, char *why, size_t size) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (!why) size = 0;
+    if (!err && !d->tls) err = MOTE_ENOPROC;
+    if (err) return wrong(why, size, err, "this is no node with TLS");
+    return mt_tls_reload(d->tls, why, size);
 }
 
 mote_err mote_node_cookie(mote_self *self, mote_atom node, const char *cookie) {
