@@ -2,6 +2,7 @@
 """This program as a node among others, which may be mote's or Erlang's: connecting, and hearing of nodes that come and go."""
 from __future__ import annotations
 
+import os
 from collections import namedtuple
 
 from mote import _mote
@@ -57,6 +58,7 @@ def begin(
     insecure: bool,
     rights: Iterable[str],
     tick: float,
+    tls: Union[str, os.PathLike[str], None],
 ) -> None:
     """Makes the node that runs one among others. See mote.Node."""
     given = frozenset((rights,) if isinstance(rights, str) else rights)
@@ -70,7 +72,7 @@ def begin(
     if epmd is True:
         epmd = None
     mask = sum(RIGHTS[right] for right in given)
-    _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000))
+    _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000), None if tls is None else os.path.abspath(tls))
 
 
 async def _connector() -> None:

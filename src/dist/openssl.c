@@ -27,7 +27,8 @@ bool mt_openssl_load(struct mt_openssl *openssl) {
 }
 
 const char *mt_openssl_why(const struct mt_openssl *openssl) {
-    const char *text = openssl->ERR_reason_error_string(openssl->ERR_peek_error());
+    unsigned long code = openssl->ERR_peek_error();
+    const char *text = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : openssl->ERR_reason_error_string(code);
     openssl->ERR_clear_error();
     return text ? text : "for an unknown reason";
 }
