@@ -89,9 +89,7 @@ static void hang_up(struct conn *c) {
 
 /* ------------------------------------------------------------------------------------------------ TLS */
 
-static mote_err net_read(struct conn *c, size_t *got) {
-    return c->tls ? mt_tls_read(c->tls, c->buffer, sizeof c->buffer, got) : mt_net_read(c->fd, c->buffer, sizeof c->buffer, got);
-}
+static mote_err net_read(struct conn *c, void *to, size_t size, size_t *got) { return c->tls ? mt_tls_read(c->tls, to, size, got) : mt_net_read(c->fd, to, size, got); }
 
 static mote_err net_write(struct conn *c, const void *from, size_t size, size_t *done) { return c->tls ? mt_tls_write(c->tls, from, size, done) : mt_net_write(c->fd, from, size, done); }
 
@@ -195,7 +193,7 @@ static enum mt_shake_step feed_shake(struct conn *c, size_t got, size_t *left) {
 
 static enum mt_shake_step read_on(struct conn *c, size_t *left) {
     size_t got = 0;
-    mote_err err = net_read(c, &got);
+    mote_err err = net_read(c, c->buffer, sizeof c->buffer, &got);
     if (!err) return feed_shake(c, got, left);
     if (err != MOTE_TIMEOUT) return MT_SHAKE_OVER;
     rest(c, MOTE_READ, mt_shake_due(&c->shake));
@@ -299,7 +297,7 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
 /* Reads once. *any: something has come. False: it is over. */
 static bool read_some(struct conn *c, bool *any, enum mt_verdict *why) {
     size_t got;
-    mote_err err = net_read(c, &got);
+    mote_err err = net_read(c, c->buffer, sizeof c->buffer, &got);
     *any = !err;
     if (err == MOTE_TIMEOUT) return true;
     return !err && !(*why = feed(c, c->buffer, got));
