@@ -121,8 +121,11 @@ mote_err mt_os_file_replace(const char *path, const char *text, size_t size, uns
     if (n < 0 || n >= (int)sizeof made) return errno = ENAMETOOLONG, MOTE_EOS;
     unlink(made); /* of one that was killed */
     mote_err err = mt_os_file_make(made, text, size, mode);
-    if (!err && rename(made, path)) err = MOTE_EOS;
-    return err;
+    if (err || rename(made, path) == 0) return err;
+    int code = errno;
+    unlink(made);
+    errno = code;
+    return MOTE_EOS;
 }
 
 bool mt_os_file_there(const char *path) {

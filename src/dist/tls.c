@@ -77,7 +77,7 @@ static bool set_rules(struct loader *l) {
 /* Who vouches, and what it has taken back. */
 static mote_err load_trust(struct loader *l) {
     const struct mt_openssl *lib = l->lib;
-    if (lib->SSL_CTX_load_verify_file(l->context, path_of(l, "ca.pem")) != 1) return wrong(l, MOTE_EARG, "the certificate of an authority has to be there: ", mt_openssl_why(lib));
+    if (lib->SSL_CTX_load_verify_file(l->context, path_of(l, "ca.pem")) != 1) return wrong(l, MOTE_EARG, "no certificate of an authority can be used: ", mt_openssl_why(lib));
     if (!mt_os_file_there(path_of(l, "crl.pem"))) return MOTE_OK;
     X509_STORE *store = lib->SSL_CTX_get_cert_store(l->context);
     X509_LOOKUP *lookup = lib->X509_STORE_add_lookup(store, lib->X509_LOOKUP_file());
@@ -120,7 +120,7 @@ static mote_err load(const struct mt_tls *tls, SSL_CTX **context, char *why, siz
     path_of(&l, "");
     if (!err && !set_rules(&l)) err = wrong(&l, MOTE_EOS, "OpenSSL cannot do what is needed: is it restricted to other algorithms? ", mt_openssl_why(lib));
     if (!err) err = load_trust(&l);
-    if (!err && lib->SSL_CTX_use_certificate_chain_file(l.context, path_of(&l, "cert.pem")) != 1) err = wrong(&l, MOTE_EARG, "the node's certificate has to be there: ", mt_openssl_why(lib));
+    if (!err && lib->SSL_CTX_use_certificate_chain_file(l.context, path_of(&l, "cert.pem")) != 1) err = wrong(&l, MOTE_EARG, "the node's certificate cannot be used: ", mt_openssl_why(lib));
     if (!err) err = load_key(&l);
     if (!err) err = check_own(&l);
     if (!err) *context = l.context;

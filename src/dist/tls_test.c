@@ -390,7 +390,7 @@ static void files(void) {
     char path[2 * PATH], other[200];
     begin();
     struct mt_cert_pair p = issue((struct mt_cert_wish){.names = "DNS:b.example,URI:erlnode:" NODE}, &authority), q = issue((struct mt_cert_wish){.names = "DNS:b.example"}, &authority);
-    cannot("nothing", NODE, MOTE_EARG, "nothing/ca.pem: the certificate of an authority has to be there: ");
+    cannot("nothing", NODE, MOTE_EARG, "nothing/ca.pem: no certificate of an authority can be used: ");
     folder("f", &authority, &p);
     cannot("f", "c@b.example", MOTE_EARG, "f/cert.pem: this certificate is not for c@b.example: its alternative names lack the host, or have other nodes");
     cannot("f", "b@c.example", MOTE_EARG, "is not for b@c.example");
@@ -412,7 +412,7 @@ static void files(void) {
     cannot("f", NODE, MOTE_EARG, "f/crl.pem: a list of certificates that are taken back cannot be read: ");
     remove_in("f", "crl.pem");
     put_in("f", "cert.pem", "nonsense", 0444);
-    cannot("f", NODE, MOTE_EARG, "f/cert.pem: the node's certificate has to be there: ");
+    cannot("f", NODE, MOTE_EARG, "f/cert.pem: the node's certificate cannot be used: ");
     p = issue((struct mt_cert_wish){.names = "DNS:b.example", .from_s = -2 * HOUR, .until_s = -HOUR}, &authority);
     folder("g", &authority, &p);
     cannot("g", NODE, MOTE_EARG, "g/cert.pem: this certificate has expired: a new one is needed");
@@ -460,7 +460,7 @@ static void new_files(void) {
     struct mt_cert_pair b = issue((struct mt_cert_wish){.names = "DNS:b.example"}, &stranger);
     put_in("b", "cert.pem", "nonsense", 0444);
     CHECK_INT(mt_tls_reload(e.tls[1], why, sizeof why), MOTE_EARG);
-    CHECK(strstr(why, "b/cert.pem: the node's certificate has to be there"));
+    CHECK(strstr(why, "b/cert.pem: the node's certificate cannot be used"));
     struct ends f = {.tls = {e.tls[0], e.tls[1]}};
     for (int round = 0; round < 2; round++) { /* with the old ones still, then with the new */
         pair_of_sockets(f.fd);
