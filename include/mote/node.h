@@ -39,8 +39,9 @@ typedef struct mote_node_options {
     uint32_t call_ms;         /* what a peer calls is ended (timeout) after so long; 0: 60000; UINT32_MAX: never */
 } mote_node_options;
 
-/* Makes the runtime a node, which listens and is registered when this returns. Waits: some milliseconds, up to 10 s for a port mapper that does not answer. MOTE_EARG: an option that cannot be; MOTE_ENAME: the
- * name is none, or another node on this host has it; MOTE_EBUSY: it is a node already; MOTE_EOS: the system refuses (errno); MOTE_ESELF; MOTE_ENOMEM. `why` (may be NULL; `size` bytes) gets it in words. */
+/* Makes the runtime a node, as `options` say (NULL: as `mote run` has said to this program, in MOTE_NODE_NAME, _TLS, _ADDRESS, _PORT, _VISIBLE, _NO_EPMD, _RIGHTS (a number), _CONNECT (names with blanks between, which are connected before
+ * this returns) of the environment), which listens and is registered when this returns. Waits: some milliseconds, up to 10 s for a port mapper that does not answer. MOTE_EARG: an option that cannot be; MOTE_ENAME: the
+ * name is none, or another node on this host has it; MOTE_EBUSY: it is a node already; MOTE_EOS: the system refuses (errno); MOTE_ENOPROC: one of _CONNECT cannot be connected; MOTE_ESELF; MOTE_ENOMEM. `why` (may be NULL; `size` bytes) gets it in words. */
 MOTE_API MOTE_MUST mote_err mote_node_start(mote_self *self, const mote_node_options *options, char *why, size_t size);
 
 /* This node's name, as an atom (nonode@nohost: it is none), its creation, and the port it listens at; may be NULL. */

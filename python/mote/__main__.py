@@ -403,19 +403,45 @@ def _show(error: BaseException) -> None:
     sys.excepthook(type(error), error.with_traceback(trace), trace)
 
 
+def _is_binary(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"\x7fELF"
+    except OSError:
+        return False
+
+
+def _run_binary(options: argparse.Namespace, path: str, args: list[str]) -> int:
+    """A program in C: it takes our place, and is told by the environment what mote_node_start() without options does."""
+    said = {"MOTE_NODE_NAME": _run_name(options, path), "MOTE_NODE_TLS": options.tls and os.path.abspath(options.tls), "MOTE_NODE_ADDRESS": options.address, "MOTE_NODE_PORT": options.port,
+            "MOTE_NODE_VISIBLE": options.visible or None, "MOTE_NODE_NO_EPMD": options.no_epmd or None, "MOTE_NODE_RIGHTS": sum(RIGHTS[right] for right in set(options.allow)),
+            "MOTE_NODE_CONNECT": " ".join(options.connect), "MOTE_COOKIE_FILE": options.cookie_file, "MOTE_SCHEDULERS": options.workers}
+    if not options.no_epmd:
+        said["ERL_EPMD_PORT"] = _epmd_port(options.epmd_port)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MOTE_NODE_")}
+    given = {name: str(value) for name, value in said.items() if value is not None and value != ""}
+    sys.stdout.flush()
+    try:
+        os.execve(path, [path, *args], {**kept, **given})
+    except OSError as error:
+        raise Failed(f"{path} cannot be run: {error.strerror}") from None
+
+
 def run(options: argparse.Namespace) -> int:
     text: str = options.program
     of_file = text.endswith(".py") or os.sep in text or os.path.isfile(text)
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.path.dirname(os.path.abspath(text)) if of_file else os.getcwd()
     args = options.args[1:] if options.args[:1] == ["--"] else options.args
+    if options.connect and options.no_epmd:
+        raise Wrong("--connect looks for the node at the port mapper, which --no-epmd leaves out: in the program mote.node_at() says where a node is")
+    if _is_binary(text):
+        return _run_binary(options, os.path.abspath(text), args)
     try:
         code, main = _file_code(text) if of_file else _module_code(text)
     except SyntaxError as error:
         _show(error)
         return 1
-    if options.connect and options.no_epmd:
-        raise Wrong("--connect looks for the node at the port mapper, which --no-epmd leaves out: in the program mote.node_at() says where a node is")
     sys.argv[:] = [main.__file__ or text, *args]
     sys.modules["__main__"] = main  # before the node: its workers ask for it
     name = _run_name(options, text)
@@ -470,19 +496,19 @@ def _parser() -> argparse.ArgumentParser:
         tls(to)
         epmd_port(to)
 
-    to = command(run, "run a Python program as a node", "What stands behind the program is for it. A mote.Node(...) in the program is the node that runs: what is said here counts, and not what it says of the cluster.")
+    to = command(run, "run a program as a node", "What stands behind the program is for it. A mote.Node(...) in the program is the node that runs: what is said here counts, and not what it says of the cluster. In a program in C it is that of mote_node_start() without options.")
     to.add_argument("--name", type=_node_name, metavar="NODE", help=f"alive@host (default: the program's name @{_HOST}; with --tls what the certificate is for)")
     cookie_file(to)
     tls(to)
     to.add_argument("--connect", type=_node_name, action="append", default=[], metavar="NODE", help="connect to it before the program runs; may be given again")
-    to.add_argument("--workers", type=_workers, metavar="N", help="how many interpreters, each an OS process (default: 1, or what the program says)")
+    to.add_argument("--workers", type=_workers, metavar="N", help="how many interpreters, each an OS process, or schedulers in C (default: 1, or what the program says; in C one for each core)")
     to.add_argument("--visible", action="store_true", help="Erlang's nodes() shows it")
     to.add_argument("--allow", action="append", choices=RIGHTS, default=[], help="what other nodes may do besides sending, linking and monitoring; may be given again")
     to.add_argument("--address", metavar="ADDRESS", help=f"where it listens (default: {_HOST}; others need --tls)")
     to.add_argument("--port", type=_port, metavar="PORT", help="where it listens (default: one that is free)")
     epmd_port(to)
     to.add_argument("--no-epmd", action="store_true", help="without a port mapper: others have to be told where it is")
-    to.add_argument("program", metavar="PROGRAM", help="a .py file, or a module")
+    to.add_argument("program", metavar="PROGRAM", help="a .py file, a module, or a program in C")
     to.add_argument("args", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
 
     visitor(command(ping, "see whether a node is there", "Tells how long it takes, too."))

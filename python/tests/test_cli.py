@@ -373,6 +373,21 @@ class Run(Case):
         self.assertIn("SyntaxError", err)
         self.assertNotIn("__main__.py", err)
 
+    def test_a_program_in_c(self):
+        """It is in this one's place: all that is said reaches it, its arguments, and its exit code ours."""
+        program = pathlib.Path(mote.__file__).parents[2] / "tests/dist_node"
+        self.assertTrue(program.is_file(), "it is built with the tests")
+        self.mote("cert", "certs", "127.0.0.1")
+        self.node(tls=self.folder / "certs/127.0.0.1")
+        mote.monitor_nodes()
+        app = self.start("--name", "c", "--tls", "certs/127.0.0.1", "--connect", "test", "--visible", str(program), "--", "--x", "y", says="c@127.0.0.1 --x y\n")
+        self.assertEqual((app.stdout.read(), app.wait(PATIENCE)), ("ready\n", 0))  # its input has ended
+        self.assertEqual([mote.receive(timeout=PATIENCE).tag for _ in range(2)], ["nodeup", "nodedown"])
+        self.assertIn(f"{program}: cannot connect to nobody@127.0.0.1: the log says why", self.mote("run", "--connect", "nobody", str(program), code=1)[1])
+        copy = self.folder / "copy"
+        copy.write_bytes(program.read_bytes()[:4096])
+        self.fails("copy cannot be run: Permission denied", "run", str(copy))
+
     def test_ctrl_c(self):
         app = self.start("app.py", says="app@127.0.0.1\n")
         app.send_signal(signal.SIGINT)

@@ -166,10 +166,36 @@ static mote_err make(mote_self *self, struct mt_dist *d, const mote_node_options
     return begin(self, d, why, size);
 }
 
+/* What `mote run` says to a program that is not Python's. */
+static mote_node_options of_environment(void) {
+    const char *port = getenv("MOTE_NODE_PORT"), *rights = getenv("MOTE_NODE_RIGHTS");
+    return (mote_node_options){.name = getenv("MOTE_NODE_NAME"), .tls = getenv("MOTE_NODE_TLS"), .address = getenv("MOTE_NODE_ADDRESS"), .port = port ? (uint16_t)strtoul(port, NULL, 10) : 0,
+                               .visible = getenv("MOTE_NODE_VISIBLE") != NULL, .no_epmd = getenv("MOTE_NODE_NO_EPMD") != NULL, .rights = rights ? (unsigned)strtoul(rights, NULL, 10) : 0};
+}
+
+/* And whom it is to be connected with. */
+static mote_err connect_all(mote_self *self, char *why, size_t size) {
+    const char *names = getenv("MOTE_NODE_CONNECT");
+    char name[MT_NODE_NAME_MAX + 1];
+    mote_err err = MOTE_OK;
+    for (size_t n; names && !err && *(names += strspn(names, " ")); names += n) {
+        n = strcspn(names, " ");
+        snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : 0), names);
+        err = mote_node_connect(self, mote_atom_make(name), -1);
+        if (err && size) snprintf(why, size, "cannot connect to %s: %s", name, err == MOTE_ENOPROC ? "the log says why" : mote_err_text(err));
+    }
+    return err;
+}
+
 mote_err mote_node_start(mote_self *self, const mote_node_options *options, char *why, size_t size) {
     if (!self) return MOTE_ESELF;
     if (!why) size = 0;
-    if (!options) return MOTE_EARG;
+    if (!options) {
+        const mote_node_options said = of_environment();
+        if (!said.name) return wrong(why, size, MOTE_ENAME, "no name: `mote run` gives this program one, or its options");
+        mote_err err = mote_node_start(self, &said, why, size);
+        return err ? err : connect_all(self, why, size);
+    }
     if (mt_dist_of(mt_runtime(mt_self(self)))) return wrong(why, size, MOTE_EBUSY, "it is a node already");
     struct mt_dist *d = mt_os_alloc_zero(sizeof *d);
     if (!d) return MOTE_ENOMEM;

@@ -2,6 +2,7 @@
  * A mote node for tests/dist_node.py: an Erlang node tells its processes what to do.
  *
  *   node NAME COOKIE RIGHTS TICK_MS visible|hidden [TLS]     prints `ready` once it is there; ends when its input does. TLS: a folder of certificates
+ *   node [WORD ...]                                          started by `mote run`: the same, and prints its name and words before
  *   node cert FOLDER NAME                                    makes FOLDER/NAME to be such a folder
  *
  * The process `keeper` answers {From, new} with the pid of a servant, which obeys the commands below, in order; what it does not know it passes on to whom {watch, To} has
@@ -154,10 +155,17 @@ static void waits_for_input(void *context) {
 static int begin(mote_self *self, void *context) {
     char **argv = context, why[300] = "";
     mote_pid pid;
-    const mote_node_options options = {.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0, .tls = argv[6]};
-    if (mote_node_start(self, &options, why, sizeof why)) {
-        fprintf(stderr, "%s: %s\n", argv[1], why);
+    const bool of_command = getenv("MOTE_NODE_NAME") != NULL;
+    mote_node_options options = {0};
+    if (!of_command) options = (mote_node_options){.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0, .tls = argv[6]};
+    if (mote_node_start(self, of_command ? NULL : &options, why, sizeof why)) {
+        fprintf(stderr, "%s: %s\n", argv[0], why);
         return 1;
+    }
+    if (of_command) {
+        printf("%s", mote_atom_name(mote_node_name(self, NULL, NULL), NULL));
+        for (char **word = argv + 1; *word; word++) printf(" %s", *word);
+        puts("");
     }
     CHECK_OK(mote_spawn(self, keeper, MOTE_TERM_NIL, &pid));
     CHECK_OK(mote_register(self, mote_atom_make("keeper"), pid));
@@ -176,7 +184,7 @@ static int makes_certificate(char **argv) {
 
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "cert") == 0) return makes_certificate(argv);
-    if (argc != 6 && argc != 7) {
+    if (argc != 6 && argc != 7 && !getenv("MOTE_NODE_NAME")) {
         fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden [TLS]\n", stderr);
         return 2;
     }
