@@ -83,7 +83,7 @@ mote_err mt_cert_issue(const struct mt_openssl *openssl, const struct mt_cert_wi
     m.issuer = issuer ? mt_openssl_certificate_of(lib, text_of(issuer->certificate)) : m.made;
     m.issuer_key = issuer ? mt_openssl_key_of(lib, text_of(issuer->key)) : m.key;
     mote_err err = m.key && m.made ? MOTE_OK : MOTE_ENOMEM;
-    if (!err && (!m.issuer || !m.issuer_key || lib->X509_check_private_key(m.issuer, m.issuer_key) != 1) && issuer) err = MOTE_EARG;
+    if (!err && issuer && (!m.issuer || !m.issuer_key || lib->X509_check_private_key(m.issuer, m.issuer_key) != 1)) err = MOTE_EARG;
     if (!err && !(describe(&m, wish) && lib->X509_sign(m.made, m.issuer_key, lib->EVP_sha256()) && write_out(&m, pair))) err = MOTE_EARG;
     if (issuer) {
         lib->X509_free(m.issuer);
