@@ -106,7 +106,7 @@ def run(program, work, mapper):
             raise SystemExit(f"erlc: {done.stdout}{done.stderr}")
         epmd = dist_erlang.start_epmd(port, environment) if mapper == "epmd" else None
         tls = certificates(program, work, mapper) if mapper.startswith("tls") else ()
-        host = start_host(program, environment, tls[:1])
+        host = start_host(program, environment, [f"tls={tls[0]}"] if tls else [])
         flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", "prevent_overlapping_partitions", "false", "-start_epmd", "false", "-setcookie", COOKIE]
         ours = ["-mote_program", program, "-mote_cookie", COOKIE, "-run", "dist_live", "main", program, COOKIE]
         secure = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", f"{work}/good.conf", "-mote_options", work, "-mote_tls", tls[0], "-mote_other_tls", tls[1], *(["-mote_few"] if mapper == "tlsv1.2" else [])] if tls else []

@@ -30,7 +30,7 @@ mote(Short) -> mote(Short, []).
 mote(Short, Options) ->
     Name = Short ++ "@127.0.0.1",
     Get = fun(K, D) -> proplists:get_value(K, Options, D) end,
-    Args = [Name, Get(cookie, get(cookie)), integer_to_list(Get(rights, 0)), integer_to_list(Get(tick, 60000)), Get(kind, "hidden")] ++ [D || D <- [Get(tls, get(tls))], is_list(D)],
+    Args = [Name, Get(cookie, get(cookie)), integer_to_list(Get(rights, 0)), integer_to_list(Get(tick, 60000)), Get(kind, "hidden")] ++ ["tls=" ++ D || D <- [Get(tls, get(tls))], is_list(D)],
     Port = open_port({spawn_executable, get(program)}, [{args, Args}, {line, 200}, exit_status, use_stdio]),
     receive {Port, {data, {eol, "ready"}}} -> ok after ?T -> exit({does_not_start, Name}) end,
     {list_to_atom(Name), Port}.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A mote node for tests/dist_node.py: an Erlang node tells its processes what to do.
  *
- *   node NAME COOKIE RIGHTS TICK_MS visible|hidden [TLS]     prints `ready` once it is there; ends when its input does. TLS: a folder of certificates
+ *   node NAME COOKIE RIGHTS TICK_MS visible|hidden [tls=FOLDER]     prints `ready` once it is there; ends when its input does
  *   node [WORD ...]                                          started by `mote run`: the same, and prints its name and words before
  *   node cert FOLDER NAME                                    makes FOLDER/NAME to be such a folder
  *
@@ -152,12 +152,14 @@ static void waits_for_input(void *context) {
     while (read(STDIN_FILENO, &c, 1) > 0) {}
 }
 
+static const char *tls; /* NULL: without */
+
 static int begin(mote_self *self, void *context) {
     char **argv = context, why[300] = "";
     mote_pid pid;
     const bool of_command = getenv("MOTE_NODE_NAME") != NULL;
     mote_node_options options = {0};
-    if (!of_command) options = (mote_node_options){.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0, .tls = argv[6]};
+    if (!of_command) options = (mote_node_options){.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0, .tls = tls};
     if (mote_node_start(self, of_command ? NULL : &options, why, sizeof why)) {
         fprintf(stderr, "%s: %s\n", argv[0], why);
         return 1;
@@ -183,9 +185,13 @@ static int makes_certificate(char **argv) {
 }
 
 int main(int argc, char **argv) {
+    if (strncmp(argv[argc - 1], "tls=", 4) == 0) {
+        tls = argv[--argc] + 4;
+        argv[argc] = NULL;
+    }
     if (argc == 4 && strcmp(argv[1], "cert") == 0) return makes_certificate(argv);
-    if (argc != 6 && argc != 7 && !getenv("MOTE_NODE_NAME")) {
-        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden [TLS]\n", stderr);
+    if (argc != 6 && !getenv("MOTE_NODE_NAME")) {
+        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden [tls=FOLDER]\n", stderr);
         return 2;
     }
     return mote_run(NULL, begin, argv);
