@@ -763,6 +763,11 @@ mote_err mote_flag_set(mote_self *self, mote_flag flag, int64_t value, int64_t *
         if (value != MOTE_NORMAL) atomic_store_explicit(&p->task.sched->cluster->priorities, true, memory_order_relaxed);
         return MOTE_OK;
     }
+    if (flag == MOTE_REACH && value >= MOTE_REACH_ALL && value <= MOTE_REACH_NONE) {
+        int before = mt_reach_set(p, (mote_reach)value);
+        if (old) *old = before;
+        return MOTE_OK;
+    }
     return MOTE_EARG;
 }
 
@@ -888,7 +893,12 @@ mote_err mote_hibernate(mote_self *self, mote_body body, mote_term arg) {
 
 mote_err (mote_register)(mote_self *self, mote_term name, mote_pid pid) {
     mote_err err = check_self(self);
-    return paid(self, err ? err : mt_register(mt_runtime(mt_self(self)), name.word, pid.word));
+    return paid(self, err ? err : mt_register(mt_runtime(mt_self(self)), name.word, pid.word, false));
+}
+
+mote_err (mote_register_here)(mote_self *self, mote_term name, mote_pid pid) {
+    mote_err err = check_self(self);
+    return paid(self, err ? err : mt_register(mt_runtime(mt_self(self)), name.word, pid.word, true));
 }
 
 mote_err (mote_unregister)(mote_self *self, mote_term name) {

@@ -1168,7 +1168,7 @@ static void bad_arguments(mote_self *self) {
     int64_t old = 77;
     mote_monitor_options odd = {.alias = (mote_alias_mode)4}, none = {.tag = MOTE_TERM_NONE};
     mote_spawn_options o = {.body = puppet, .monitor = &ref, .monitoring = {.alias = (mote_alias_mode)4}};
-    GIVES(mote_flag_set(self, (mote_flag)2, 1, &old), MOTE_EARG);
+    GIVES(mote_flag_set(self, (mote_flag)3, 1, &old), MOTE_EARG);
     GIVES(mote_flag_set(self, MOTE_TRAP_EXIT, 2, &old), MOTE_EARG);
     GIVES(mote_flag_set(self, MOTE_TRAP_EXIT, -1, &old), MOTE_EARG);
     GIVES(mote_flag_set(self, MOTE_PRIORITY, MOTE_LOW + 1, &old), MOTE_EARG);

@@ -548,6 +548,13 @@ typedef struct mote_monitor_options {
     bool priority;  /* the alias lets priority messages in */
 } mote_monitor_options;
 
+/* What processes of other nodes may do to one of ours (node.h). What it has linked or monitored itself reaches it in any case, and so do messages through an alias that it gave away. */
+typedef enum mote_reach {
+    MOTE_REACH_ALL,       /* what their nodes have a right to */
+    MOTE_REACH_PROTECTED, /* links and exit signals do nothing, unless their node has MOTE_RIGHT_SYSTEM */
+    MOTE_REACH_NONE       /* nothing: to them it is as one that has ended */
+} mote_reach;
+
 /* How a process is made: set `body` or `handler`; zero elsewhere is the default. */
 typedef struct mote_spawn_options {
     mote_body body;
@@ -557,6 +564,7 @@ typedef struct mote_spawn_options {
     size_t mailbox_max;          /* messages; 0: no limit */
     mote_policy policy;          /* when mailbox_max is reached */
     mote_priority priority;
+    mote_reach reach;            /* what other nodes may do to it, see MOTE_REACH */
     bool link;                   /* linked with the caller from its first moment */
     mote_ref *monitor;           /* not NULL: monitored from its first moment; gives the reference */
     mote_monitor_options monitoring; /* of that monitor */
@@ -727,8 +735,10 @@ MOTE_API MOTE_MUST mote_err mote_send_after_site(mote_self *self, int64_t ms, mo
 /* What a process may set of itself. */
 typedef enum mote_flag {
     MOTE_TRAP_EXIT, /* 0 or 1; default 0 */
-    MOTE_PRIORITY   /* enum mote_priority */
+    MOTE_PRIORITY,  /* enum mote_priority */
+    MOTE_REACH      /* mote_reach */
 } mote_flag;
+
 
 /* Sets a flag; gives what it was (`old` may be NULL). MOTE_ESELF, MOTE_EARG. As erlang:process_flag/2. */
 MOTE_API mote_err mote_flag_set(mote_self *self, mote_flag flag, int64_t value, int64_t *old);
@@ -810,6 +820,9 @@ MOTE_API mote_err mote_hibernate(mote_self *self, mote_body body, mote_term arg)
 /* Gives a process a name, which stands for it wherever a destination is taken, until it ends. MOTE_EBUSY: the name is taken, or the process has a
  * name; MOTE_ENOPROC: it has ended; MOTE_ENAME: no atom, or undefined. MOTE_ESELF, MOTE_ENOMEM. As erlang:register/2. */
 MOTE_API MOTE_MUST mote_err mote_register(mote_self *self, mote_term name, mote_pid pid);
+
+/* The same, and other nodes do not reach it by this name: to them it is a name that nobody has. It is so in the worker that registers it: on a node with several, register it in the first. */
+MOTE_API MOTE_MUST mote_err mote_register_here(mote_self *self, mote_term name, mote_pid pid);
 
 /* Takes a name away. MOTE_ENAME: nobody has it. MOTE_ESELF. As erlang:unregister/1. */
 MOTE_API mote_err mote_unregister(mote_self *self, mote_term name);
@@ -933,6 +946,7 @@ MOTE_API MOTE_MUST mote_err mote_scheduler_info_get(mote_self *self, unsigned in
 #define mote_monitor(self, process, ref) (mote_monitor)(self, MOTE_TO(process), ref)
 #define mote_monitor_opt(self, process, options, ref) (mote_monitor_opt)(self, MOTE_TO(process), options, ref)
 #define mote_register(self, name, pid) (mote_register)(self, MOTE_TO(name), pid)
+#define mote_register_here(self, name, pid) (mote_register_here)(self, MOTE_TO(name), pid)
 #define mote_unregister(self, name) (mote_unregister)(self, MOTE_TO(name))
 #define mote_whereis(self, name, pid) (mote_whereis)(self, MOTE_TO(name), pid)
 #endif

@@ -18,7 +18,8 @@ extern "C" {
 enum {
     MOTE_RIGHT_EXIT = 1,  /* end processes by exit/2 that it is not linked with */
     MOTE_RIGHT_SPAWN = 2, /* start exported functions: mote_export(), mote_export_function() */
-    MOTE_RIGHT_RPC = 4    /* call exported functions by rpc and erpc */
+    MOTE_RIGHT_RPC = 4,   /* call exported functions by rpc and erpc */
+    MOTE_RIGHT_SYSTEM = 8 /* link with processes that are protected (MOTE_REACH; supervisors and pools are), and with MOTE_RIGHT_EXIT end them */
 };
 
 /* Zero everywhere but `name` is the default. Borrowed during the call. */
@@ -33,9 +34,13 @@ typedef struct mote_node_options {
     bool no_epmd;             /* neither asks nor serves: peers are told where it is, see mote_node_at() */
     bool visible;             /* in nodes() of Erlang's visible nodes; default: hidden */
     bool insecure;
-    unsigned rights;          /* of every peer: MOTE_RIGHT_... */
+    unsigned rights;          /* of every peer that mote_node_rights() does not name: MOTE_RIGHT_... */
     uint32_t tick_ms;         /* after so long in silence a peer is given up; 0: 60000, as Erlang's net_ticktime */
     uint32_t processes_max;   /* that one peer may have running here by spawn, rpc and erpc; 0: 1000. By spawn it starts 1000 at once and 200 a second at most */
+    uint32_t atoms_max;       /* that messages of one peer have made here, and that are still there; 0: 65536. With one more of these its connection ends */
+    uint32_t relations_max;   /* links and monitors that its processes have begun with ours; 0: 1000000 */
+    size_t message_max;       /* bytes of a message of its; 0: 256 MiB, which is the most there can be */
+    size_t queue_max;         /* bytes that may wait for a peer that has taken nothing for 2 s; 0: 64 MiB */
     uint32_t call_ms;         /* what a peer calls is ended (timeout) after so long; 0: 60000; UINT32_MAX: never */
 } mote_node_options;
 
@@ -52,6 +57,10 @@ MOTE_API MOTE_MUST mote_err mote_node_at(mote_self *self, mote_atom node, const 
 
 /* A cookie for one peer. As erlang:set_cookie/2. */
 MOTE_API MOTE_MUST mote_err mote_node_cookie(mote_self *self, mote_atom node, const char *cookie);
+
+/* What one peer may do, instead of the options' `rights`: a sum of MOTE_RIGHT_... It is known by the name that it has proved. Holds from its next signal on; nothing that it has is taken away. What is refused
+ * is logged, once a second for each peer. MOTE_EARG, MOTE_ENOMEM, MOTE_ENOPROC: this is no node. */
+MOTE_API MOTE_MUST mote_err mote_node_rights(mote_self *self, mote_atom node, unsigned rights);
 
 /* Connects to a node, unless it is connected: nobody needs to, whoever sends there does. Waits up to timeout_ms (-1: 15 s). MOTE_ENOPROC: it cannot be, the log says why; MOTE_TIMEOUT. */
 MOTE_API MOTE_MUST mote_err mote_node_connect(mote_self *self, mote_atom node, int64_t timeout_ms);

@@ -17,7 +17,7 @@ import atexit as _atexit
 import os as _os
 
 from mote import _imports, _mote, aio
-from mote._cluster import NodeDown, NodeUp, connect, monitor_node, monitor_nodes, nodes, ping, set_cookie
+from mote._cluster import NodeDown, NodeUp, allow, connect, monitor_node, monitor_nodes, nodes, ping, set_cookie
 from mote._control import (
     Down,
     ExitSignal,
@@ -33,6 +33,7 @@ from mote._control import (
     monitoring,
     options,
     processes,
+    protect,
     register,
     trap_exit,
 )
@@ -159,6 +160,7 @@ __all__ = [
     "WorkerDied",
     "aio",
     "alias",
+    "allow",
     "any_of",
     "blocking",
     "buffer",
@@ -195,6 +197,7 @@ __all__ = [
     "pmap",
     "pool",
     "processes",
+    "protect",
     "read_timer",
     "receive",
     "register",

@@ -60,6 +60,18 @@ def _workers(text: str) -> int:
     return _number(text, 1, 63)
 
 
+def _allow(text: str) -> tuple[str, str]:
+    """A node, or "*" for all that no other names, and a right."""
+    node, named, right = text.rpartition("=")
+    if right not in RIGHTS:
+        raise argparse.ArgumentTypeError(f"{right!r} is no right: they are {', '.join(RIGHTS)}")
+    return _node_name(node) if named else "*", right
+
+
+def _given(allowed: list[tuple[str, str]]) -> dict[str, list[str]]:
+    return {node: [right for whose, right in allowed if whose == node] for node, _ in allowed}
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -414,7 +426,7 @@ def _is_binary(path: str) -> bool:
 def _run_binary(options: argparse.Namespace, path: str, args: list[str]) -> int:
     """A program in C: it takes our place, and is told by the environment what mote_node_start() without options does."""
     said = {"MOTE_NODE_NAME": _run_name(options, path), "MOTE_NODE_TLS": options.tls and os.path.abspath(options.tls), "MOTE_NODE_ADDRESS": options.address, "MOTE_NODE_PORT": options.port,
-            "MOTE_NODE_VISIBLE": options.visible or None, "MOTE_NODE_NO_EPMD": options.no_epmd or None, "MOTE_NODE_RIGHTS": sum(RIGHTS[right] for right in set(options.allow)),
+            "MOTE_NODE_VISIBLE": options.visible or None, "MOTE_NODE_NO_EPMD": options.no_epmd or None, "MOTE_NODE_RIGHTS": sum(RIGHTS[right] for right in _given(options.allow).get("*", ())),
             "MOTE_NODE_CONNECT": " ".join(options.connect), "MOTE_COOKIE_FILE": options.cookie_file, "MOTE_SCHEDULERS": options.workers}
     if not options.no_epmd:
         said["ERL_EPMD_PORT"] = _epmd_port(options.epmd_port)
@@ -446,7 +458,7 @@ def run(options: argparse.Namespace) -> int:
     sys.modules["__main__"] = main  # before the node: its workers ask for it
     name = _run_name(options, text)
     epmd = False if options.no_epmd else _epmd_port(options.epmd_port)
-    node = _started(lambda: mote.Node(name, workers=options.workers or 1, cookie_file=options.cookie_file, address=options.address, port=options.port or 0, epmd=epmd, visible=options.visible, rights=options.allow, tls=options.tls))
+    node = _started(lambda: mote.Node(name, workers=options.workers or 1, cookie_file=options.cookie_file, address=options.address, port=options.port or 0, epmd=epmd, visible=options.visible, rights=_given(options.allow), tls=options.tls))
     if options.tls:
         _reloads(node)
     for other in options.connect:
@@ -503,7 +515,7 @@ def _parser() -> argparse.ArgumentParser:
     to.add_argument("--connect", type=_node_name, action="append", default=[], metavar="NODE", help="connect to it before the program runs; may be given again")
     to.add_argument("--workers", type=_workers, metavar="N", help="how many interpreters, each an OS process, or schedulers in C (default: 1, or what the program says; in C one for each core)")
     to.add_argument("--visible", action="store_true", help="Erlang's nodes() shows it")
-    to.add_argument("--allow", action="append", choices=RIGHTS, default=[], help="what other nodes may do besides sending, linking and monitoring; may be given again")
+    to.add_argument("--allow", type=_allow, action="append", default=[], metavar="[NODE=]RIGHT", help=f"what other nodes, or one, may do besides sending, linking and monitoring: {', '.join(RIGHTS)}; may be given again")
     to.add_argument("--address", metavar="ADDRESS", help=f"where it listens (default: {_HOST}; others need --tls)")
     to.add_argument("--port", type=_port, metavar="PORT", help="where it listens (default: one that is free)")
     epmd_port(to)

@@ -6,14 +6,14 @@ import os
 from collections import namedtuple
 
 from mote import _mote
-from mote._control import HERE
+from mote._control import HIDDEN
 from mote._gen import CALL, ERROR
 from mote._mote import ANY, Atom, Pid
 from mote._wait import in_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, NamedTuple, Optional, Union
+    from typing import Any, Iterable, Mapping, NamedTuple, Optional, Union
 
     from mote._wait import Wait
 
@@ -32,7 +32,8 @@ NodeUp.__doc__ = """A node is connected: `case NodeUp(node=name)`, or `case ("no
 NodeDown.__doc__ = """The connection to a node has ended, or cannot be made: `case NodeDown(node=name)`, or `case ("nodedown", name)`. See mote.monitor_node()."""
 
 _CONNECTED = Atom("mote_node")
-RIGHTS = {"exit": 1, "spawn": 2, "rpc": 4}
+RIGHTS = {"exit": 1, "spawn": 2, "rpc": 4, "system": 8}
+LIMITS = ("atoms", "processes", "relations", "message", "queue")  # in the order of net_start()
 _PATIENCE = 30.0  # longer than the steps of a connection may take
 
 
@@ -40,6 +41,23 @@ def _check_cookie(cookie: Optional[str]) -> None:
     """Says what is wrong with a cookie, and not what it is."""
     if cookie is not None and not (isinstance(cookie, str) and cookie.isascii() and cookie.isprintable() and 1 <= len(cookie) <= 255):
         raise ValueError("a cookie is a str of 1 to 255 printable ASCII characters")
+
+
+def _rights(given: Iterable[str]) -> int:
+    names = frozenset((given,) if isinstance(given, str) else given)
+    if not names <= RIGHTS.keys():
+        raise ValueError(f"rights are of {', '.join(RIGHTS)}, not {', '.join(sorted(map(repr, names - RIGHTS.keys())))}")
+    return sum(RIGHTS[name] for name in names)
+
+
+def _limits(given: Mapping[str, int]) -> tuple[int, ...]:
+    wrong = [name for name in given if name not in LIMITS]
+    if wrong:
+        raise ValueError(f"limits are of {', '.join(LIMITS)}, not {', '.join(sorted(map(repr, wrong)))}")
+    for name, most in given.items():
+        if not 1 <= most < 1 << (63 if name in ("message", "queue") else 32):
+            raise ValueError(f"the limit {name!r} is a number from 1 on, not {most!r}")
+    return tuple(given.get(name, 0) for name in LIMITS)
 
 
 def _check_port(what: str, port: int) -> None:
@@ -56,14 +74,14 @@ def begin(
     epmd: Union[int, bool, None],
     visible: bool,
     insecure: bool,
-    rights: Iterable[str],
+    rights: Union[Iterable[str], Mapping[str, Iterable[str]]],
+    limits: Mapping[str, int],
     tick: float,
     tls: Union[str, os.PathLike[str], None],
 ) -> None:
     """Makes the node that runs one among others. See mote.Node."""
-    given = frozenset((rights,) if isinstance(rights, str) else rights)
-    if not given <= RIGHTS.keys():
-        raise ValueError(f"rights are of {', '.join(RIGHTS)}, not {', '.join(sorted(map(repr, given - RIGHTS.keys())))}")
+    each = {node: _rights(given) for node, given in (rights if isinstance(rights, dict) else {"*": rights}).items()}
+    most = _limits(limits)
     if not 1 <= tick <= 86400:
         raise ValueError(f"tick is seconds from 1 to 86400, not {tick!r}")
     _check_cookie(cookie)
@@ -71,8 +89,10 @@ def begin(
     _check_port("epmd", int(epmd or 0))
     if epmd is True:
         epmd = None
-    mask = sum(RIGHTS[right] for right in given)
-    _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000), None if tls is None else os.path.abspath(tls))
+    mask = each.pop("*", 0)
+    _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000), None if tls is None else os.path.abspath(tls), *most)
+    for node, own in each.items():
+        _mote.node_rights(node, own)
 
 
 async def _connector() -> None:
@@ -89,7 +109,7 @@ async def _connector() -> None:
 
 def _connecting() -> Pid[Any]:
     """Here, where the connections are, and not in another worker."""
-    return _mote.spawn_opt(_connector, (), {}, *HERE)  # type: ignore[no-any-return]
+    return _mote.spawn_opt(_connector, (), {}, *HIDDEN)  # type: ignore[no-any-return]
 
 
 def _took(answer: Any, node: str) -> None:
@@ -142,3 +162,9 @@ def set_cookie(node: str, cookie: str) -> None:
     """The secret for one node, instead of this node's own. ValueError. Never waits. As erlang:set_cookie/2."""
     _check_cookie(cookie)
     _mote.node_cookie(node, cookie)
+
+
+def allow(node: str, *rights: str) -> None:
+    """What one node may do, besides sending, linking and monitoring, instead of the `rights` of mote.Node: "exit" (end processes that it has no link with), "spawn", "rpc", "system" (link with
+    processes that mote.protect() protects, and with "exit" end them); none of them without. It is known by the name that it has proved; what it does next is held to that. ValueError. Never waits."""
+    _mote.node_rights(node, _rights(rights))

@@ -84,6 +84,12 @@ class trap_exit:
         _mote.set_trap(self.before)
 
 
+def protect(on: bool = True, *, hide: bool = False) -> None:
+    """From now on other nodes cannot end the caller: their links and exit signals do nothing, unless they have the right "system". `hide`: nothing of theirs reaches it, as if it had
+    ended, but what answers to its own links and monitors, and messages through an alias it gave away. False: all that their rights allow does. Never waits."""
+    _mote.set_reach(0 if not on else 2 if hide else 1)
+
+
 class monitoring:
     """`with monitoring(pid) as ref:` a monitor that ends with the block, its Down taken out of the mailbox."""
 
@@ -104,13 +110,16 @@ def demonitor(ref: Ref, *, flush: bool = False) -> bool:
     return _mote.demonitor(ref, flush)
 
 
-def register(name: str, pid: Optional[Pid[Any]] = None) -> None:
+def register(name: str, pid: Optional[Pid[Any]] = None, *, remote: bool = True) -> None:
     """Gives a process (the caller) a name, which stands wherever a Pid may, and is free again when it ends. ValueError when the name is taken or the
-    process has one, NoProc when it has ended. A process of another worker is given it there, which waits: RuntimeError in a coroutine, TimeoutError. As Erlang's register/2.
+    process has one, NoProc when it has ended. A process of another worker is given it there, which waits: RuntimeError in a coroutine, TimeoutError. `remote` False: other nodes
+    do not reach it by that name (ValueError for another worker's; of a node with workers it has to be one of worker 0). As Erlang's register/2.
     """
     if pid is None or not _is_far(pid):
-        _mote.register(name, _mote.self() if pid is None else pid)
+        _mote.register(name, _mote.self() if pid is None else pid, remote)
         return
+    if not remote:
+        raise ValueError("remote=False is for processes of this worker")
     from mote import _stock
 
     in_place("register", _stock.register_there, name, pid)
@@ -256,6 +265,7 @@ def _take(spec: Any) -> Any:
 _POLICIES = {"suspend": 0, "drop": 1, "end": 2}
 _PRIORITIES = {"normal": 0, "high": 1, "low": 2}
 HERE = (False, False, None, 0, 0, 0, 0)  # of spawn_opt(): no link, no monitor, no name, no limit, ...
+HIDDEN = (*HERE, True)  # other nodes do not reach it: what it is told to do is for this node alone
 
 
 class options:

@@ -20,7 +20,7 @@ from concurrent.futures._base import FINISHED as _FINISHED
 from types import FunctionType
 
 from mote import _hub, _mote, _stock, _travel, _workers, aio
-from mote._control import HERE
+from mote._control import HIDDEN
 from mote._errors import ProcessExit, WorkerDied, explain, text_of, trace_of
 from mote._mote import ANY, Atom, NotSendable, Pid, Ref
 
@@ -248,6 +248,9 @@ def _slot(owner: Pid[Any], initializer: Optional[Call]) -> None:
         hand.end()
 
 
+_stock.hidden.append(_slot)
+
+
 def _map_chunk(path: Path, args: tuple[Any, ...], kwargs: dict[str, Any], items: tuple[Any, ...]) -> list[Any]:
     function = _travel.function_of(*path)
     return [function(*args, *item, **kwargs) for item in items]
@@ -357,7 +360,7 @@ class _Core:
         process = _Process(self)
         self.end = weakref.finalize(process, self.finish)
         self.end.atexit = False
-        self.pid = _mote.spawn_opt(process.serve, (), {}, *HERE)
+        self.pid = _mote.spawn_opt(process.serve, (), {}, *HIDDEN)
 
     def submit(self, future: _Future, path: Path, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         with self.lock:

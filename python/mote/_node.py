@@ -64,7 +64,8 @@ class Node:
     made when it is missing). `tls` is a folder of certificates, ca.pem, cert.pem and key.pem, as `mote cert` makes them: connections are TLS then, with certificates on both sides, and
     nothing else. It listens at `address` (None: 127.0.0.1; others need `tls`, or `insecure`, for without TLS everybody on the way can read and take over) and `port` (0: one that is free). `epmd` is the port of the port mapper (None: ERL_EPMD_PORT of the environment, or 4369; where none runs, this node becomes one);
     False: none, see mote.node_at(). `visible`: Erlang's nodes() shows it. `rights` of others, besides sending, linking and monitoring: "exit" (ending processes that
-    they have no link with), "spawn", "rpc". After `tick` seconds of silence a node is given up. ValueError for what cannot be, MoteError; both say why in words.
+    they have no link with), "spawn", "rpc", "system" (see mote.allow()); a dict has those of each by its name, and of all that it does not name by "*". `limits` of what one of them may have here: "atoms" (65536),
+    "processes" (1000, by spawn and rpc), "relations" (links and monitors: 1000000), "message" (bytes: 256 MiB), "queue" (bytes that wait for one that takes nothing: 64 MiB); who wants more is given up, or refused processes. After `tick` seconds of silence a node is given up. ValueError for what cannot be, MoteError; both say why in words.
 
     In a program that `mote run` has started, the first Node is the one that runs: its name and all that is of others are what the command says.
     """
@@ -87,12 +88,13 @@ class Node:
         epmd: Union[int, bool, None] = None,
         visible: bool = False,
         insecure: bool = False,
-        rights: Iterable[str] = (),
+        rights: Union[Iterable[str], dict[str, Iterable[str]]] = (),
+        limits: Optional[dict[str, int]] = None,
         tick: float = 60.0,
         tls: Union[str, PathLike[str], None] = None,
     ):
-        if name is None and (cookie is not None or cookie_file or address or port or epmd is not None or visible or insecure or rights or tls is not None):
-            raise ValueError("cookie, cookie_file, address, port, epmd, visible, insecure, rights, tick and tls are of a node with a name")
+        if name is None and (cookie is not None or cookie_file or address or port or epmd is not None or visible or insecure or rights or limits or tls is not None):
+            raise ValueError("cookie, cookie_file, address, port, epmd, visible, insecure, rights, limits, tick and tls are of a node with a name")
         if processes_max is not None and processes_max < 1 or stack is not None and stack < 1:
             raise ValueError("processes_max and stack are numbers from 1 on, or None")
         if hog is not None and not hog > 0:
@@ -107,7 +109,7 @@ class Node:
         if workers > 1 or on_worker_start or recycle_after or recycle_memory:
             self._begin_workers(workers, on_worker_start, recycle_after, recycle_memory)
         if name is not None and not taken:
-            self._begin_cluster(name, cookie, cookie_file, address, port, epmd, visible, insecure, rights, tick, tls)
+            self._begin_cluster(name, cookie, cookie_file, address, port, epmd, visible, insecure, rights, limits or {}, tick, tls)
 
     def _take_command(self, *fixed: Any) -> bool:
         """Under `mote run` the program's first is the one that runs. What cannot be changed in it is told of."""

@@ -11,7 +11,7 @@ import time
 from collections import deque
 
 from mote import _mote
-from mote._control import HERE
+from mote._control import HIDDEN
 from mote._errors import Exit
 from mote._mote import ANY, Atom, NoProc, Pid, Ref
 from mote._travel import call_of, function_of
@@ -32,6 +32,7 @@ place: Optional[int] = 0  # this interpreter's own; None: it is dedicated to a p
 others: dict[int, int] = {}  # the numbers of the other workers by their places: those where processes may be started
 present: set[int] = set()  # the numbers of all that are there
 places: set[int] = set()  # all there have ever been
+hidden: list[Callable[..., Any]] = []  # functions whose processes are this node's own: others do not reach them
 listeners: set[Pid[Any]] = set()  # are told MOVED when a place has another worker
 _stocks: dict[int, Stock] = {}
 
@@ -208,7 +209,7 @@ async def _keeper() -> None:
 
 
 def start_keeper() -> None:
-    _mote.register(keeper_name(number()), _mote.spawn_opt(_keeper, (), {}, *HERE))
+    _mote.register(keeper_name(number()), _mote.spawn_opt(_keeper, (), {}, *HIDDEN))
 
 
 def stop_granting() -> None:
@@ -224,7 +225,7 @@ def _grant(asker: Pid[Any], coroutine: bool, count: int) -> None:
 
 def grant(asker: Pid[Any], coroutine: bool) -> Pid[Any]:
     """A process that waits to be told what it is, as long as the asker lives."""
-    return _mote.spawn_opt(_becomes_coroutine if coroutine else _becomes_function, (asker,), {}, *HERE)  # type: ignore[no-any-return]
+    return _mote.spawn_opt(_becomes_coroutine if coroutine else _becomes_function, (asker,), {}, *HIDDEN)  # type: ignore[no-any-return]
 
 
 def _granted(worker: int, coroutine: bool, pids: tuple[Pid[Any], ...]) -> None:
@@ -251,7 +252,7 @@ def _place(caller: Any, held: Any) -> None:
     async def places() -> None:
         await _workers.place_child(caller, held)
 
-    _mote.spawn_opt(places, (), {}, *HERE)
+    _mote.spawn_opt(places, (), {}, *HIDDEN)
 
 
 def _dedicate(asker: Pid[Any], alias: Ref, coroutine: bool) -> None:
@@ -297,7 +298,10 @@ def _begin(watch: Any, module: str, name: str, args: tuple[Any, ...], kwargs: di
     _orders += 1
     if _orders == recycle_after:
         worn()
-    return function_of(module, name), args, kwargs
+    function = function_of(module, name)
+    if not any(function is own for own in hidden):
+        _mote.set_reach(0)
+    return function, args, kwargs
 
 
 # -------------------------------------------------------------------------------------- children of supervisors

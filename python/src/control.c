@@ -129,6 +129,15 @@ static PyObject *py_set_trap(PyObject *module, PyObject *on) {
     return err ? mp_fail(st, err, "mote.trap_exit") : PyBool_FromLong(before != 0);
 }
 
+/* set_reach(level): a mote_reach */
+static PyObject *py_set_reach(PyObject *module, PyObject *o) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    long level = PyLong_AsLong(o);
+    if (!p || (level == -1 && PyErr_Occurred())) return NULL;
+    return none_or(st, mote_flag_set(p->self, MOTE_REACH, level, NULL), "mote.protect");
+}
+
 /* ------------------------------------------------------------------------------------------------- aliases */
 
 /* alias(reply=False) -> Ref */
@@ -156,15 +165,16 @@ static PyObject *py_unalias(PyObject *module, PyObject *o) {
 
 static int name_from(PyObject *o, mote_term *name) { return mp_name_of(o, "a name is a str or an Atom", name); }
 
-/* register(name, pid) */
+/* register(name, pid, remote=True) */
 static PyObject *py_register(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
     PyObject *name, *o;
     mote_term term;
     mote_pid pid;
-    if (!p || !PyArg_ParseTuple(args, "OO", &name, &o) || name_from(name, &term) < 0 || mp_own_pid_from(st, o, "mote.register", &pid) < 0) return NULL;
-    mote_err err = mote_register(p->self, term, pid);
+    int remote = 1;
+    if (!p || !PyArg_ParseTuple(args, "OO|p", &name, &o, &remote) || name_from(name, &term) < 0 || mp_own_pid_from(st, o, "mote.register", &pid) < 0) return NULL;
+    mote_err err = remote ? mote_register(p->self, term, pid) : mote_register_here(p->self, term, pid);
     if (err == MOTE_EBUSY) return PyErr_Format(PyExc_ValueError, "%R is taken, or the process has a name", name);
     if (err == MOTE_ENAME) return PyErr_Format(PyExc_ValueError, "%R cannot be a name", name);
     return none_or(st, err, "mote.register");
@@ -406,22 +416,22 @@ static PyObject *py_reply(PyObject *module, PyObject *const *args, Py_ssize_t n)
 
 /* ------------------------------------------------------------------------------------------------ spawning */
 
-/* spawn_opt(f, args, kwargs, link, monitor, name, mailbox, policy, priority, stack) -> Pid or (Pid, Ref) */
+/* spawn_opt(f, args, kwargs, link, monitor, name, mailbox, policy, priority, stack, hidden=False) -> Pid or (Pid, Ref) */
 static PyObject *py_spawn_opt(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
     PyObject *f, *positional, *named;
     const char *name;
-    int link, monitor, policy, priority;
+    int link, monitor, policy, priority, hidden = 0;
     Py_ssize_t mailbox, stack;
     mote_ref ref = {0};
-    if (!p || !PyArg_ParseTuple(args, "OO!O!ppzniin", &f, &PyTuple_Type, &positional, &PyDict_Type, &named, &link, &monitor, &name, &mailbox, &policy,
-                                &priority, &stack))
+    if (!p || !PyArg_ParseTuple(args, "OO!O!ppzniin|p", &f, &PyTuple_Type, &positional, &PyDict_Type, &named, &link, &monitor, &name, &mailbox, &policy,
+                                &priority, &stack, &hidden))
         return NULL;
     if (mailbox < 0 || stack < 0) return PyErr_SetString(PyExc_ValueError, "mailbox and stack are sizes from 0 on"), NULL;
     if (stack && stack < MP_STACK_LEAST) return PyErr_Format(PyExc_ValueError, "stack is at least %d bytes", MP_STACK_LEAST), NULL;
     mote_spawn_options how = {.link = link != 0, .monitor = monitor ? &ref : NULL, .name = name, .mailbox_max = (size_t)mailbox, .policy = (mote_policy)policy,
-                              .priority = (mote_priority)priority, .stack_size = mp_stack_size(stack)};
+                              .priority = (mote_priority)priority, .stack_size = mp_stack_size(stack), .reach = hidden ? MOTE_REACH_NONE : MOTE_REACH_ALL};
     PyObject *pid = mp_spawn(st, p, f, positional, PyDict_GET_SIZE(named) ? named : NULL, &how);
     return pid && monitor ? mp_pid_and_ref(st, pid, ref) : pid;
 }
@@ -454,6 +464,7 @@ PyMethodDef mp_control_methods[] = {
     {"exit_send", py_exit_send, METH_VARARGS, NULL},
     {"interrupt", py_interrupt, METH_VARARGS, NULL},
     {"set_trap", py_set_trap, METH_O, NULL},
+    {"set_reach", py_set_reach, METH_O, NULL},
     {"register", py_register, METH_VARARGS, NULL},
     {"unregister", py_unregister, METH_O,
      "unregister(name, /)\n\n"

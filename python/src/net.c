@@ -43,20 +43,24 @@ static PyObject *not_started(struct mp_state *st, mote_err err, const char *why)
     return PyErr_Format(type, "mote.Node: %s (%s)", *why ? why : mote_err_text(err), mote_err_name(err));
 }
 
-/* net_start(name, cookie, cookie_file, address, port, epmd_port, no_epmd, visible, insecure, rights, tick_ms, tls) */
+/* net_start(name, cookie, cookie_file, address, port, epmd_port, no_epmd, visible, insecure, rights, tick_ms, tls, atoms, processes, relations, message, queue) */
 static PyObject *py_start(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
     mote_node_options o = {0};
     int no_epmd, visible, insecure;
+    unsigned long long message, queue;
     char why[WHY_MAX] = "";
     mote_err err;
-    if (!p || !PyArg_ParseTuple(args, "szzzHHpppIIz", &o.name, &o.cookie, &o.cookie_file, &o.address, &o.port, &o.epmd_port, &no_epmd, &visible, &insecure, &o.rights, &o.tick_ms, &o.tls))
+    if (!p || !PyArg_ParseTuple(args, "szzzHHpppIIzIIIKK", &o.name, &o.cookie, &o.cookie_file, &o.address, &o.port, &o.epmd_port, &no_epmd, &visible, &insecure, &o.rights, &o.tick_ms, &o.tls,
+                                &o.atoms_max, &o.processes_max, &o.relations_max, &message, &queue))
         return NULL;
     if (p->flavour != THREAD) return PyErr_SetString(st->error, "mote.Node: a process cannot start its own node"), NULL;
     o.no_epmd = no_epmd != 0;
     o.visible = visible != 0;
     o.insecure = insecure != 0;
+    o.message_max = (size_t)message;
+    o.queue_max = (size_t)queue;
     Py_BEGIN_ALLOW_THREADS
     err = mote_node_start(p->self, &o, why, sizeof why);
     Py_END_ALLOW_THREADS
@@ -223,6 +227,19 @@ static PyObject *py_node_cookie(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* node_rights(node, rights) */
+static PyObject *py_node_rights(PyObject *module, PyObject *args) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *o;
+    unsigned rights;
+    mote_atom node;
+    if (!p || !PyArg_ParseTuple(args, "OI", &o, &rights) || node_from(o, &node) < 0) return NULL;
+    mote_err err = mote_node_rights(p->self, node, rights);
+    if (err) return net_fail(st, err, "mote.allow", o);
+    Py_RETURN_NONE;
+}
+
 /* node_port() -> where this node listens; 0: it is none */
 static PyObject *py_node_port(PyObject *module, PyObject *none) {
     struct mp_proc *p = mp_caller(mp_state_of(module));
@@ -252,6 +269,7 @@ PyMethodDef mp_net_methods[] = {
      "node_at(node, address, port, /)\n\n"
      "Says where a node listens that no port mapper knows: an IP address and a port. ValueError. Never waits."},
     {"node_cookie", py_node_cookie, METH_VARARGS, NULL},
+    {"node_rights", py_node_rights, METH_VARARGS, NULL},
     {"node_port", py_node_port, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

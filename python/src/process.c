@@ -1038,8 +1038,11 @@ static int pair_of(struct mp_state *st, PyObject *pair, mote_term *term) {
     mote_arena *arena = p ? mote_scratch(p->self) : NULL;
     mote_term both[2];
     if (arena) mote_arena_reset(arena);
-    for (int i = 0; arena && i < 2; i++)
-        if (mp_name_of(PyTuple_GET_ITEM(pair, i), "(name, node) are two names", &both[i]) < 0) return -1;
+    for (int i = 0; arena && i < 2; i++) {
+        PyObject *name = PyTuple_GET_ITEM(pair, i);
+        if (mp_name_of(name, "(name, node) are two names", &both[i]) < 0) return -1;
+        if (!both[i].word && PyUnicode_GET_LENGTH(name) > 255) return PyErr_Format(PyExc_ValueError, "a name has at most 255 characters, this one %zd", PyUnicode_GET_LENGTH(name)), -1;
+    }
     *term = arena ? mote_tuple_make(arena, 2, both) : MOTE_TERM_NONE;
     if (!term->word && !PyErr_Occurred()) PyErr_NoMemory();
     return term->word ? 0 : -1;

@@ -135,7 +135,7 @@ class Help(Case):
         self.mote("dance", code=2)
         for why, *args in (("'a b' is no name of a node: it is alive@host", "ping", "a b"), ("no name of a node", "ping", "@host"), ("no name of a node", "ping", "ä@b"),
                            ("'0' is no number from 1 to 63", "run", "--workers", "0", "app.py"), ("'99999' is no number", "ping", "--epmd-port", "99999", "x"),
-                           ("'-1' is no number of seconds|expected one argument", "ping", "--timeout", "-1", "x"), ("invalid choice: 'all'", "run", "--allow", "all", "app.py"),
+                           ("'-1' is no number of seconds|expected one argument", "ping", "--timeout", "-1", "x"), ("'all' is no right: they are exit", "run", "--allow", "all", "app.py"),
                            ("no file and no Python module is called nothing", "run", "nothing"), ("nothing.py cannot be read: No such file", "run", "nothing.py"),
                            ("'a b' is no host's name", "cert", "certs", "a b"), ("'../x' is no host's name", "cert", "certs", "../x"), ("'0' is no number from 1 to 3650", "cert", "--days", "0", "certs", "x"),
                            ("--no-epmd leaves out", "run", "--no-epmd", "--connect", "x", "app.py")):
@@ -395,7 +395,7 @@ class Run(Case):
 
     def test_rights(self):
         self.node()
-        for allow, dies in (([], False), (["--allow", "exit"], True)):
+        for allow, dies in (([], False), (["--allow", "exit"], True), (["--allow", f"{mote.node()}=exit"], True), (["--allow", "other@127.0.0.1=exit"], False)):
             app = self.start(*allow, "app.py", says="app@127.0.0.1\n")
             mote.monitor_node("app@127.0.0.1")
             ref = mote.monitor(("counter", "app@127.0.0.1"))

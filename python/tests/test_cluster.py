@@ -250,7 +250,7 @@ class Options(Case):
         port = free_port()
         for how, why in (({"name": "x"}, "alive@host"), ({"name": "ä@b"}, "ASCII"), ({"cookie": "ä"}, "cookie is a str of"), ({"cookie": ""}, "cookie is a str of"), ({"cookie": "c\n"}, "cookie is"),
                          ({"address": "localhost"}, "IP address"), ({"address": "0.0.0.0"}, "without TLS"), ({"port": -1}, "port is a number"), ({"epmd": 65536}, "epmd is a number"),
-                         ({"rights": ["exit", "all"]}, "rights are of exit, spawn, rpc, not 'all'"), ({"tick": 0}, "tick is seconds"), ({"name": None}, "of a node with a name")):
+                         ({"rights": ["exit", "all"]}, "rights are of exit, spawn, rpc, system, not 'all'"), ({"tick": 0}, "tick is seconds"), ({"name": None}, "of a node with a name")):
             with self.assertRaisesRegex(ValueError, why) as caught:
                 mote.Node(**{"name": "x@127.0.0.1", "cookie": SECRET, "epmd": port, **how})
             self.assertNotIn(SECRET, str(caught.exception))

@@ -280,6 +280,12 @@ static bool is_for_this_life(struct mt_link *l, const struct mt_remote_id *to, c
     return is;
 }
 
+/* A link is over from our side: it counts no more, if the peer has begun it. */
+static void cut(struct mt_link *l, const struct mt_remote_id *to, uint64_t own) {
+    const struct mt_far_pid far = far_of(to);
+    mt_tie_cut(l, own, &far);
+}
+
 static void put_signal(struct mt_link *l, struct mt_sched *s, const struct mt_remote_id *to, const struct mt_sig *sig) {
     struct mt_control c = {.op = MT_CONTROL_LINK};
     if (!is_for_this_life(l, to, sig)) return;
@@ -287,6 +293,7 @@ static void put_signal(struct mt_link *l, struct mt_sched *s, const struct mt_re
     case MT_SIG_EXIT:
     case MT_SIG_LINK_EXIT:
         c.op = sig->kind == MT_SIG_EXIT ? MT_CONTROL_EXIT2 : MT_CONTROL_EXIT;
+        if (sig->kind == MT_SIG_LINK_EXIT) cut(l, to, mt_exit_from(sig));
         put_relation(l, s, &c, to, mt_exit_from(sig), sig->root);
         break;
     case MT_SIG_LINK: put_relation(l, s, &c, to, sig->root, 0); break;
@@ -294,6 +301,7 @@ static void put_signal(struct mt_link *l, struct mt_sched *s, const struct mt_re
     case MT_SIG_UNLINKED:
         c.op = sig->kind == MT_SIG_UNLINK ? MT_CONTROL_UNLINK : MT_CONTROL_UNLINK_ACK;
         c.id = sig->root;
+        if (sig->kind == MT_SIG_UNLINK) cut(l, to, sig->heap[0]);
         put_relation(l, s, &c, to, sig->heap[0], 0);
         break;
     case MT_SIG_MONITOR:

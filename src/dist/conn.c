@@ -6,6 +6,8 @@
 #include "dist/node.h"
 
 #define READ_BYTES 65536u
+#define SHAKE_BYTES 1024u
+#define HEADER_BYTES ((size_t)1 << 19) /* more than the header of a frame can have */
 #define WRITE_BYTES 131072u /* that are taken from the queue before the socket has them */
 #define WRITE_TURN 262144u  /* that are written before what has come is looked at */
 #define SPIN_NS 20000u
@@ -18,6 +20,7 @@ struct conn {
     struct mt_link *link; /* NULL: not admitted yet */
     int fd;
     struct mt_tls_conn *tls; /* NULL: plain TCP, or it has not begun */
+    struct mt_knock *knock; /* accepting: until it is proved; NULL: not (any more) */
     char from[MT_NET_ADDRESS];
     bool armed;
     mote_ref watch;       /* armed: of the descriptor */
@@ -30,10 +33,12 @@ struct conn {
     mote_writer out;      /* taken, and not yet written from `sent` on */
     size_t sent;
     struct mt_ticker ticker;
+    size_t hoard;         /* bytes of messages that have begun, as counted in `dist` */
     bool ticked;          /* a sign of life has come, and was not answered */
     uint64_t tick_ns, took_ns; /* of the next tick; when the socket took something last */
     struct mt_shake shake;
-    uint8_t buffer[READ_BYTES];
+    uint8_t first[SHAKE_BYTES]; /* of the handshake, and what came with its end */
+    uint8_t *buffer;      /* READ_BYTES, of those that are up: who waits to be proved has little */
 };
 
 static void say(struct conn *c, mote_log_level level, const char *what, const char *why) {
@@ -144,6 +149,12 @@ static bool write_all(struct conn *c, mote_bytes bytes, uint64_t deadline_ns) {
 /* What is to be written now. */
 static bool flush(struct conn *c) { return write_all(c, mt_shake_out(&c->shake), mt_shake_due(&c->shake)); }
 
+/* Its place among those that are not proved is free. */
+static void knock_is_over(struct conn *c) {
+    if (c->knock) mt_shaken(c->dist, c->knock, -1);
+    c->knock = NULL;
+}
+
 /* It says who it is: no atom is made of that (Q4). */
 static enum mt_shake_step decide(struct conn *c) {
     c->attempt = (struct mt_attempt){.name = c->shake.peer, .name_size = c->shake.peer_size, .creation = c->shake.peer_creation, .process = mote_self_pid(c->self).word};
@@ -158,6 +169,7 @@ static enum mt_shake_step decide(struct conn *c) {
 /* It is proved. It gets the link, at once or when it is known what becomes of another attempt or of the connection that it replaces. */
 static bool admit(struct conn *c) {
     uint64_t deadline = mt_os_now_ns() + MT_SHAKE_STEP_NS;
+    knock_is_over(c);
     c->node = mt_atom_intern(c->shake.peer, c->shake.peer_size, false, NULL);
     while (c->node && !c->closing && mt_os_now_ns() < deadline) {
         enum mt_claim claim = mt_claim(c->self, c->dist, &c->attempt, c->node, &c->link);
@@ -181,19 +193,19 @@ static enum mt_shake_step feed_shake(struct conn *c, size_t got, size_t *left) {
     enum mt_shake_step step;
     size_t at = 0, used;
     do {
-        step = answer(c, mt_shake_feed(&c->shake, c->buffer + at, got - at, mt_os_now_ns(), &used));
+        step = answer(c, mt_shake_feed(&c->shake, c->first + at, got - at, mt_os_now_ns(), &used));
         at += used;
         if (c->shake.dialling && !mt_claim_is_ours(c->self, c->dist, c->node)) return MT_SHAKE_OVER; /* who proves himself means it: dist.md */
         if (!flush(c)) return MT_SHAKE_OVER;
     } while (step == MT_SHAKE_WAITS && at < got);
     *left = got - at;
-    memmove(c->buffer, c->buffer + at, *left);
+    memmove(c->first, c->first + at, *left);
     return step;
 }
 
 static enum mt_shake_step read_on(struct conn *c, size_t *left) {
     size_t got = 0;
-    mote_err err = net_read(c, c->buffer, sizeof c->buffer, &got);
+    mote_err err = net_read(c, c->first, sizeof c->first, &got);
     if (!err) return feed_shake(c, got, left);
     if (err != MOTE_TIMEOUT) return MT_SHAKE_OVER;
     rest(c, MOTE_READ, mt_shake_due(&c->shake));
@@ -278,6 +290,17 @@ static bool dial(struct conn *c, size_t *left) {
 
 /* ---------------------------------------------------------------------------------------------------- up */
 
+/* What is kept of messages that have begun is so much now; false: of all connections it is more than may be, and this one asks for it. */
+static bool count_hoard(struct conn *c, size_t bytes) {
+    if (bytes == c->hoard) return true;
+    mt_lock_take(&c->dist->mu);
+    c->dist->hoard += bytes - c->hoard;
+    bool fits = bytes < c->hoard || c->dist->hoard <= MT_HOARD_MAX;
+    mt_lock_drop(&c->dist->mu);
+    c->hoard = bytes;
+    return fits;
+}
+
 /* Feeds what has come to `in`, and delivers what comes out. */
 static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
     struct mt_frame frame;
@@ -285,7 +308,7 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
     c->read += size;
     for (; size; data += used, size -= used) {
         enum mt_verdict v = mt_frames_in_feed(c->in, data, size, &used, &frame);
-        if (v == MT_MORE) return MT_FINE;
+        if (v == MT_MORE) return count_hoard(c, mt_frames_in_bytes(c->in)) ? MT_FINE : MT_NO_HOARD;
         if (!v && frame.tick) c->ticked = true;
         else if (!v) v = mt_link_deliver(c->self, c->link, c->in, &frame);
         if (v) return v;
@@ -297,7 +320,7 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
 /* Reads once. *any: something has come. False: it is over. */
 static bool read_some(struct conn *c, bool *any, enum mt_verdict *why) {
     size_t got;
-    mote_err err = net_read(c, c->buffer, sizeof c->buffer, &got);
+    mote_err err = net_read(c, c->buffer, READ_BYTES, &got);
     *any = !err;
     if (err == MOTE_TIMEOUT) return true;
     return !err && !(*why = feed(c, c->buffer, got));
@@ -345,13 +368,14 @@ static void put_tick(struct conn *c, uint64_t now) {
     c->took_ns = now;
 }
 
+bool mt_link_is_stuck(size_t waiting, size_t most, uint64_t for_ns) { return (waiting > most && for_ns > MT_LINK_FULL_NS) || (waiting > MT_LINK_CROWD && for_ns > MT_LINK_STALL_NS); }
+
 /* Four times in the time after which silence is the end. */
 static bool tick(struct conn *c, uint64_t now, enum mt_verdict *why) {
     size_t waiting = mt_link_waiting(c->link) + (waits_to_write(c) ? 1 : 0);
     *why = mt_frames_in_check(c->in, now);
     if (*why) return false;
-    uint64_t stall = waiting > MT_LINK_MAX ? MT_LINK_FULL_NS : MT_LINK_STALL_NS;
-    if (waiting > MT_LINK_CROWD && now - c->took_ns > stall) *why = MT_NO_TICKS;
+    if (mt_link_is_stuck(waiting, c->dist->options.queue_max, now - c->took_ns)) *why = MT_NO_STUCK;
     if (now < c->tick_ns || *why) return !*why;
     c->tick_ns = now + (uint64_t)c->dist->options.tick_ms * 250000;
     switch (mt_tick(&c->ticker, c->read, c->written, waiting, c->link->hidden)) {
@@ -374,7 +398,7 @@ static void serve(struct conn *c, size_t left) {
     enum mt_verdict why = MT_FINE;
     uint64_t since = mt_os_now_ns();
     const uint64_t spin = mt_os_cores() > 1 ? SPIN_NS : 0;
-    bool red = true, wrote = true, fine = !(why = feed(c, c->buffer, left));
+    bool red = true, wrote = true, fine = !(why = feed(c, c->first, left));
     c->tick_ns = since + (uint64_t)c->dist->options.tick_ms * 250000;
     c->took_ns = since;
     while (fine && !c->closing) {
@@ -393,7 +417,9 @@ static void serve(struct conn *c, size_t left) {
 
 static void up(struct conn *c, size_t left) {
     while (mt_claim_is_ending(c->dist, c->node)) mote_must(c->self, mote_yield(c->self)); /* nobody hears of this one before he has heard of the end of that */
-    if (mt_frames_in_new(c->shake.flags, NULL, &c->in) || !mt_link_rise(c->self, c->link, &c->shake)) {
+    const size_t most = c->dist->options.message_max;
+    const struct mt_frame_limits limits = {.message_max = most, .frame_max = most + HEADER_BYTES < MT_FRAME_MAX ? most + HEADER_BYTES : MT_FRAME_MAX};
+    if (!(c->buffer = mt_os_alloc(READ_BYTES)) || mt_frames_in_new(c->shake.flags, &limits, &c->in) || !mt_link_rise(c->self, c->link, &c->shake)) {
         say(c, MOTE_LOG_ERROR, "cannot connect to", "out of memory");
         return;
     }
@@ -422,16 +448,28 @@ static void run_dialler(struct conn *c) {
     mt_link_end(c->self, c->link);
 }
 
+/* Logs that a peer was refused. Who tries many cookies hears of it later; so does a node that was given a wrong one. */
+static void tell_refusal(struct conn *c, const char *why) {
+    char more[60] = "";
+    struct mt_telling t;
+    uint64_t now = mt_os_now_ns();
+    mt_lock_take(&c->dist->mu);
+    bool late = mt_guard_refuses(&c->dist->guard, c->from, c->shake.verdict == MT_NO_COOKIE, now, &t);
+    mt_lock_drop(&c->dist->mu);
+    if (t.untold) snprintf(more, sizeof more, "; %u refusals before this were not told", t.untold);
+    if (t.many) mt_log(c->dist->runtime, MOTE_LOG_WARNING, "%u more connections from %s with a wrong cookie: each is held up for a second%s", t.many, c->from, more);
+    else if (t.told) mt_log(c->dist->runtime, MOTE_LOG_WARNING, "refused a connection from %s: %s%s", c->from, why, more);
+    while (late && !c->closing && mt_os_now_ns() < now + MT_FAILED_LATE_NS) rest(c, 0, now + MT_FAILED_LATE_NS);
+}
+
 static void run_acceptor(struct conn *c) {
     size_t left;
-    char why[200];
+    char why[300];
     mt_shake_accept(&c->shake, &c->dist->shake, mt_os_now_ns());
-    bool done = shake_hands(c, &left);
+    bool done = !c->closing && shake_hands(c, &left);
     mt_attempt_end(c->self, c->dist, &c->attempt);
-    mt_shaken(c->dist, -1);
-    const char *told = done ? NULL : why_not(c, why, sizeof why);
     if (done && c->link) up(c, left);
-    else if (told) mt_log(c->dist->runtime, MOTE_LOG_WARNING, "refused a connection from %s: %s", c->from, told);
+    else if (why_not(c, why, sizeof why)) tell_refusal(c, why_not(c, why, sizeof why));
     if (c->link) mt_link_end(c->self, c->link);
 }
 
@@ -441,20 +479,34 @@ static void clean_up(void *context) {
     hang_up(c);
     mt_attempt_end(c->self, c->dist, &c->attempt);
     if (c->node) mt_atom_drop(c->node);
+    knock_is_over(c);
+    count_hoard(c, 0);
     mt_frames_in_free(c->in);
+    mt_os_free(c->buffer);
     mote_writer_fini(&c->out);
     mt_os_free(c);
 }
 
-static struct conn *conn_new(mote_self *self, struct mt_dist *dist, int fd, mote_bytes from) {
+/* It is known as the one that gives way, if it has to; perhaps it has to already. */
+static struct conn *with_knock(struct conn *c, struct mt_knock *knock) {
+    c->knock = knock;
+    if (!knock) return c;
+    mt_lock_take(&c->dist->mu);
+    knock->process = mote_self_pid(c->self).word;
+    c->closing = knock->over;
+    mt_lock_drop(&c->dist->mu);
+    return c;
+}
+
+static struct conn *conn_new(mote_self *self, struct mt_dist *dist, int fd, struct mt_knock *knock) {
     struct conn *c = mt_os_alloc_zero(sizeof *c);
     if (!c) return NULL;
     c->self = self;
     c->dist = dist;
     c->fd = fd;
     mote_writer_init(&c->out, MOTE_FORM_ERLANG, NULL, 0, SIZE_MAX / 4);
-    snprintf(c->from, sizeof c->from, "%.*s", (int)from.size, (const char *)from.data);
-    if (mote_cleanup_add(self, clean_up, c) == MOTE_OK) return c;
+    if (knock) memcpy(c->from, knock->from, sizeof c->from);
+    if (mote_cleanup_add(self, clean_up, c) == MOTE_OK) return with_knock(c, knock);
     mt_os_free(c);
     return NULL;
 }
@@ -462,17 +514,18 @@ static struct conn *conn_new(mote_self *self, struct mt_dist *dist, int fd, mote
 void mt_conn_process(mote_self *self, mote_term arg) {
     uint64_t address = 0;
     int fd = -1;
-    mote_bytes from = {"", 0};
+    uint64_t word = 0;
     mote_atom node = {0};
     bool dials = mote_match(arg, "{dial, ?, ?}", &node, &address);
-    if (!dials && !mote_match(arg, "{accept, ?, ?, ?}", &fd, &from, &address)) MT_ASSERT(false);
+    if (!dials && !mote_match(arg, "{accept, ?, ?, ?}", &fd, &word, &address)) MT_ASSERT(false);
     struct mt_dist *dist = (struct mt_dist *)(uintptr_t)address;
+    struct mt_knock *knock = (struct mt_knock *)(uintptr_t)word;
     struct mt_link *link = dials ? mt_claim_dial(self, dist, node.word) : NULL;
     if (dials && !link) return; /* the peer was faster */
-    struct conn *c = conn_new(self, dist, fd, from);
+    struct conn *c = conn_new(self, dist, fd, knock);
     if (!c) {
         mt_log(dist->runtime, MOTE_LOG_ERROR, "a connection is given up: out of memory");
-        if (!dials) mt_shaken(dist, fd);
+        if (!dials) mt_shaken(dist, knock, fd);
         if (link) mt_link_end(self, link);
         return;
     }

@@ -7,6 +7,7 @@
 #include "dist/node.h"
 
 #define RANDOM_WORDS 4u /* 64 digits */
+#define WEAK_BELOW 20u  /* characters; all defaults that are known are shorter */
 
 static mote_err make(const char *path) {
     char text[16 * RANDOM_WORDS + 1];
@@ -22,6 +23,11 @@ static bool find(const char *file, char path[1024]) {
     if (!file && set && *set) file = set;
     int n = file ? snprintf(path, 1024, "%s", file) : home ? snprintf(path, 1024, "%s/.erlang.cookie", home) : -1;
     return n > 0 && n < 1024;
+}
+
+bool mt_cookie_is_weak(const char *cookie) {
+    size_t size = strlen(cookie), capitals = strspn(cookie, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    return size < WEAK_BELOW || (size == WEAK_BELOW && capitals == size);
 }
 
 static bool fits(const char *cookie, size_t size) {

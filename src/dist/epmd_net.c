@@ -188,7 +188,7 @@ static void serve_epmd(mote_self *self, mote_term arg) {
 
 /* Becomes the port mapper of this host. MOTE_EBUSY: another is. */
 static mote_err become(mote_self *self, struct mt_dist *dist) {
-    const mote_spawn_options options = {.body = serve_epmd, .name = "epmd", .stack_size = 131072};
+    const mote_spawn_options options = {.body = serve_epmd, .name = "epmd", .stack_size = 131072, .reach = MOTE_REACH_NONE};
     uint16_t port = dist->epmd_port;
     mote_term arg;
     int fd;

@@ -52,8 +52,10 @@ struct mt_link *mt_link_find_locked(struct mt_dist *dist, uint64_t node) {
 void mt_link_free(struct mt_link *link) {
     for (struct mt_early *e; (e = link->early); mt_os_free(e)) link->early = e->next;
     for (struct mt_node *node; (node = mt_hash_pop(&link->watches));) mt_os_free(node);
+    for (struct mt_node *node; (node = mt_hash_pop(&link->ties));) mt_os_free(node);
     mt_hash_fini(&link->watches);
     mt_hash_fini(&link->refs);
+    mt_hash_fini(&link->ties);
     mt_frames_out_free(link->out);
     mt_atom_drop(link->node);
     mt_lock_fini(&link->mu);
@@ -70,6 +72,7 @@ static mote_err make(struct mt_dist *dist, uint64_t node, struct mt_link **link)
     mt_lock_init(&l->mu, MT_RANK_LINK);
     mote_err err = mt_hash_init(&l->watches);
     if (!err) err = mt_hash_init(&l->refs);
+    if (!err) err = mt_hash_init(&l->ties);
     if (err) mt_link_free(l);
     else *link = l;
     return err;
@@ -151,7 +154,7 @@ static bool put_early_locked(struct mt_link *l, struct mt_early *e) {
 
 bool mt_link_rise(mote_self *self, struct mt_link *link, const struct mt_shake *shake) {
     struct mt_frames_out *out;
-    if (mt_frames_out_new(shake->flags, &out)) return false;
+    if (!(link->purse = mt_facts_purse(link->dist, link->node)) || mt_frames_out_new(shake->flags, &out)) return false;
     mt_lock_take(&link->mu);
     link->flags = shake->flags;
     link->creation = shake->peer_creation;
@@ -212,6 +215,7 @@ void mt_link_end(mote_self *self, struct mt_link *link) {
     mt_tell(s, told, link->node, false);
     mt_claim_gone(self, link);
     while (mt_far_is_used(dist->runtime, link->place)) mote_must(self, mote_yield(self));
+    mt_facts_tidy(dist, link->node);
     mt_link_free(link);
 }
 
@@ -235,23 +239,24 @@ static struct mt_node **find_ref_locked(struct mt_link *l, const uint32_t *words
     return NULL;
 }
 
-uint64_t mt_watch_add(mote_self *self, struct mt_link *link, const struct mt_far_ref *ref, uint64_t pid) {
+static bool is_full_locked(const struct mt_link *l) { return l->watches.count + l->ties.count >= l->dist->options.relations_max; }
+
+mote_err mt_watch_add(mote_self *self, struct mt_link *link, const struct mt_far_ref *ref, uint64_t pid, uint64_t *own) {
     struct mt_watch *w = mt_os_alloc_zero(sizeof *w);
-    if (!w) return 0;
+    if (!w) return MOTE_ENOMEM;
     w->by_own.key = mt_ref_next(mt_self(self)->task.sched);
     w->by_ref.key = hash_of(ref->words, ref->count);
     w->count = (uint32_t)ref->count;
     memcpy(w->words, ref->words, sizeof w->words);
     w->pid = pid;
     mt_lock_take(&link->mu);
-    bool fits = link->watches.count < MT_WATCHES_MAX && !find_ref_locked(link, ref->words, ref->count);
-    if (fits) mt_hash_insert(&link->watches, &w->by_own);
-    if (fits) mt_hash_insert(&link->refs, &w->by_ref);
-    uint64_t own = w->by_own.key;
+    mote_err err = find_ref_locked(link, ref->words, ref->count) ? MOTE_EBUSY : is_full_locked(link) ? MOTE_ELIMIT : MOTE_OK;
+    if (!err) mt_hash_insert(&link->watches, &w->by_own);
+    if (!err) mt_hash_insert(&link->refs, &w->by_ref);
+    if (!err) *own = w->by_own.key;
     mt_lock_drop(&link->mu);
-    if (fits) return own;
-    mt_os_free(w);
-    return 0;
+    if (err) mt_os_free(w);
+    return err;
 }
 
 bool mt_watch_take(struct mt_link *link, uint64_t own, struct mt_far_ref *ref) {
@@ -280,4 +285,40 @@ uint64_t mt_watch_forget(struct mt_link *link, const struct mt_far_ref *ref, uin
     mt_lock_drop(&link->mu);
     mt_os_free(w);
     return own;
+}
+
+/* --------------------------------------------------------------------------------------------------- ties */
+
+static struct mt_tie tie_of(uint64_t own, const struct mt_far_pid *far) {
+    uint64_t key = (own ^ ((uint64_t)far->serial << 32 | far->id)) * UINT64_C(0x9e3779b97f4a7c15);
+    return (struct mt_tie){.node.key = key ^ key >> 32 ^ far->creation, .own = own, .id = far->id, .serial = far->serial, .creation = far->creation};
+}
+
+static struct mt_node **find_tie_locked(struct mt_link *l, const struct mt_tie *like) {
+    for (struct mt_node **at = mt_hash_find(&l->ties, like->node.key); *at && (*at)->key == like->node.key; at = &(*at)->next) {
+        const struct mt_tie *t = (const struct mt_tie *)(void *)*at;
+        if (t->own == like->own && t->id == like->id && t->serial == like->serial && t->creation == like->creation) return at;
+    }
+    return NULL;
+}
+
+mote_err mt_tie_add(struct mt_link *link, uint64_t own, const struct mt_far_pid *far) {
+    struct mt_tie *tie = mt_os_alloc(sizeof *tie);
+    if (!tie) return MOTE_ENOMEM;
+    *tie = tie_of(own, far);
+    mt_lock_take(&link->mu);
+    bool there = find_tie_locked(link, tie) != NULL, fits = !there && !is_full_locked(link);
+    if (fits) mt_hash_insert(&link->ties, &tie->node);
+    mt_lock_drop(&link->mu);
+    if (!fits) mt_os_free(tie);
+    return there || fits ? MOTE_OK : MOTE_ELIMIT;
+}
+
+void mt_tie_cut(struct mt_link *link, uint64_t own, const struct mt_far_pid *far) {
+    const struct mt_tie like = tie_of(own, far);
+    mt_lock_take(&link->mu);
+    struct mt_node **at = link->ties.count ? find_tie_locked(link, &like) : NULL;
+    struct mt_node *tie = at ? mt_hash_remove(&link->ties, at) : NULL;
+    mt_lock_drop(&link->mu);
+    mt_os_free(tie);
 }

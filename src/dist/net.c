@@ -5,8 +5,7 @@
 
 #include "dist/node.h"
 
-#define SHAKING_MAX 256u /* handshakes from outside at once */
-#define AGAIN_MS 500     /* at most, before the port mapper is asked for again: all its nodes do so at once */
+#define AGAIN_MS 500 /* at most, before the port mapper is asked for again: all its nodes do so at once */
 
 struct net {
     mote_self *self;
@@ -35,6 +34,29 @@ static void tell_one(struct mt_sched *s, const struct mt_listener *l, uint64_t n
     mote_arena_free(arena);
 }
 
+struct mt_listener *mt_listeners_over_locked(struct mt_dist *dist) {
+    struct mt_listener *over = NULL;
+    for (struct mt_listener **at = &dist->listeners, *l; (l = *at);) {
+        if (!mt_has_ended(dist->runtime, l->pid)) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        l->next = over;
+        over = l;
+        dist->listening--;
+    }
+    return over;
+}
+
+void mt_listeners_free(struct mt_listener *list) {
+    for (struct mt_listener *l = list, *next; l; l = next) {
+        next = l->next;
+        if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
+        mt_os_free(l);
+    }
+}
+
 struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up) {
     struct mt_listener *told = NULL;
     for (struct mt_listener **at = &dist->listeners, *l; (l = *at);) {
@@ -44,7 +66,7 @@ struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up,
         }
         struct mt_listener *copy = l->kind == MT_TOLD_ALL ? mt_os_alloc(sizeof *copy) : l;
         if (l->kind == MT_TOLD_ALL) at = &l->next;
-        else *at = l->next;
+        else *at = l->next, dist->listening--;
         if (!copy) continue;
         if (copy != l) *copy = *l;
         copy->next = told;
@@ -65,31 +87,39 @@ void mt_tell(struct mt_sched *s, struct mt_listener *told, uint64_t node, bool u
 /* ------------------------------------------------------------------------------------------------ connections */
 
 static void spawn_conn(struct net *n, mote_term arg) {
-    const mote_spawn_options options = {.body = mt_conn_process, .name = "connection", .stack_size = 131072};
+    const mote_spawn_options options = {.body = mt_conn_process, .name = "connection", .stack_size = 131072, .reach = MOTE_REACH_NONE};
     mote_pid pid = {0};
     mote_atom node;
+    uint64_t knock;
     int fd;
     mote_err err = mote_spawn_opt(n->self, &options, arg, &pid);
     if (!err) return;
     mt_log(n->dist->runtime, MOTE_LOG_ERROR, "a connection is given up: %s", mote_err_text(err));
     struct mt_link *link = mote_match(arg, "{dial, ?, _}", &node) ? mt_claim_dial(n->self, n->dist, node.word) : NULL;
     if (link) mt_link_end(n->self, link);
-    else if (mote_match(arg, "{accept, ?, _, _}", &fd)) mt_shaken(n->dist, fd);
+    else if (mote_match(arg, "{accept, ?, ?, _}", &fd, &knock)) mt_shaken(n->dist, (struct mt_knock *)(uintptr_t)knock, fd);
 }
 
-static bool may_shake(struct net *n) {
+/* One more handshake, for which another may have to give way. NULL: it may not be, or there is no memory. */
+static struct mt_knock *may_shake(struct net *n, const char *from) {
+    struct mt_knock *knock = mt_os_alloc_zero(sizeof *knock), *out = NULL;
+    if (!knock) return NULL;
+    memcpy(knock->from, from, sizeof knock->from);
     mt_lock_take(&n->dist->mu);
-    bool may = n->dist->shaking < SHAKING_MAX;
-    if (may) n->dist->shaking++;
+    bool may = mt_guard_enter(&n->dist->guard, knock, &out);
+    uint64_t process = out ? out->process : 0;
     mt_lock_drop(&n->dist->mu);
-    return may;
+    if (process) (void)mote_send(n->self, (mote_pid){process}, "close");
+    if (may) return knock;
+    mt_os_free(knock);
+    return NULL;
 }
 
-void mt_shaken(struct mt_dist *dist, int fd) {
+void mt_shaken(struct mt_dist *dist, struct mt_knock *knock, int fd) {
     mt_lock_take(&dist->mu);
-    MT_ASSERT(dist->shaking);
-    dist->shaking--;
+    mt_guard_leave(&dist->guard, knock);
     mt_lock_drop(&dist->mu);
+    mt_os_free(knock);
     if (fd >= 0) mt_os_close(fd);
 }
 
@@ -101,10 +131,10 @@ static void accept_all(struct net *n) {
     while (!(err = mt_net_accept(n->dist->listener, &fd, from, &local))) {
         mote_arena *arena = mote_arena_new(0);
         mote_term arg = MOTE_TERM_NONE;
-        if (!arena || mote_build(arena, &arg, "{accept, ?, ?, ?}", fd, mote_binary_make(arena, from, strlen(from)), (uint64_t)(uintptr_t)n->dist) || !may_shake(n))
-            mt_os_close(fd); /* whoever is honest dials again */
-        else
-            spawn_conn(n, arg);
+        struct mt_knock *knock = arena ? may_shake(n, from) : NULL;
+        if (!knock) mt_os_close(fd); /* whoever is honest dials again */
+        else if (mote_build(arena, &arg, "{accept, ?, ?, ?}", fd, (uint64_t)(uintptr_t)knock, (uint64_t)(uintptr_t)n->dist)) mt_shaken(n->dist, knock, fd);
+        else spawn_conn(n, arg);
         mote_arena_free(arena);
     }
     if (err == MOTE_ELIMIT) mote_must(n->self, mote_sleep(n->self, 50)); /* no descriptor for it: others may end */
@@ -138,8 +168,9 @@ static void register_again(struct net *n) {
 
 static void obey(struct net *n, mote_term message) {
     mote_ref ref;
-    if (mote_match(message, "{dial, _, _}")) {
-        spawn_conn(n, message);
+    uint64_t dist;
+    if (mote_match(message, "{dial, _, ?}", &dist)) {
+        if (dist == (uint64_t)(uintptr_t)n->dist) spawn_conn(n, message); /* Q8 */
     } else if (mote_match(message, "{mote_fd, ?, _}", &ref)) {
         if (ref.word == n->listens.word) accept_all(n);
         else if (ref.word == n->registered.word) register_again(n);

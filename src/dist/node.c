@@ -7,6 +7,10 @@
 #include <string.h>
 
 #define WAIT_MS 15000
+#define LISTENERS_FEW 16u /* are not worth looking at */
+#define RIGHTS ((unsigned)(MOTE_RIGHT_EXIT | MOTE_RIGHT_SPAWN | MOTE_RIGHT_RPC | MOTE_RIGHT_SYSTEM))
+
+static void free_facts(struct mt_peer_facts *f);
 
 struct mt_dist *mt_dist_of(const mote_runtime *rt) {
     const struct mt_net *net = mt_far_net_of(rt);
@@ -73,6 +77,7 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     if (!mt_net_is_address(address)) return wrong(why, size, MOTE_EARG, "the address to listen at has to be an IP address");
     if (!mt_net_is_loopback(address) && !o->insecure && !o->tls)
         return wrong(why, size, MOTE_EARG, "without TLS a node listens on loopback alone: everybody on the way could read and take over; `tls` protects, `insecure` allows it");
+    if (o->rights & ~RIGHTS) return wrong(why, size, MOTE_EARG, "rights are a sum of MOTE_RIGHT_...");
     if (o->cookie && (!o->cookie[0] || strlen(o->cookie) > MT_COOKIE_MAX)) return wrong(why, size, MOTE_EARG, "a cookie has 1 to 255 characters");
     if (!mt_digest_there()) return wrong(why, size, MOTE_EOS, "OpenSSL's libcrypto is not there (Debian: libssl3)");
     memcpy(d->name, o->name, n + 1);
@@ -81,13 +86,20 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     d->options.tick_ms = o->tick_ms ? o->tick_ms : MT_TICK_MS;
     d->options.processes_max = o->processes_max ? o->processes_max : MT_SERVED_MAX;
     d->options.call_ms = o->call_ms ? o->call_ms : MT_CALL_MS;
+    d->options.atoms_max = o->atoms_max ? o->atoms_max : MT_ATOMS_MAX;
+    d->options.relations_max = o->relations_max ? o->relations_max : MT_RELATIONS_MAX;
+    d->options.message_max = o->message_max && o->message_max < MT_MESSAGE_MAX ? o->message_max : MT_MESSAGE_MAX;
+    d->options.queue_max = o->queue_max ? o->queue_max : MT_LINK_MAX;
     d->port = o->port;
     const char *set = getenv("ERL_EPMD_PORT");
     long port = o->epmd_port ? o->epmd_port : set ? strtol(set, NULL, 10) : MT_EPMD_PORT;
     if (port <= 0 || port > 65535) return wrong(why, size, MOTE_EARG, "ERL_EPMD_PORT is no port");
     d->epmd_port = (uint16_t)port;
-    if (!o->cookie) return mt_cookie_read(o->cookie_file, d->cookie, why, size);
-    memcpy(d->cookie, o->cookie, strlen(o->cookie) + 1);
+    if (o->cookie) memcpy(d->cookie, o->cookie, strlen(o->cookie) + 1);
+    mote_err err = o->cookie ? MOTE_OK : mt_cookie_read(o->cookie_file, d->cookie, why, size);
+    if (err || !mt_cookie_is_weak(d->cookie)) return err;
+    if (!mt_net_is_loopback(address) && !o->tls) return wrong(why, size, MOTE_EARG, "this cookie is too weak to listen anywhere but on loopback without TLS: take 20 characters or more, best those that mote makes when there is no file");
+    mt_log(d->runtime, MOTE_LOG_WARNING, "the cookie is weak: who hears one handshake finds it; take 20 characters or more, best those that mote makes when there is no file");
     return MOTE_OK;
 }
 
@@ -96,14 +108,10 @@ static void free_dist(struct mt_dist *d) {
     for (struct mt_link *l; (l = d->links); mt_link_free(l)) d->links = l->next;
     for (struct mt_peer_facts *f; (f = d->facts);) {
         d->facts = f->next;
-        mt_atom_drop(f->node);
-        mt_digest_wipe(f, sizeof *f);
-        mt_os_free(f);
+        free_facts(f);
     }
-    for (struct mt_listener *l; (l = d->listeners); mt_os_free(l)) {
-        d->listeners = l->next;
-        if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
-    }
+    mt_listeners_free(d->listeners);
+    for (struct mt_knock *k; (k = d->guard.first); mt_os_free(k)) mt_guard_leave(&d->guard, k); /* whose process has not begun */
     if (d->listener >= 0) mt_os_close(d->listener);
     mt_challenges_free(d->shake.challenges);
     mt_tls_free(d->tls);
@@ -127,7 +135,7 @@ static mote_err export_node(struct mt_dist *d) {
 
 /* The name, registered, and the net process. */
 static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size) {
-    const mote_spawn_options options = {.body = mt_net_process, .name = "net", .stack_size = 131072};
+    const mote_spawn_options options = {.body = mt_net_process, .name = "net", .stack_size = 131072, .reach = MOTE_REACH_NONE};
     uint32_t creation = (uint32_t)mt_os_random() | 4;
     int epmd = -1;
     mote_pid pid;
@@ -228,6 +236,50 @@ struct mt_peer_facts *mt_facts_locked(struct mt_dist *d, uint64_t node) {
     return f;
 }
 
+struct mt_purse *mt_facts_purse(struct mt_dist *d, uint64_t node) {
+    mt_lock_take(&d->mu);
+    struct mt_peer_facts *f = mt_facts_locked(d, node);
+    if (f && !f->purse) f->purse = mt_purse_new(d->options.atoms_max);
+    struct mt_purse *purse = f ? f->purse : NULL;
+    mt_lock_drop(&d->mu);
+    return purse;
+}
+
+static void free_facts(struct mt_peer_facts *f) {
+    mt_atom_drop(f->node);
+    mt_purse_drop(f->purse);
+    mt_digest_wipe(f, sizeof *f);
+    mt_os_free(f);
+}
+
+void mt_facts_tidy(struct mt_dist *d, uint64_t node) {
+    mt_lock_take(&d->mu);
+    struct mt_peer_facts **at = &d->facts, *f;
+    while (*at && (*at)->node != node) at = &(*at)->next;
+    f = *at;
+    bool said = f && (f->port || f->cookie[0] || f->has_rights);
+    bool counts = f && (f->running || mt_link_find_locked(d, node) || (f->purse && mt_purse_held(f->purse)));
+    if (said || counts) f = NULL;
+    if (f) *at = f->next;
+    mt_lock_drop(&d->mu);
+    if (f) free_facts(f);
+}
+
+mote_err mote_node_rights(mote_self *self, mote_atom node, unsigned rights) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (!err && (!node.word || rights & ~RIGHTS)) err = MOTE_EARG;
+    if (err) return err;
+    mt_lock_take(&d->mu);
+    struct mt_peer_facts *f = mt_facts_locked(d, node.word);
+    if (f) {
+        f->has_rights = true;
+        f->rights = rights;
+    }
+    mt_lock_drop(&d->mu);
+    return f ? MOTE_OK : MOTE_ENOMEM;
+}
+
 mote_err mote_node_at(mote_self *self, mote_atom node, const char *address, uint16_t port) {
     struct mt_dist *d;
     mote_err err = dist_of(self, &d);
@@ -279,11 +331,18 @@ static mote_err listen(struct mt_dist *d, const struct mt_listener *what) {
     if (l->kind != MT_TOLD_ALL) mt_atom_hold(l->node);
     mt_lock_take(&d->mu);
     bool up = l->kind == MT_TOLD_REF && is_up_locked(d, l->node);
+    struct mt_listener *over = NULL;
+    if (!up && d->listening >= d->look_at) {
+        over = mt_listeners_over_locked(d);
+        d->look_at = 2 * d->listening + LISTENERS_FEW;
+    }
     if (!up) {
         l->next = d->listeners;
         d->listeners = l;
+        d->listening++;
     }
     mt_lock_drop(&d->mu);
+    mt_listeners_free(over);
     if (!up) return MOTE_OK;
     mt_atom_drop(l->node);
     mt_os_free(l);
@@ -298,6 +357,7 @@ static bool unlisten(struct mt_dist *d, const struct mt_listener *what) {
         if (l->kind != what->kind || l->pid != what->pid || l->node != what->node || (what->ref && l->ref != what->ref)) continue;
         found = l;
         *at = l->next;
+        d->listening--;
         break;
     }
     mt_lock_drop(&d->mu);

@@ -7,6 +7,7 @@
  *    process takes frames from it, and only it reads. Q4 before the cookie is proved no atom is made of a name (handshake.h, S1). Q5 pids that a peer sends as its own have its node and its creation;
  *    those that it sends as ours have our name and creation, or are dead. Q6 a monitor from outside is known here by a reference of ours (`watches`), as relations know them by one word.
  * Q7 a link changes its state under dist->mu: until it is TAKEN by whoever claims it, from then on by its process alone. An attempt of a peer's gets it only if none has come up since it said its name.
+ * Q8 pids are guessed: a message to a process of ours proves nothing. What has an address in it is looked at as if a peer had sent it.
  */
 #ifndef MT_DIST_NODE_H
 #define MT_DIST_NODE_H
@@ -19,6 +20,7 @@
 #include "dist/control.h"
 #include "dist/epmd.h"
 #include "dist/frame.h"
+#include "dist/guard.h"
 #include "dist/handshake.h"
 #include "dist/tls.h"
 #include "proc/far.h"
@@ -27,8 +29,10 @@
 #define MT_LINK_STALL_NS ((uint64_t)30000000000) /* without the peer taking anything, while so much waits: the connection is given up */
 #define MT_LINK_MAX ((size_t)64 << 20)   /* with that it is sooner */
 #define MT_LINK_FULL_NS ((uint64_t)2000000000)
-#define MT_WATCHES_MAX 1000000u          /* monitors that one peer may have here */
+#define MT_RELATIONS_MAX 1000000u        /* links and monitors that one peer may have begun */
+#define MT_ATOMS_MAX 65536u
 #define MT_TICK_MS 60000u
+#define MT_HOARD_MAX ((uint64_t)1 << 30) /* bytes of messages that have begun, of all connections */
 #define MT_SERVED_MAX 1000u              /* processes that one peer may have started here */
 #define MT_STARTS_A_SECOND 200u          /* and how many of them by spawn, for long */
 #define MT_STARTS_AT_ONCE 1000u
@@ -49,6 +53,13 @@ struct mt_watch {
     struct mt_node by_ref; /* key: hash of its own */
     uint32_t words[5], count;
     uint64_t pid;          /* whom it watches; 0: the name that follows in a signal */
+};
+
+/* A link that a process of the peer's has begun with one of ours. */
+struct mt_tie {
+    struct mt_node node; /* key: of all that follows */
+    uint64_t own;
+    uint32_t id, serial, creation; /* the peer's */
 };
 
 /* Where a link is between its first signal and its end (claim.c, Q7). */
@@ -76,6 +87,8 @@ struct mt_link { /* MT_SHARED */
     uint32_t creation;            /* lock: mu: const once it is up: the peer's */
     bool crowded, over;           /* lock: mu: somebody was told so; nothing is put any more */
     struct mt_hash watches, refs; /* lock: mu: struct mt_watch, by both keys */
+    struct mt_hash ties;          /* lock: mu: struct mt_tie */
+    struct mt_purse *purse;       /* const once it is up: pays for atoms that are made of what comes; its peer's */
     _Atomic uint32_t woken;       /* atomic: seq_cst: the process has been, and not looked since */
     _Atomic uint64_t waker;       /* atomic: relaxed: as `process`, for wakes */
 };
@@ -100,6 +113,9 @@ struct mt_peer_facts {
     char address[MT_NET_ADDRESS];
     uint16_t port; /* 0: the port mapper is asked */
     char cookie[MT_COOKIE_MAX + 1];
+    bool has_rights;
+    unsigned rights;
+    struct mt_purse *purse; /* NULL: it was never connected */
     uint32_t running, starts; /* processes that it has started; how many more it may at once */
     uint64_t refilled_ns;     /* when `starts` was raised */
     uint64_t told_ns;         /* when a refusal was logged last, and how many have not been since */
@@ -130,12 +146,19 @@ struct mt_dist { /* MT_SHARED */
     struct mt_link *links;        /* lock: mu */
     struct mt_peer_facts *facts;  /* lock: mu */
     struct mt_listener *listeners; /* lock: mu */
+    unsigned listening, look_at;  /* lock: mu: how many those are; with how many those of processes that have ended are taken out */
     struct mt_attempt *attempts;  /* lock: mu */
-    unsigned shaking;             /* lock: mu: handshakes under way that have come from outside */
+    struct mt_guard guard;        /* lock: mu */
+    uint64_t hoard;               /* lock: mu: bytes of messages that have begun, of all connections */
 };
 
 /* What is known of a node, made when there is nothing. NULL: memory. */
 struct mt_peer_facts *mt_facts_locked(struct mt_dist *dist, uint64_t node);
+
+/* What pays for the atoms of a node's messages, made when there is nothing; its facts'. NULL: memory. */
+struct mt_purse *mt_facts_purse(struct mt_dist *dist, uint64_t node);
+/* It is connected no more: what is known of it alone by that is forgotten, so that many names do not add up. */
+void mt_facts_tidy(struct mt_dist *dist, uint64_t node);
 
 /* The node of a runtime; NULL: it is none. */
 struct mt_dist *mt_dist_of(const mote_runtime *rt);
@@ -233,6 +256,8 @@ enum mt_verdict mt_serve_spawn(mote_self *self, struct mt_link *link, const stru
 const char *mt_serve_rex(mote_self *self, struct mt_link *link, const struct mt_asked *asked);
 /* The result of a call by rex, as `kind` has it; to nobody if it is none of rex's that are answered. */
 void mt_service_answer(mote_self *self, mote_arena *arena, enum mt_answer kind, mote_term to, mote_term tag, mote_term result);
+/* Whether a peer has one of these rights (MOTE_RIGHT_...). Any thread. */
+bool mt_has_right(struct mt_dist *dist, uint64_t node, unsigned right);
 /* Logs that a peer may not do something, once in MT_REFUSED_NS. */
 void mt_refused(struct mt_dist *dist, uint64_t node, const char *what, const char *why);
 
@@ -246,23 +271,36 @@ uint64_t mt_own_ref(const struct mt_dist *dist, const struct mt_far_ref *ref);
 /* The word for one of the peer's processes. 0: memory. */
 uint64_t mt_peer_pid(struct mt_link *link, const struct mt_far_pid *pid);
 
-/* Monitors of the peer's (Q6). */
-uint64_t mt_watch_add(mote_self *self, struct mt_link *link, const struct mt_far_ref *ref, uint64_t pid); /* our reference; 0: too many, or no memory */
+/* Monitors of the peer's (Q6). Gives our reference. MOTE_EBUSY: there is one of this reference; MOTE_ELIMIT: it has too many relations; MOTE_ENOMEM. */
+mote_err mt_watch_add(mote_self *self, struct mt_link *link, const struct mt_far_ref *ref, uint64_t pid, uint64_t *own);
 bool mt_watch_take(struct mt_link *link, uint64_t own, struct mt_far_ref *ref);         /* by ours: its own, and it is gone */
 uint64_t mt_watch_forget(struct mt_link *link, const struct mt_far_ref *ref, uint64_t *pid); /* by its own: ours, 0: none */
+
+/* Links that it has begun, to be counted. MOTE_ELIMIT, MOTE_ENOMEM; a second one is the first. One that is not there is no error. */
+mote_err mt_tie_add(struct mt_link *link, uint64_t own, const struct mt_far_pid *far);
+void mt_tie_cut(struct mt_link *link, uint64_t own, const struct mt_far_pid *far);
+
+/* What is read of a message, whose atoms its peer pays for: as mt_far_term(), and the atom of a name, held; 0: none. When it has too many mt_link_deliver() ends the connection. */
+mote_err mt_link_term(struct mt_link *link, mote_arena *arena, mote_bytes bytes, mote_term *term);
+uint64_t mt_link_atom(struct mt_link *link, const mote_name *name);
+
+/* Whether a peer is given up for whom `waiting` bytes wait, of which it has taken nothing for so long. */
+bool mt_link_is_stuck(size_t waiting, size_t most, uint64_t for_ns);
 
 /* -------------------------------------------------------------------------------------------------- processes */
 
 /* net.c: its argument is the struct's address. */
 void mt_net_process(mote_self *self, mote_term arg);
-/* conn.c: {dial, Node, Dist} or {accept, Socket, Address, Dist}: pointers as integers. */
+/* conn.c: {dial, Node, Dist} or {accept, Socket, Knock, Dist}: pointers as integers. */
 void mt_conn_process(mote_self *self, mote_term arg);
-/* A handshake that has come from outside (counted by `shaking`) is over, or is not to begin: then `fd` is closed; -1: it goes on to be used. */
-void mt_shaken(struct mt_dist *dist, int fd);
+/* A handshake that has come from outside is proved or over, or is not to begin: then `fd` is closed; -1: it goes on to be used. Takes `knock`. */
+void mt_shaken(struct mt_dist *dist, struct mt_knock *knock, int fd);
 /* epmd_net.c: registers the node: 0 and the creation, and the socket to be kept open. With the port mapper that there is, or one of our own, which it starts. Waits. */
 mote_err mt_epmd_register(mote_self *self, struct mt_dist *dist, int *fd, uint32_t *creation, char *why, size_t size);
 /* Asks the port mapper of a host for a node's port. Waits. */
 enum mt_verdict mt_epmd_find(mote_self *self, struct mt_dist *dist, const char *address, mote_bytes alive, uint16_t *port);
+/* Whether it falls to who tries words, or has heard one handshake: short, or of Erlang's generator, which has 36 bits. */
+bool mt_cookie_is_weak(const char *cookie);
 /* cookie.c: reads the cookie. MOTE_EOS, MOTE_EARG: `why` says it. */
 mote_err mt_cookie_read(const char *file, char cookie[MT_COOKIE_MAX + 1], char *why, size_t size);
 
@@ -270,6 +308,11 @@ mote_err mt_cookie_read(const char *file, char cookie[MT_COOKIE_MAX + 1], char *
 mote_err mt_net_wait(mote_self *self, int fd, int events, uint64_t deadline_ns);
 /* Connects a socket, and waits for that. Gives, from where it waits on; *fd is -1 again if it comes to nothing. As mt_net_dial() and mt_net_dialled(); MOTE_TIMEOUT. */
 mote_err mt_net_connect(mote_self *self, const char *address, uint16_t port, uint64_t deadline_ns, int *fd);
+
+/* Takes those out whose processes have ended. Gives, to be freed by mt_listeners_free(). Under dist->mu. */
+struct mt_listener *mt_listeners_over_locked(struct mt_dist *dist);
+/* Takes; NULL is allowed. No lock may be held. */
+void mt_listeners_free(struct mt_listener *list);
 
 /* Who is to be told that a node is there, or is not (`was_up`: it was); taken out of the list, if that is once. Under dist->mu. */
 struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up);

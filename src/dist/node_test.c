@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Nodes: three runtimes of this program, each a node of its own, with a port mapper that one of them has become. */
+#include <mote/supervisor.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -343,7 +344,8 @@ static void errors(void) {
     mote_node_options bad[] = {
         {.name = NULL}, {.name = "a"}, {.name = "a@"}, {.name = "a b@c"}, {.name = "a@b", .cookie = ""},
         {.name = "a@b", .cookie = "x", .address = "0.0.0.0"}, {.name = "a@b", .cookie = "x", .address = "localhost"},
-        {.name = "a@b", .cookie_file = "/"},
+        {.name = "a@b", .cookie_file = "/"}, {.name = "a@b", .cookie = "short", .address = "0.0.0.0", .insecure = true},
+        {.name = "a@b", .cookie = "ABCDEFGHIJKLMNOPQRST", .address = "0.0.0.0", .insecure = true},
     };
     begin();
     CHECK_INT(start(NODES, "a@127.0.0.1", COOKIE, 0, why, sizeof why), MOTE_ENAME);
@@ -373,6 +375,85 @@ static void errors(void) {
     leave_all();
 }
 
+/* Whom much waits for, and who takes nothing of it. */
+static void stuck(void) {
+    const uint64_t second = 1000000000;
+    CHECK(!mt_link_is_stuck(MT_LINK_MAX, MT_LINK_MAX, 3 * second));
+    CHECK(mt_link_is_stuck(MT_LINK_MAX + 1, MT_LINK_MAX, 3 * second));
+    CHECK(!mt_link_is_stuck(MT_LINK_MAX + 1, MT_LINK_MAX, 2 * second));
+    CHECK(!mt_link_is_stuck(MT_LINK_CROWD, MT_LINK_MAX, 31 * second));
+    CHECK(mt_link_is_stuck(MT_LINK_CROWD + 1, MT_LINK_MAX, 31 * second));
+    CHECK(mt_link_is_stuck(1001, 1000, 3 * second) && !mt_link_is_stuck(1000, 1000, 3 * second));
+}
+
+/* A supervisor is protected: exit/2 alone is not enough. */
+static void system_processes(void) {
+    mote_pid supervisor;
+    mote_ref ref;
+    mote_arena *arena = mote_arena_new(0);
+    mote_term m, to;
+    begin_with(MOTE_RIGHT_EXIT);
+    CHECK_OK(mote_flag_set(nodes[0].self, MOTE_TRAP_EXIT, 1, NULL));
+    CHECK_OK(mote_supervisor_start_link(nodes[0].self, &(mote_supervisor_options){0}, &supervisor, NULL));
+    CHECK_OK(mote_send(nodes[0].self, at(0, "main", 1), "{pid, ?}", supervisor));
+    m = got(1);
+    CHECK(mote_match(m, "{pid, ?}", &to));
+    to = mote_term_copy(arena, to);
+    CHECK_OK((mote_monitor)(nodes[1].self, to, &ref));
+    CHECK_OK((mote_exit_send)(nodes[1].self, to, mote_atom_term(mote_atom_make("kill"))));
+    CHECK_OK(mote_send(nodes[1].self, at(1, "echo", 0), "{?, after_that}", mote_self_pid(nodes[1].self)));
+    CHECK(mote_match(got(1), "after_that"));
+    CHECK_OK(mote_node_rights(nodes[0].self, nodes[1].name, MOTE_RIGHT_EXIT | MOTE_RIGHT_SYSTEM));
+    CHECK_OK((mote_exit_send)(nodes[1].self, to, mote_atom_term(mote_atom_make("kill"))));
+    CHECK(mote_match(got(1), "{'DOWN', ^, process, _, killed}", ref));
+    mote_arena_free(arena);
+    leave_all();
+}
+
+static void rights(void) {
+    char why[100];
+    begin();
+    CHECK_INT(mote_node_rights(nodes[0].self, nodes[1].name, 16), MOTE_EARG);
+    CHECK_INT(mote_node_rights(nodes[0].self, (mote_atom){0}, 1), MOTE_EARG);
+    CHECK_OK(mote_node_rights(nodes[0].self, nodes[1].name, MOTE_RIGHT_EXIT | MOTE_RIGHT_SYSTEM));
+    mote_term to = echo_of(1, 0, mote_scratch(nodes[1].self));
+    mote_ref ref;
+    CHECK_OK((mote_monitor)(nodes[1].self, to, &ref));
+    CHECK_OK((mote_exit_send)(nodes[1].self, to, mote_atom_term(mote_atom_make("please"))));
+    CHECK(mote_match(got(1), "{'DOWN', ^, process, _, please}", ref));
+    CHECK_INT(start(NODES, "e@127.0.0.1", COOKIE, 16, why, sizeof why), MOTE_EARG);
+    leave(NODES);
+    leave_all();
+}
+
+static void listens(mote_self *self, mote_term arg) {
+    (void)arg;
+    CHECK_OK(mote_nodes_monitor(self, true));
+    CHECK_OK(mote_node_monitor(self, nodes[1].name, true));
+}
+
+/* Who has listened, and ended, is forgotten. */
+static void listeners_end(void) {
+    begin();
+    struct mt_dist *d = mt_dist_of(nodes[0].runtime);
+    CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
+    CHECK_OK(mote_nodes_monitor(nodes[0].self, true));
+    unsigned most = 0;
+    for (int i = 0; i < 1000; i++) {
+        mote_pid pid;
+        mote_ref ref;
+        CHECK_OK(mote_spawn_monitor(nodes[0].self, listens, MOTE_TERM_NIL, &pid, &ref));
+        CHECK(mote_match(got(0), "{'DOWN', ^, process, _, normal}", ref));
+        mt_lock_take(&d->mu);
+        if (d->listening > most) most = d->listening;
+        mt_lock_drop(&d->mu);
+    }
+    CHECK(most < 40);
+    leave(1);
+    CHECK(mote_match(got(0), "{nodedown, 'b@127.0.0.1'}")); /* who is there still is told */
+    leave_all();
+}
+
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(errors), {0}});
 }

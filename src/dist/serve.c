@@ -29,6 +29,15 @@ struct served {
 
 /* ------------------------------------------------------------------------------------------------- limits */
 
+bool mt_has_right(struct mt_dist *d, uint64_t node, unsigned right) {
+    mt_lock_take(&d->mu);
+    const struct mt_peer_facts *f = d->facts;
+    while (f && f->node != node) f = f->next;
+    unsigned rights = f && f->has_rights ? f->rights : d->options.rights;
+    mt_lock_drop(&d->mu);
+    return rights & right;
+}
+
 void mt_refused(struct mt_dist *d, uint64_t node, const char *what, const char *why) {
     uint64_t now = mt_os_now_ns();
     uint32_t missed = 0;
@@ -271,12 +280,14 @@ static void refuse(const struct request *r, const char *why) {
 static mote_err granted(void *context, struct mt_proc *child) {
     const struct request *r = context;
     uint64_t pid = mt_proc_pid(child), own = 0;
-    if (r->monitor_it && !(own = mt_watch_add(r->self, r->link, &r->control->ref, pid))) return MOTE_ELIMIT;
-    mote_err err = mt_relate_child_far(mt_self(r->self)->task.sched, child, r->from, r->link_it, own);
+    if (r->monitor_it && mt_watch_add(r->self, r->link, &r->control->ref, pid, &own)) return MOTE_ELIMIT;
+    mote_err err = r->link_it ? mt_tie_add(r->link, pid, &r->control->from) : MOTE_OK;
+    if (!err) err = mt_relate_child_far(mt_self(r->self)->task.sched, child, r->from, r->link_it, own);
     struct mt_far_ref ref;
     struct mt_control c = {.flags = (r->link_it ? MT_STARTS_LINKED : 0) | (r->monitor_it ? MT_STARTS_MONITORED : 0), .from = mt_far_pid_of(r->link->dist, pid)};
     if (!err && !reply(r, pid, &c)) err = MOTE_ENOMEM;
     if (err && own) (void)mt_watch_take(r->link, own, &ref);
+    if (err) mt_tie_cut(r->link, pid, &r->control->from);
     return err;
 }
 
@@ -314,15 +325,17 @@ static mote_err read_asked(struct request *r, bool erpc, struct mt_asked *asked,
     const struct mt_control *c = r->control;
     mote_term options, args;
     size_t count;
-    mote_err err = mt_far_term(r->link->dist->runtime, asked->arena, c->options, &options);
-    if (!err) err = mt_far_term(r->link->dist->runtime, asked->arena, c->payload, &args);
+    mote_err err = mt_link_term(r->link, asked->arena, c->options, &options);
+    if (!err) err = mt_link_term(r->link, asked->arena, c->payload, &args);
     if (err) return err;
     *fits = read_options(r, options);
     if (mote_list_length(args, &count) || count != c->arity) return MOTE_EARG;
     asked->args = args;
     if (!erpc) {
+        mt_atom_payer(r->link->purse);
         asked->module = atom_of(asked->arena, &c->module);
         asked->function = atom_of(asked->arena, &c->function);
+        mt_atom_payer(NULL);
         return asked->module.word && asked->function.word ? MOTE_OK : MOTE_ENOMEM;
     }
     asked->kind = c->arity == 4 ? MT_ANSWER_ERPC : MT_ANSWER_CAST;
@@ -332,8 +345,8 @@ static mote_err read_asked(struct request *r, bool erpc, struct mt_asked *asked,
 }
 
 static bool may(struct mt_dist *d, uint64_t node, bool calls) {
-    if (d->options.rights & (calls ? MOTE_RIGHT_RPC : MOTE_RIGHT_SPAWN)) return true;
-    mt_refused(d, node, calls ? "call functions" : "start processes", calls ? "MOTE_RIGHT_RPC is not among mote_node_options.rights" : "MOTE_RIGHT_SPAWN is not among mote_node_options.rights");
+    if (mt_has_right(d, node, calls ? MOTE_RIGHT_RPC : MOTE_RIGHT_SPAWN)) return true;
+    mt_refused(d, node, calls ? "call functions" : "start processes", calls ? "it has no MOTE_RIGHT_RPC" : "it has no MOTE_RIGHT_SPAWN");
     return false;
 }
 

@@ -44,7 +44,9 @@ static bool is_call(mote_term m, struct mt_asked *a) {
 /* {sbcast, Name, Message}, {send, Name, Message}: as a message to a name, but answered. */
 static void pass_on(mote_self *self, mote_arena *arena, mote_term node, mote_term from, mote_term name, mote_term message) {
     mote_term answer;
-    bool sent = mote_term_type(name) == MOTE_ATOM && (mote_send_term)(self, name, message) == MOTE_OK;
+    mote_runtime *rt = mt_runtime(mt_self(self));
+    uint64_t pid = mote_term_type(name) == MOTE_ATOM ? mt_whereis_for_others(rt, name.word) : 0;
+    bool sent = pid && mt_reach_of(rt, pid) != MOTE_REACH_NONE && (mote_send_term)(self, mote_pid_term((mote_pid){pid}), message) == MOTE_OK;
     mote_err err = sent ? mote_build(arena, &answer, "{rex, ?, ?}", node, node) : mote_build(arena, &answer, "{rex, ?, {nonexisting_name, ?}}", node, name);
     if (!err) (void)(mote_send_term)(self, from, answer);
 }
@@ -92,7 +94,7 @@ enum mt_verdict mt_service(mote_self *self, struct mt_link *link, const mote_nam
     mote_arena *arena = kernel || calls || names ? mote_arena_new(0) : NULL;
     mote_term m;
     if (!arena) return MT_FINE; /* nobody's */
-    mote_err err = mt_far_term(link->dist->runtime, arena, payload, &m);
+    mote_err err = mt_link_term(link, arena, payload, &m);
     if (!err && kernel) net_kernel(self, arena, m);
     if (!err && calls) rex(self, arena, link, m);
     if (!err && names) global(self, arena, link->dist, m);

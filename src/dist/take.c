@@ -22,25 +22,43 @@ static enum mt_verdict verdict_of(const struct taking *t, mote_err err) {
 
 static mote_err payload(struct taking *t, mote_term *term) {
     if (!t->arena && !(t->arena = mote_arena_new(0))) return MOTE_ENOMEM;
-    return mt_far_term(t->rt, t->arena, t->c->payload, term);
+    return mt_link_term(t->link, t->arena, t->c->payload, term);
 }
 
-/* The atom of a name, held; 0: no memory. */
-static uint64_t atom_of(const mote_name *name) {
+mote_err mt_link_term(struct mt_link *link, mote_arena *arena, mote_bytes bytes, mote_term *term) {
+    mt_atom_payer(link->purse);
+    mote_err err = mt_far_term(link->dist->runtime, arena, bytes, term);
+    mt_atom_payer(NULL);
+    return err;
+}
+
+static mote_err deliver_message(struct taking *t, uint64_t pid, uint64_t alias) {
+    struct mt_bin *block = mt_frames_in_give(t->in);
+    mt_atom_payer(t->link->purse);
+    mote_err err = mt_far_message(t->s, pid, alias, t->c->payload, block);
+    mt_atom_payer(NULL);
+    if (block) mt_bin_drop(block);
+    return err;
+}
+
+uint64_t mt_link_atom(struct mt_link *link, const mote_name *name) {
     char buffer[510];
     mote_bytes utf8 = mote_name_utf8(name, buffer);
-    return mt_atom_intern(utf8.data, utf8.size, false, NULL);
+    mt_atom_payer(link->purse);
+    uint64_t atom = mt_atom_intern(utf8.data, utf8.size, false, NULL);
+    mt_atom_payer(NULL);
+    return atom;
 }
 
-/* The process of ours that has a name; no atom is made to look. */
+/* The process of ours that has a name, if it is for others; no atom is made to look. */
 static uint64_t named(const struct taking *t, const mote_name *name) {
     char buffer[510];
     mote_bytes utf8 = mote_name_utf8(name, buffer);
     if (!mt_atom_exists(utf8.data, utf8.size)) return 0;
-    uint64_t atom = atom_of(name);
-    uint64_t pid = atom ? mt_whereis(t->rt, atom) : 0;
+    uint64_t atom = mt_link_atom(t->link, name);
+    uint64_t pid = atom ? mt_whereis_for_others(t->rt, atom) : 0;
     if (atom) mt_atom_drop(atom);
-    return pid;
+    return mt_reach_of(t->rt, pid) == MOTE_REACH_NONE ? 0 : pid;
 }
 
 /* ------------------------------------------------------------------------------------------------ messages */
@@ -51,11 +69,7 @@ static enum mt_verdict take_message(struct taking *t, uint64_t pid) {
     if (t->c->op == MT_CONTROL_SEND_ALIAS && (ref = mt_own_ref(t->link->dist, &t->c->ref)) && mt_resolve(t->rt, ref, &pid, &alias)) pid = 0;
     if (t->c->op == MT_CONTROL_SEND_ALIAS && !alias) pid = 0;
     if (!pid && t->c->op == MT_CONTROL_SEND_NAMED) return mt_service(t->self, t->link, &t->c->name, t->c->payload);
-    if (!pid) return MT_FINE;
-    struct mt_bin *block = mt_frames_in_give(t->in);
-    mote_err err = mt_far_message(t->s, pid, alias, t->c->payload, block);
-    if (block) mt_bin_drop(block);
-    return verdict_of(t, err);
+    return pid ? verdict_of(t, deliver_message(t, pid, alias)) : MT_FINE;
 }
 
 /* ------------------------------------------------------------------------------------------------ relations */
@@ -78,19 +92,30 @@ static void refuse_monitor(struct taking *t) {
     (void)mt_link_put(t->link, t->s, 0, &c, MT_WORD_OF(noproc));
 }
 
+/* Whether the peer may link with a process, or end it: one that is protected is for those that have a right to. */
+static bool may_touch(struct taking *t, uint64_t to, const char *what) {
+    if (mt_reach_of(t->rt, to) != MOTE_REACH_PROTECTED || mt_has_right(t->link->dist, t->link->node, MOTE_RIGHT_SYSTEM)) return true;
+    mt_refused(t->link->dist, t->link->node, what, "it has no MOTE_RIGHT_SYSTEM");
+    return false;
+}
+
 static enum mt_verdict take_link(struct taking *t, uint64_t to, uint64_t from) {
-    struct mt_sig *sig = to ? mt_link_of_far(&t->s->cache, from) : NULL;
+    if (to && !may_touch(t, to, "link with a process that is protected")) to = 0;
+    mote_err err = to && from ? mt_tie_add(t->link, to, &t->c->from) : MOTE_OK;
+    if (err == MOTE_ELIMIT) return MT_NO_RELATIONS;
+    struct mt_sig *sig = to && !err ? mt_link_of_far(&t->s->cache, from) : NULL;
     if (sig) relate(t, to, from, sig);
     else if (from) refuse_link(t);
     return MT_FINE;
 }
 
 static enum mt_verdict take_monitor(struct taking *t, uint64_t to, uint64_t from) {
-    uint64_t name = 0, own;
+    uint64_t name = 0, own = 0;
     if (t->c->named && !(to = named(t, &t->c->name)) && mt_is_service(&t->c->name)) to = atomic_load(&t->link->dist->process); /* who calls these watches them */
-    if (t->c->named && to) name = atom_of(&t->c->name);
-    struct mt_sig *sig = NULL;
-    if (to && (own = mt_watch_add(t->self, t->link, &t->c->ref, to))) sig = mt_monitor_of_far(&t->s->cache, from, name, own);
+    mote_err err = to ? mt_watch_add(t->self, t->link, &t->c->ref, to, &own) : MOTE_OK;
+    if (err == MOTE_ELIMIT || err == MOTE_EBUSY) return err == MOTE_ELIMIT ? MT_NO_RELATIONS : MT_FINE;
+    if (t->c->named && own) name = mt_link_atom(t->link, &t->c->name);
+    struct mt_sig *sig = own ? mt_monitor_of_far(&t->s->cache, from, name, own) : NULL;
     if (name) mt_atom_drop(name);
     if (sig) relate(t, to, from, sig);
     else refuse_monitor(t);
@@ -115,7 +140,7 @@ static enum mt_verdict take_down(struct taking *t, uint64_t to, uint64_t from) {
     mote_err err = payload(t, &term);
     if (err || (err = mt_reason_of(term, NULL, &reason))) return verdict_of(t, err);
     if (t->c->named) {
-        name.name = atom_of(&t->c->name);
+        name.name = mt_link_atom(t->link, &t->c->name);
         item = name.name ? mt_far_word_of(t->rt, &name) : 0;
         if (name.name) mt_atom_drop(name.name);
     }
@@ -134,13 +159,14 @@ static enum mt_verdict take_exit(struct taking *t, uint64_t to, uint64_t from) {
     err = mt_exit_new(&t->s->cache, from, &reason, &sig);
     mt_reason_drop(&reason);
     if (err) return verdict_of(t, err);
-    if (t->c->op == MT_CONTROL_EXIT) sig->kind = MT_SIG_LINK_EXIT;
+    if (t->c->op == MT_CONTROL_EXIT) sig->kind = MT_SIG_LINK_EXIT, mt_tie_cut(t->link, to, &t->c->from);
     mt_deliver(t->s, to, sig);
     return MT_FINE;
 }
 
 static enum mt_verdict take_unlink(struct taking *t, uint64_t to, uint64_t from) {
     struct mt_sig *sig = NULL;
+    if (to && t->c->op == MT_CONTROL_UNLINK) mt_tie_cut(t->link, to, &t->c->from);
     if (to || t->c->op == MT_CONTROL_UNLINK_ACK) sig = mt_sig_new(&t->s->cache, t->c->op == MT_CONTROL_UNLINK ? MT_SIG_UNLINK : MT_SIG_UNLINKED, 2);
     if (sig) {
         sig->root = t->c->id;
@@ -167,8 +193,8 @@ static enum mt_verdict take_leader(struct taking *t, uint64_t to) {
 
 /* Whether the one that ends has a right to: kill and exit/2 are for those that may. */
 static enum mt_verdict take_exit2(struct taking *t, uint64_t to, uint64_t from) {
-    if (t->link->dist->options.rights & MOTE_RIGHT_EXIT) return take_exit(t, to, from);
-    mt_refused(t->link->dist, t->link->node, "end processes that it is not linked with", "MOTE_RIGHT_EXIT is not among mote_node_options.rights");
+    if (!mt_has_right(t->link->dist, t->link->node, MOTE_RIGHT_EXIT)) mt_refused(t->link->dist, t->link->node, "end processes that it is not linked with", "it has no MOTE_RIGHT_EXIT");
+    else if (!to || may_touch(t, to, "end a process that is protected")) return take_exit(t, to, from);
     return MT_FINE;
 }
 
@@ -176,7 +202,7 @@ static enum mt_verdict take_exit2(struct taking *t, uint64_t to, uint64_t from) 
 static enum mt_verdict take_started(struct taking *t, uint64_t to, uint64_t child) {
     uint64_t ref = mt_own_ref(t->link->dist, &t->c->ref), error = 0;
     if (!child) { /* of no memory for the pid, too: then nobody here will know it */
-        error = t->c->named ? atom_of(&t->c->name) : 0;
+        error = t->c->named ? mt_link_atom(t->link, &t->c->name) : 0;
         if (!error) error = MT_WORD_OF(system_limit);
     }
     struct mt_sig *sig = to && ref ? mt_started_new(&t->s->cache, ref, t->link->node, child, t->c->flags & (MT_STARTS_LINKED | MT_STARTS_MONITORED), error) : NULL;
@@ -199,9 +225,21 @@ static bool says_from(const struct mt_control *c) {
     }
 }
 
+/* Whom it is for; 0: nobody, or one that others do not reach, but by what answers to what it has asked for itself. */
+static uint64_t reached(const struct taking *t, uint64_t to) {
+    switch (t->c->op) {
+    case MT_CONTROL_SEND:
+    case MT_CONTROL_LINK:
+    case MT_CONTROL_EXIT2:
+    case MT_CONTROL_GROUP_LEADER:
+    case MT_CONTROL_MONITOR: return to && mt_reach_of(t->rt, to) == MOTE_REACH_NONE ? 0 : to;
+    default: return to;
+    }
+}
+
 static enum mt_verdict take(struct taking *t) {
     const struct mt_control *c = t->c;
-    uint64_t to = mt_own_pid(t->link->dist, &c->to), from = says_from(c) ? mt_peer_pid(t->link, &c->from) : 0; /* what the message has not is 0 */
+    uint64_t to = reached(t, mt_own_pid(t->link->dist, &c->to)), from = says_from(c) ? mt_peer_pid(t->link, &c->from) : 0; /* what the message has not is 0 */
     switch (c->op) {
     case MT_CONTROL_SEND:
     case MT_CONTROL_SEND_NAMED:
@@ -229,5 +267,5 @@ enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt
     struct taking t = {.self = self, .s = mt_self(self)->task.sched, .rt = link->dist->runtime, .link = link, .c = &c, .in = in};
     verdict = take(&t);
     mote_arena_free(t.arena);
-    return verdict;
+    return mt_purse_refused(link->purse) ? MT_NO_MADE : verdict;
 }

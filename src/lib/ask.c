@@ -48,7 +48,7 @@ static mote_err await_start(mote_self *self, mote_ref ref, mote_term *reason) {
 mote_err mt_start(mote_self *self, mote_body body, const char *name, mote_term arg, mote_pid *pid, mote_ref *ref) {
     mote_pid child;
     mote_ref monitor;
-    const mote_spawn_options options = {.body = body, .name = name, .link = true, .monitor = &monitor};
+    const mote_spawn_options options = {.body = body, .name = name, .link = true, .monitor = &monitor, .reach = MOTE_REACH_PROTECTED};
     mote_err err = mote_spawn_opt(self, &options, arg, &child);
     if (err) return err;
     if ((err = mote_send(self, child, "{'$start', ?}", monitor))) {

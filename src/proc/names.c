@@ -11,6 +11,7 @@
 struct entry {
     struct mt_node by_name; /* key: atom */
     struct mt_node by_pid;  /* key: pid */
+    bool here;              /* other nodes do not find it */
     bool published;         /* on the board: if it is not there any more, another worker has unregistered it */
 };
 
@@ -145,7 +146,7 @@ static void forget_stale(struct mt_names *n, const struct mt_hash *by, uint64_t 
     if (e) free_entry(e);
 }
 
-mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid) {
+mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid, bool here) {
     struct mt_proc *p = mt_table_find(rt, pid);
     if (mt_tag(name) != MT_ATOM || name == MT_WORD_OF(undefined)) return MOTE_ENAME;
     if (!p) return MOTE_ENOPROC;
@@ -153,6 +154,7 @@ mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid) {
     if (!e) return MOTE_ENOMEM;
     e->by_name.key = name;
     e->by_pid.key = pid;
+    e->here = here;
     if (mt_atom_counted(name)) mt_atom_hold(name);
     forget_stale(rt->names, &rt->names->by_name, name);
     forget_stale(rt->names, &rt->names->by_pid, pid);
@@ -198,6 +200,15 @@ uint64_t mt_whereis(mote_runtime *rt, uint64_t name) {
     pid = board->whereis(board->context, text, size);
     return mt_is_far(rt, pid) && mt_pid_serial(pid) ? pid : 0; /* of this worker's own the table above knows more */
 }
+
+uint64_t mt_whereis_for_others(mote_runtime *rt, uint64_t name) {
+    mt_lock_take(&rt->names->mu);
+    struct mt_node *node = *mt_hash_find(&rt->names->by_name, name);
+    bool here = node && of_name(node)->here;
+    mt_lock_drop(&rt->names->mu);
+    return here ? 0 : mt_whereis(rt, name);
+}
+
 uint64_t mt_name_of(mote_runtime *rt, uint64_t pid) { return look_up(rt->names, &rt->names->by_pid, pid); }
 
 struct listing {

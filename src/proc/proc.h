@@ -103,6 +103,7 @@ enum mt_proc_flags {
 #define MT_DYING 2u /* it gets no name any more */
 #define MT_IS_HOSTED 4u /* as MT_PF_HOSTED, for others to see */
 #define MT_IS_NOTED 8u /* has a relation with another worker's: see far.h */
+#define MT_REACH_SHIFT 4 /* a mote_reach, in two bits */
 
 struct mt_cleanup {
     struct mt_cleanup *next;
@@ -488,6 +489,11 @@ mote_err mt_spawn_born(struct mt_proc *self, const mote_spawn_options *options, 
                        mote_pid *pid);
 mote_err mt_more(struct mt_proc *p);
 void mt_set_hosted(struct mt_proc *p);
+/* Whether a process of this runtime has ended; false of others. Any thread. */
+bool mt_has_ended(mote_runtime *rt, uint64_t pid);
+/* What other nodes may do to it: sets that, gives what it was (owner); the same of a pid, MOTE_REACH_ALL of one that has ended. Any thread. */
+mote_reach mt_reach_set(struct mt_proc *p, mote_reach reach);
+mote_reach mt_reach_of(mote_runtime *rt, uint64_t pid);
 /* How long the process has lived, to 17 ms. */
 uint64_t mt_lived_ms(struct mt_proc *p);
 #define MT_STACK_MIN ((size_t)16 << 10) /* bytes, of what users may ask for */
@@ -588,10 +594,13 @@ void mt_names_free(struct mt_names *names);
 /* From now on names are the node's: those that there are go onto the board, which is borrowed while the runtime lives. MOTE_EBUSY, MOTE_ELIMIT. Before another worker
  * runs; no process may be registering. */
 mote_err mt_names_publish(mote_runtime *rt, const struct mt_name_board *board);
-mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid);
+/* `here`: not for other nodes. */
+mote_err mt_register(mote_runtime *rt, uint64_t name, uint64_t pid, bool here);
 mote_err mt_unregister(mote_runtime *rt, uint64_t name);
 /* The pid, or 0. Any thread. */
 uint64_t mt_whereis(mote_runtime *rt, uint64_t name);
+/* The same for another node: 0 also for a name that is not for them. */
+uint64_t mt_whereis_for_others(mote_runtime *rt, uint64_t name);
 mote_err mt_registered(mote_runtime *rt, mote_atom *names, size_t capacity, size_t *count);
 /* What can be started, or called, by name, in the same lock: a body (arity 1), or what gives a result. */
 #define MT_ARITY_ANY 256u

@@ -493,7 +493,8 @@ mote_err mt_demonitor(struct mt_proc *self, uint64_t ref, bool flush, bool *acti
 
 static struct mt_sig *apply_down(struct mt_proc *self, struct mt_sig *sig) {
     struct mt_sig *watch = find(self, sig->root);
-    if (!watch || watch->kind != MT_SIG_WATCH) {
+    bool forged = watch && mt_tag(sig->heap[5]) == MT_PID && mt_is_remote(sig->heap[5]) && sig->heap[5] != watch->heap[1]; /* references are guessed: only the node of whom it watches may tell */
+    if (!watch || watch->kind != MT_SIG_WATCH || forged) {
         mt_sig_free(mt_cache_of(self), sig);
         return NULL;
     }

@@ -68,6 +68,26 @@ void mt_set_hosted(struct mt_proc *p) {
     atomic_fetch_or(&p->naming, MT_IS_HOSTED);
 }
 
+#define REACH_BITS ((unsigned)3 << MT_REACH_SHIFT)
+
+static mote_reach reach_in(uint16_t naming) { return (mote_reach)((naming & REACH_BITS) >> MT_REACH_SHIFT); }
+
+mote_reach mt_reach_set(struct mt_proc *p, mote_reach reach) {
+    uint16_t naming = atomic_load(&p->naming);
+    while (!atomic_compare_exchange_weak(&p->naming, &naming, (uint16_t)((naming & ~REACH_BITS) | (unsigned)reach << MT_REACH_SHIFT))) {}
+    return reach_in(naming);
+}
+
+mote_reach mt_reach_of(mote_runtime *rt, uint64_t pid) {
+    struct mt_proc *p = mt_table_find(rt, pid);
+    return p && mt_serial(p) == mt_pid_serial(pid) ? reach_in(atomic_load_explicit(&p->naming, memory_order_acquire)) : MOTE_REACH_ALL;
+}
+
+bool mt_has_ended(mote_runtime *rt, uint64_t pid) {
+    struct mt_proc *p = mt_table_find(rt, pid);
+    return p && (mt_serial(p) != mt_pid_serial(pid) || (atomic_load(&p->inbox.low) & MT_IN_CLOSED));
+}
+
 static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_options *o) {
     mt_reset(p, s, o->handler ? MT_HANDLER : MT_STRAIGHT);
     p->task.priority = (uint8_t)o->priority;
@@ -76,6 +96,7 @@ static void reset(struct mt_proc *p, struct mt_sched *s, const mote_spawn_option
     else
         p->code.body = o->body;
     if (o->hosted || (o->handler && o->handler->resume)) mt_set_hosted(p);
+    if (o->reach) (void)mt_reach_set(p, o->reach);
 }
 
 /* What only some processes have: a name, a limit, a stack of another size. */

@@ -9,6 +9,7 @@
  * A2 entry[index] of a live atom points to it; that of a free counted index is odd: (next free index) << 1 | 1.
  * A3 permanent atoms hold one count that nobody gives back. So does, once (`pinned`), a counted one that was made permanent.
  * A4 buckets = (level + split), level a power of two, split < level: buckets below `split` are told apart by one more bit.
+ * A5 a purse's `held` is the number of atoms that point to it, and one for its owner.
  */
 #include <string.h>
 
@@ -31,7 +32,16 @@ struct atom {
     uint32_t index;        /* const */
     uint16_t size;         /* const: bytes */
     bool pinned;           /* lock: mu (A3) */
+    struct mt_purse *purse; /* lock: mu: who pays for it; NULL: nobody (A5) */
 };
+
+struct mt_purse { /* MT_SHARED */
+    _Atomic uint32_t held; /* atomic: relaxed; changes under mu */
+    uint32_t max;          /* const */
+    _Atomic bool refused;  /* atomic: relaxed */
+};
+
+static _Thread_local struct mt_purse *payer;
 
 struct chunk {
     _Atomic uintptr_t entry[CHUNK]; /* atomic: release by intern() and recycle(), acquire by find() (A2) */
@@ -185,13 +195,28 @@ static mote_err take_index(bool permanent, uint32_t *index, _Atomic uintptr_t **
     return MOTE_OK;
 }
 
+/* One more, or one fewer, for a purse (NULL is allowed). Lock ATOM. */
+static bool pay_locked(struct mt_purse *purse) {
+    if (!purse) return true;
+    bool fits = atomic_load_explicit(&purse->held, memory_order_relaxed) - 1 < purse->max;
+    if (fits) atomic_fetch_add_explicit(&purse->held, 1, memory_order_relaxed);
+    else atomic_store_explicit(&purse->refused, true, memory_order_relaxed);
+    return fits;
+}
+static void pay_back_locked(struct mt_purse *purse) {
+    if (purse && atomic_fetch_sub_explicit(&purse->held, 1, memory_order_relaxed) == 1) mt_os_free(purse);
+}
+
 /* Makes an atom that is not in the table, with one count. */
 static mote_err add(const char *name, size_t size, uint64_t hash, bool permanent, struct atom **made) {
     _Atomic uintptr_t *slot;
     struct atom *atom = mt_os_alloc(sizeof *atom + size + 1);
     if (!atom) return MOTE_ENOMEM;
-    mote_err err = take_index(permanent, &atom->index, &slot);
+    atom->purse = permanent ? NULL : payer;
+    bool paid = pay_locked(atom->purse);
+    mote_err err = paid ? take_index(permanent, &atom->index, &slot) : MOTE_ELIMIT;
     if (err) {
+        if (paid) pay_back_locked(atom->purse);
         mt_os_free(atom);
         return err;
     }
@@ -216,7 +241,10 @@ static void count_one(struct atom *atom, bool permanent) {
         uint64_t old = atomic_fetch_add_explicit(&atom->refs, 1, memory_order_relaxed);
         MT_ASSERT(old > 0); /* A1 */
     }
-    if (permanent) atom->pinned = true;
+    if (!permanent || atom->pinned) return;
+    atom->pinned = true;
+    pay_back_locked(atom->purse);
+    atom->purse = NULL;
 }
 
 static mote_err intern(const char *name, size_t size, bool permanent, uint64_t *word) {
@@ -268,6 +296,7 @@ static void recycle_locked(struct atom *atom) {
     unlink_name(atom);
     atomic_store_explicit(slot_of(atom->index), (uintptr_t)table.free << 1 | 1, memory_order_release);
     table.free = atom->index - (uint32_t)MT_ATOM_PERMANENT_MAX;
+    pay_back_locked(atom->purse);
 }
 
 /* The count seemed to be the last one: under the lock nobody finds the atom by its name meanwhile (A1). */
@@ -289,6 +318,28 @@ void mt_atom_drop(uint64_t word) {
     drop_last(atom);
 }
 
+struct mt_purse *mt_purse_new(uint32_t max) {
+    struct mt_purse *purse = mt_os_alloc(sizeof *purse);
+    ready();
+    if (purse) *purse = (struct mt_purse){.held = 1, .max = max, .refused = false};
+    return purse;
+}
+
+void mt_purse_drop(struct mt_purse *purse) {
+    if (!purse) return;
+    mt_lock_take(&table.mu);
+    pay_back_locked(purse);
+    mt_lock_drop(&table.mu);
+}
+
+uint32_t mt_purse_held(const struct mt_purse *purse) { return atomic_load_explicit(&purse->held, memory_order_relaxed) - 1; }
+
+bool mt_purse_refused(struct mt_purse *purse) {
+    return atomic_load_explicit(&purse->refused, memory_order_relaxed) && atomic_exchange_explicit(&purse->refused, false, memory_order_relaxed);
+}
+
+void mt_atom_payer(struct mt_purse *purse) { payer = purse; }
+
 void mt_atom_table_hold(void) { atomic_fetch_add_explicit(&table.users, 1, memory_order_relaxed); }
 
 void mt_atom_table_drop(void) {
@@ -304,7 +355,9 @@ __attribute__((destructor)) static void table_free(void) {
         if (!chunk) continue;
         for (uint64_t i = c ? 0 : MT_ATOM_FIRST_FREE; i < CHUNK; i++) {
             uintptr_t entry = atomic_load_explicit(&chunk->entry[i], memory_order_relaxed);
-            if ((entry & 1) == 0) mt_os_free((void *)entry);
+            if ((entry & 1) || !entry) continue;
+            pay_back_locked(((struct atom *)entry)->purse);
+            mt_os_free((void *)entry);
         }
         if (chunk != &first_chunk) mt_os_free(chunk);
         atomic_store_explicit(&table.chunks[c], NULL, memory_order_relaxed);

@@ -245,10 +245,47 @@ static void out_of_memory(void) {
             }
 }
 
+static uint64_t numbered(unsigned i, mote_err *err) {
+    char name[20];
+    snprintf(name, sizeof name, "paid_%u", i);
+    return mt_atom_intern(name, strlen(name), false, err);
+}
+
+/* Who pays has so many at once, and not one more, until one goes. */
+static void purses(void) {
+    uint64_t words[100];
+    mote_err err = MOTE_OK;
+    size_t before = mote_atom_count();
+    uint64_t old = counted("was_there"), other;
+    struct mt_purse *purse = mt_purse_new(100);
+    CHECK(purse != NULL);
+    mt_atom_payer(purse);
+    for (unsigned i = 0; i < 100; i++) CHECK((words[i] = numbered(i, NULL)) != 0);
+    CHECK_INT(mt_purse_held(purse), 100);
+    CHECK(counted("was_there") == old && numbered(99, NULL) == words[99]); /* found */
+    CHECK(!mt_purse_refused(purse));
+    CHECK(!numbered(100, &err));
+    CHECK_INT(err, MOTE_ELIMIT);
+    CHECK(mt_purse_refused(purse) && !mt_purse_refused(purse));
+    CHECK_INT(mt_purse_held(purse), 100);
+    mt_atom_drop(words[0]);
+    CHECK((words[0] = numbered(100, NULL)) != 0);
+    CHECK(mt_atom_intern("paid_1", 6, true, NULL) == words[1]); /* for ever: nobody's */
+    CHECK_INT(mt_purse_held(purse), 99);
+    mt_atom_payer(NULL);
+    CHECK((other = numbered(101, NULL)) != 0 && mt_purse_held(purse) == 99);
+    mt_purse_drop(purse); /* it goes with the last atom */
+    for (unsigned i = 0; i < 100; i++) mt_atom_drop(words[i]);
+    mt_atom_drop(words[99]);
+    mt_atom_drop(other);
+    mt_atom_drop(old), mt_atom_drop(old);
+    CHECK_INT(mote_atom_count(), before + 1);
+}
+
 int main(int argc, char **argv) {
     return check_main(argc, argv,
                       (struct check_test[]){TEST(predefined_come_first), TEST(readable_before_anything_else), TEST(permanent), TEST(names),
                                             TEST(counted_are_released), TEST(promoted_stay), TEST(order_is_by_code_points), TEST(many),
                                             TEST(permanent_beyond_the_range), TEST(threads_race), TEST(threads_start_the_table), TEST(kept_for_a_user),
-                                            TEST(out_of_memory), {0}});
+                                            TEST(out_of_memory), TEST(purses), {0}});
 }

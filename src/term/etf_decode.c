@@ -78,7 +78,7 @@ static bool scan_atom(const struct mt_etf *etf, mote_reader *r, const mote_name 
 }
 
 static bool scan_big(struct mt_etf *etf, mote_reader *r, const mote_token *t, const uint8_t *begin) {
-    if (t->bytes.size > MT_BIG_BYTES_MAX) return refuse(r, begin, MOTE_ELIMIT, "this integer is too large");
+    if (t->bytes.size > MT_BIG_READ_MAX) return refuse(r, begin, MOTE_ELIMIT, "this integer is too large");
     etf->words += 1 + words_of_bytes(t->bytes.size);
     return true;
 }

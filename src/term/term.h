@@ -43,6 +43,7 @@ enum mt_kind {
 #define MT_SMALL_MIN (-MT_SMALL_MAX - 1)
 #define MT_BIN_INLINE_MAX 64u     /* bytes; larger ones are shared */
 #define MT_BIG_BYTES_MAX 524288u  /* as Erlang */
+#define MT_BIG_READ_MAX 1048576u  /* releases before 26 may send more than they are sent */
 #define MT_NIL_WORD 6u
 
 /* Local pids: index of the slot in the process table, worker, serial of the slot's use. A worker of the node is a number below MT_WORKERS_MAX
@@ -149,6 +150,17 @@ static inline bool mt_atom_counted(uint64_t w) { return (w >> 3) >= MT_ATOM_PERM
 /* The atom of a name; permanent, or with one count that the caller owns. 0: MOTE_EARG (invalid name), MOTE_ENOMEM, MOTE_ELIMIT
  * (2^24 counted atoms) in *err (may be NULL). A permanent request may give a word of the counted range, held for ever. */
 uint64_t mt_atom_intern(const char *name, size_t size, bool permanent, mote_err *err);
+/* Who *pays* for atoms: so many that were made for him may be there at once. Those that he finds, and those that became permanent, cost nothing. Gives; `max` 0 is none at all. NULL: memory. */
+struct mt_purse;
+struct mt_purse *mt_purse_new(uint32_t max);
+/* Its owner gives it up: the atoms stay. Takes; NULL is allowed. */
+void mt_purse_drop(struct mt_purse *purse);
+/* Atoms that it pays for now. */
+uint32_t mt_purse_held(const struct mt_purse *purse);
+/* The counted atoms that this thread makes from now on are paid by it, until it is NULL: one too many is MOTE_ELIMIT. Whoever sets it does not switch stacks until then. Borrows. */
+void mt_atom_payer(struct mt_purse *purse);
+/* Whether one was too many for it since this was asked last. */
+bool mt_purse_refused(struct mt_purse *purse);
 /* Whether there is an atom of that name now. */
 bool mt_atom_exists(const char *name, size_t size);
 void mt_atom_hold(uint64_t word);

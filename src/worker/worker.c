@@ -23,7 +23,7 @@ _Static_assert(MT_NAME_BYTES == MT_BOARD_NAME_MAX, "the board takes every name")
 /* ------------------------------------------------------------------------------------------------ beginning */
 
 static mote_err start_postman(mote_self *self, struct mote_worker *w) {
-    const mote_spawn_options options = {.body = mt_postman, .name = "postman"};
+    const mote_spawn_options options = {.body = mt_postman, .name = "postman", .reach = MOTE_REACH_NONE};
     mote_arena *arena = mote_arena_new(0);
     mote_pid pid;
     if (!arena) return MOTE_ENOMEM;

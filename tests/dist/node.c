@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A mote node for tests/dist_node.py: an Erlang node tells its processes what to do.
  *
- *   node NAME COOKIE RIGHTS TICK_MS visible|hidden [tls=FOLDER]     prints `ready` once it is there; ends when its input does
+ *   node NAME COOKIE RIGHTS TICK_MS visible|hidden [ATOMS RELATIONS MESSAGE PROCESSES] [tls=FOLDER]     prints `ready` once it is there; ends when its input does
  *   node [WORD ...]                                          started by `mote run`: the same, and prints its name and words before
  *   node cert FOLDER NAME                                    makes FOLDER/NAME to be such a folder
  *
@@ -53,6 +53,8 @@ static void call(mote_self *self, mote_term from, mote_term to, mote_term reques
 
 static void relations(mote_self *self, mote_term m) {
     mote_term from, to, what;
+    mote_atom node;
+    unsigned rights;
     mote_pid pid;
     mote_ref ref;
     if (mote_match(m, "{?, link, ?}", &from, &pid)) {
@@ -67,6 +69,15 @@ static void relations(mote_self *self, mote_term m) {
     } else if (mote_match(m, "{?, demonitor, ?}", &from, &ref)) {
         CHECK_OK(mote_demonitor(self, ref, true, NULL));
         CHECK_OK(mote_send(self, from, "{?, demonitored}", mote_self_pid(self)));
+    } else if (mote_match(m, "{?, rights, ?, ?}", &from, &node, &rights)) {
+        CHECK_OK(mote_node_rights(self, node, rights));
+        CHECK_OK(mote_send(self, from, "{?, granted}", mote_self_pid(self)));
+    } else if (mote_match(m, "{?, reach, ?}", &from, &rights)) {
+        CHECK_OK(mote_flag_set(self, MOTE_REACH, rights, NULL));
+        CHECK_OK(mote_send(self, from, "{?, reached}", mote_self_pid(self)));
+    } else if (mote_match(m, "{?, here, ?}", &from, &node)) {
+        CHECK_OK(mote_register_here(self, node, mote_self_pid(self)));
+        CHECK_OK(mote_send(self, from, "{?, named}", mote_self_pid(self)));
     } else if (mote_match(m, "{exit, ?, ?}", &to, &what)) {
         CHECK_OK((mote_exit_send)(self, to, what));
     }
@@ -92,6 +103,13 @@ static void nodes(mote_self *self, mote_arena *arena, mote_term m) {
     }
 }
 
+/* How many there are, as text, for who reads bytes. */
+static void atoms(mote_self *self, mote_term from) {
+    char text[40];
+    int size = snprintf(text, sizeof text, "atoms=%zu.", mote_atom_count());
+    CHECK_OK(mote_send(self, from, "{?, ?}", mote_self_pid(self), mote_binary_make(mote_scratch(self), text, (size_t)size)));
+}
+
 /* False: it is none of these. */
 static bool obeys(mote_self *self, mote_arena *arena, mote_term m) {
     mote_term from, to, what;
@@ -103,6 +121,7 @@ static bool obeys(mote_self *self, mote_arena *arena, mote_term m) {
     else if (mote_match(m, "{?, collect, ?}", &from, &n)) collect(self, mote_term_copy(arena, from), n);
     else if (mote_match(m, "{?, big, ?}", &from, &n)) big(self, from, n);
     else if (mote_match(m, "{?, call, ?, ?}", &from, &to, &what)) call(self, mote_term_copy(arena, from), to, what);
+    else if (mote_match(m, "{?, atoms}", &from)) atoms(self, from);
     else if (mote_match(m, "{die, ?}", &what)) mote_exit(self, what);
     else return false;
     return true;
@@ -113,10 +132,13 @@ static void dials(mote_self *self, mote_term watcher, mote_atom node) {
     CHECK_OK(mote_send(self, watcher, "{?, dialled, ?}", mote_self_pid(self), mote_atom_make(err ? "false" : "true")));
 }
 
+static void free_arena(void *arena) { mote_arena_free(arena); }
+
 static void servant(mote_self *self, mote_term arg) {
     mote_term m, watcher = MOTE_TERM_NIL, from;
     mote_arena *arena = mote_arena_new(0);
     (void)arg;
+    CHECK_OK(mote_cleanup_add(self, free_arena, arena)); /* it may be ended from outside */
     mote_atom down = {0}, dialled = {0};
     while (!mote_receive(self, -1, &m)) {
         if (mote_match(m, "{?, dial_when_down, ?}", &from, &dialled)) continue;
@@ -154,12 +176,27 @@ static void waits_for_input(void *context) {
 
 static const char *tls; /* NULL: without */
 
+/* For other nodes. */
+static mote_term waits(mote_self *self, size_t count, const mote_term *args, void *context) {
+    mote_term m;
+    (void)count, (void)args, (void)context;
+    CHECK_OK(mote_receive(self, -1, &m));
+    return MOTE_TERM_NIL;
+}
+
 static int begin(mote_self *self, void *context) {
     char **argv = context, why[300] = "";
     mote_pid pid;
     const bool of_command = getenv("MOTE_NODE_NAME") != NULL;
     mote_node_options options = {0};
     if (!of_command) options = (mote_node_options){.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0, .tls = tls};
+    if (!of_command && argv[6]) {
+        options.atoms_max = (uint32_t)atoi(argv[6]);
+        options.relations_max = (uint32_t)atoi(argv[7]);
+        options.message_max = (size_t)atoi(argv[8]);
+        options.processes_max = (uint32_t)atoi(argv[9]);
+        CHECK_OK(mote_export_function(self, mote_atom_make("test"), mote_atom_make("wait"), 0, &(mote_function){.call = waits}));
+    }
     if (mote_node_start(self, of_command ? NULL : &options, why, sizeof why)) {
         fprintf(stderr, "%s: %s\n", argv[0], why);
         return 1;
@@ -190,8 +227,8 @@ int main(int argc, char **argv) {
         argv[argc] = NULL;
     }
     if (argc == 4 && strcmp(argv[1], "cert") == 0) return makes_certificate(argv);
-    if (argc != 6 && !getenv("MOTE_NODE_NAME")) {
-        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden [tls=FOLDER]\n", stderr);
+    if (argc != 6 && argc != 10 && !getenv("MOTE_NODE_NAME")) {
+        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden [ATOMS RELATIONS MESSAGE PROCESSES] [tls=FOLDER]\n", stderr);
         return 2;
     }
     return mote_run(NULL, begin, argv);
