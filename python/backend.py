@@ -105,6 +105,7 @@ def check_tools():
         ("pkg-config", found(os.environ.get("PKG_CONFIG"), "pkg-config", "pkgconf"), "pkg-config"),
         ("libuv with its headers", library_found("libuv"), "libuv1-dev"),
         ("GMP with its headers", library_found("gmp"), "libgmp-dev"),
+        ("OpenSSL with its headers", library_found("openssl"), "libssl-dev"),
         (str(headers), headers.is_file(), "python3-dev"),
     ]
     missing = [(what, package) for what, there, package in needed if not there]

@@ -3,6 +3,7 @@
 """Mote nodes and Erlang's live: tests/dist/dist_live.erl, in an Erlang node, does with tests/dist/node.c what nodes do with each other.
 
   tests/dist_node.py PROGRAM embedded|epmd     PROGRAM: node.c, built. The port mapper is one of the mote nodes, or Erlang's; the Erlang node is visible, or hidden
+  tests/dist_node.py PROGRAM tlsv1.2|tlsv1.3   The same with TLS of that version (Erlang's -proto_dist inet_tls), and what is refused then
 
 All of it on loopback and a free port. Where Erlang is not installed it is left out; erl_call and Elixir are met where they are installed.
 """
@@ -24,9 +25,9 @@ SECONDS_MAX = 280
 HOST = "host@127.0.0.1"
 
 
-def start_host(program, environment):
+def start_host(program, environment, more):
     """A mote node that is there all the time; it has become the port mapper where there was none."""
-    command = [program, HOST, COOKIE, "0", "60000", "hidden"]
+    command = [program, HOST, COOKIE, "0", "60000", "hidden", *more]
     host = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     ready, _, _ = select.select([host.stdout], [], [], 30)
     if not ready or host.stdout.readline() != b"ready\n":
@@ -81,7 +82,21 @@ def end_all(work):
             pass
 
 
-def run(program, work, embedded):
+def certificates(program, work, version):
+    """Two authorities, and files of options of Erlang's by what certificate they have; gives the folders of a good one and of one of the other authority."""
+    folders = {"good": "ca/127.0.0.1", "other": "other/127.0.0.1", "localhost": "ca/localhost", "bound": "ca/somebody@127.0.0.1"}
+    for folder in folders.values():
+        subprocess.run([program, "cert", *f"{work}/{folder}".rsplit("/", 1)], check=True)
+    for name, folder in {**folders, "none": None}.items():
+        own = f'{{certfile, "{work}/{folder}/cert.pem"}}, {{keyfile, "{work}/{folder}/key.pem"}}, ' if folder else ""
+        good = f'{{certfile, "{work}/{folders["good"]}/cert.pem"}}, {{keyfile, "{work}/{folders["good"]}/key.pem"}}, '
+        both = f'{{cacertfile, "{work}/{(folder or folders["good"])}/ca.pem"}}, {{verify, verify_peer}}, {{versions, [\'{version}\']}}'
+        # who has none can be no server: its dialler alone is without
+        pathlib.Path(work, f"{name}.conf").write_text(f"[{{server, [{own or good}{both}, {{fail_if_no_peer_cert, true}}]}}, {{client, [{own}{both}]}}].\n", encoding="ascii")
+    return f"{work}/{folders['good']}", f"{work}/{folders['other']}"
+
+
+def run(program, work, mapper):
     port = dist_erlang.free_port()
     environment = dict(os.environ, HOME=work, ERL_EPMD_PORT=str(port), ERL_EPMD_ADDRESS="127.0.0.1")
     epmd = host = erl = None
@@ -89,15 +104,17 @@ def run(program, work, embedded):
         done = subprocess.run(["erlc", "-o", work, str(SOURCE)], env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"erlc: {done.stdout}{done.stderr}")
-        epmd = None if embedded else dist_erlang.start_epmd(port, environment)
-        host = start_host(program, environment)
+        epmd = dist_erlang.start_epmd(port, environment) if mapper == "epmd" else None
+        tls = certificates(program, work, mapper) if mapper.startswith("tls") else ()
+        host = start_host(program, environment, [f"tls={tls[0]}"] if tls else [])
         flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", "prevent_overlapping_partitions", "false", "-start_epmd", "false", "-setcookie", COOKIE]
         ours = ["-mote_program", program, "-mote_cookie", COOKIE, "-run", "dist_live", "main", program, COOKIE]
-        command = ["erl", "+S", "2", "-noinput", "-connect_all", "false", "-name", "tester@127.0.0.1", *([] if embedded else ["-hidden"]), *flags, "-pa", work, *ours]
+        secure = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", f"{work}/good.conf", "-mote_options", work, "-mote_tls", tls[0], "-mote_other_tls", tls[1], *(["-mote_few"] if mapper == "tlsv1.2" else [])] if tls else []
+        command = ["erl", "+S", "2", "-noinput", "-connect_all", "false", "-name", "tester@127.0.0.1", *(["-hidden"] if epmd else []), *flags, *secure, "-pa", work, *ours]
         erl = subprocess.Popen(command, env=environment, cwd=work, stdout=subprocess.PIPE, start_new_session=True)
         count = pass_on(erl)
         code = erl.wait(SECONDS_MAX)
-        fine, more = others(environment)
+        fine, more = (True, 0) if tls else others(environment)
         print(f"1..{count + more}")
         return code if fine else 1
     finally:
@@ -107,16 +124,24 @@ def run(program, work, embedded):
         end_all(work)
 
 
+def has_ssl():
+    probe = 'halt(case code:which(ssl) of non_existing -> 1; _ -> 0 end).'
+    return subprocess.run(["erl", "-noinput", "-eval", probe], check=False).returncode == 0
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
-    parser.add_argument("mapper", choices=["embedded", "epmd"])
+    parser.add_argument("mapper", choices=["embedded", "epmd", "tlsv1.2", "tlsv1.3"])
     options = parser.parse_args()
     if not all(shutil.which(tool) for tool in ("erl", "erlc", "epmd")):
         print("1..1\nok 1 - mote nodes and Erlang's # SKIP it is not installed")
         return 0
+    if options.mapper.startswith("tls") and not has_ssl():
+        print("1..1\nok 1 - mote nodes and Erlang's with TLS # SKIP Erlang's ssl is not installed")
+        return 0
     with tempfile.TemporaryDirectory() as work:
-        return run(str(pathlib.Path(options.program).resolve()), work, options.mapper == "embedded")
+        return run(str(pathlib.Path(options.program).resolve()), work, options.mapper)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ OS_EXCEPTIONS = {
     "src/sched/poll.c": (r"p?poll|epoll_\w+", "it is the poller: libuv itself counts in milliseconds and does not tell what it refuses"),
     "src/lib/application.c": (r"pthread_sigmask|_exit", "a program's signals and exit codes are what it is for"),
     "src/proc/runtime.c": (r"getenv", "MOTE_SCHEDULERS, read once at start"),
-    "src/dist/node.c": (r"getenv", "ERL_EPMD_PORT, as Erlang's nodes read it, once at start"),
+    "src/dist/node.c": (r"getenv", "ERL_EPMD_PORT, as Erlang's nodes read it, and what `mote run` says, once at start"),
     "src/dist/cookie.c": (r"getenv", "HOME and MOTE_COOKIE_FILE, once at start"),
 }
 # Files that may depend on the processor or the system.

@@ -27,7 +27,8 @@ typedef struct mote_node_options {
     const char *name;         /* alive@host: printable ASCII, unlike all others in the cluster */
     const char *cookie;       /* the secret that all nodes share, 1 to 255 printable characters. NULL: that of `cookie_file` */
     const char *cookie_file;  /* NULL: MOTE_COOKIE_FILE of the environment, or ~/.erlang.cookie, which is made when it is missing */
-    const char *address;      /* where to listen; NULL: 127.0.0.1. Others need `insecure`: without TLS everybody on the way can read and take over */
+    const char *tls;          /* a folder with ca.pem (who vouches for all nodes), cert.pem, key.pem and maybe crl.pem (certificates that are taken back): connections are TLS, both ways, and nothing else. NULL: plain TCP */
+    const char *address;      /* where to listen; NULL: 127.0.0.1. Others need `tls` or `insecure`: without TLS everybody on the way can read and take over */
     uint16_t port;            /* 0: any that is free */
     uint16_t epmd_port;       /* 0: ERL_EPMD_PORT of the environment, or 4369. Where no port mapper runs, this node becomes one */
     bool no_epmd;             /* neither asks nor serves: peers are told where it is, see mote_node_at() */
@@ -43,8 +44,9 @@ typedef struct mote_node_options {
     uint32_t call_ms;         /* what a peer calls is ended (timeout) after so long; 0: 60000; UINT32_MAX: never */
 } mote_node_options;
 
-/* Makes the runtime a node, which listens and is registered when this returns. Waits: some milliseconds, up to 10 s for a port mapper that does not answer. MOTE_EARG: an option that cannot be; MOTE_ENAME: the
- * name is none, or another node on this host has it; MOTE_EBUSY: it is a node already; MOTE_EOS: the system refuses (errno); MOTE_ESELF; MOTE_ENOMEM. `why` (may be NULL; `size` bytes) gets it in words. */
+/* Makes the runtime a node, as `options` say (NULL: as `mote run` has said to this program, in MOTE_NODE_NAME, _TLS, _ADDRESS, _PORT, _VISIBLE, _NO_EPMD, _RIGHTS (a number), _CONNECT (names with blanks between, which are connected before
+ * this returns) of the environment), which listens and is registered when this returns. Waits: some milliseconds, up to 10 s for a port mapper that does not answer. MOTE_EARG: an option that cannot be; MOTE_ENAME: the
+ * name is none, or another node on this host has it; MOTE_EBUSY: it is a node already; MOTE_EOS: the system refuses (errno); MOTE_ENOPROC: one of _CONNECT cannot be connected; MOTE_ESELF; MOTE_ENOMEM. `why` (may be NULL; `size` bytes) gets it in words. */
 MOTE_API MOTE_MUST mote_err mote_node_start(mote_self *self, const mote_node_options *options, char *why, size_t size);
 
 /* This node's name, as an atom (nonode@nohost: it is none), its creation, and the port it listens at; may be NULL. */
@@ -127,6 +129,21 @@ MOTE_API MOTE_MUST mote_err mote_rpc_result(mote_self *self, mote_term message, 
 
 /* Calls it, and nobody is told what comes of it. As erpc:cast/4. */
 MOTE_API MOTE_MUST mote_err mote_rpc_cast(mote_self *self, mote_atom node, mote_atom module, mote_atom function, mote_term args);
+
+/* ----------------------------------------------------------------------------------------- certificates (TLS) */
+
+/* Reads the files of mote_node_options.tls again, for connections that are made from now on; those that are there stay. Reads files. MOTE_EARG, MOTE_EOS: they will not do, and all is as before; `why` (may be NULL; `size`
+ * bytes) gets it in words. MOTE_ENOPROC: this is no node, or one without TLS; MOTE_ESELF; MOTE_ENOMEM. */
+MOTE_API MOTE_MUST mote_err mote_node_tls_reload(mote_self *self, char *why, size_t size);
+
+/* Makes a certificate for a start. `folder` gets an authority, ca.pem and ca-key.pem, if it has none; who has ca-key.pem can make nodes. `folder`/`node` gets what mote_node_options.tls wants: ca.pem, cert.pem,
+ * key.pem, for `days` (0: 365; 3650 at most). `node` is a host's name or an IP address (for all nodes with that behind their @) or alive@host (for this node alone). `renew`: in the place of those that are there. Keys are
+ * readable for their owner alone. Any thread; writes files. MOTE_EBUSY: there is one; MOTE_EARG, MOTE_ENOPROC (half of an authority is missing), MOTE_EOS, MOTE_ENOMEM; `why` as above. */
+MOTE_API MOTE_MUST mote_err mote_cert_make(const char *folder, const char *node, unsigned days, bool renew, char *why, size_t size);
+
+/* Whom the first certificate of a file is for: copies a line for each host, address and node (erlnode:alive@host) into `names`, with a 0 at the end. Any thread; reads a file. MOTE_ELIMIT: they are more than
+ * `names_size` bytes; MOTE_EOS: no certificate can be read there; MOTE_EARG; `why` as above. */
+MOTE_API MOTE_MUST mote_err mote_cert_names(const char *file, char *names, size_t names_size, char *why, size_t size);
 
 #ifdef __cplusplus
 }

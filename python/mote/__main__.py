@@ -92,6 +92,43 @@ def _epmd_port(given: Optional[int]) -> int:
         raise Wrong(f"ERL_EPMD_PORT of the environment: {text!r} is no number of a port: set it to one, or unset it") from None
 
 
+def _certified(text: str) -> str:
+    """Whom a certificate may be for: a node, or all of a host."""
+    if len(text) > 255 or not re.fullmatch(r"([\w.~-]+@)?[A-Za-z0-9_:][\w.:-]*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no host's name, no IP address, and no node's name, alive@host")
+    return text
+
+
+def _days(text: str) -> int:
+    return _number(text, 1, 3650)
+
+
+# ---------------------------------------------------------------------------------------------------- certificates
+
+
+def _certificate_names(folder: str) -> tuple[list[str], list[str]]:
+    """Hosts, and nodes: of those alone, if there are any."""
+    try:
+        names = _mote.cert_names(os.path.join(folder, "cert.pem"))
+    except (ValueError, mote.MoteError, OSError) as error:
+        raise Failed(f"--tls {folder}: {error}") from None
+    nodes = [name.partition(":")[2] for name in names if name.startswith("erlnode:")]
+    hosts = [name for name in names if not name.startswith(("erlnode:", "*"))]
+    if not hosts and not nodes:
+        raise Failed(f"--tls {folder}: its certificate names no host: `mote cert` makes one that does")
+    return hosts, nodes
+
+
+def _host(tls: Optional[str]) -> str:
+    """Where a node for a moment says that it is: the certificate has to be for it."""
+    if tls is None:
+        return _HOST
+    hosts, nodes = _certificate_names(tls)
+    if nodes:
+        raise Failed(f"--tls {tls}: its certificate is for {', '.join(nodes)} alone; this needs one of a host, as `mote cert DIR {hosts[0] if hosts else _HOST}` makes it")
+    return hosts[0]
+
+
 # ----------------------------------------------------------------------------------------------- the port mapper
 
 
@@ -168,7 +205,9 @@ class Visitor:
 
         logging.getLogger("mote").addHandler(Listener())
         self.where = found[:2]
-        self.node = _started(lambda: mote.Node(f"mote-{os.getpid()}-{os.urandom(4).hex()}@{_HOST}", cookie_file=options.cookie_file, epmd=False))
+        self.tls: Optional[str] = options.tls
+        name = f"mote-{os.getpid()}-{os.urandom(4).hex()}@{_host(self.tls)}"
+        self.node = _started(lambda: mote.Node(name, cookie_file=options.cookie_file, epmd=False, tls=self.tls))
         mote.node_at(self.target, *self.where)
 
     def __enter__(self) -> Visitor:
@@ -184,7 +223,10 @@ class Visitor:
             raise Failed(f"{self.target} has not answered within {seconds:g} s") from None
         except ConnectionError:
             why = next((text for text in reversed(self.told) if self.target in text), f"no connection to {self.target}")
-            raise Failed(f"{why}. It is there, at port {self.where[1]}: most often the cookie is another one (`mote cookie` says which is used here)") from None
+            if "certificate" in why or "TLS, and says" in why:
+                raise Failed(why) from None
+            other = "it has no TLS" if self.tls else "it has TLS, and wants --tls"
+            raise Failed(f"{why}. It is there, at port {self.where[1]}: most often the cookie is another one (`mote cookie` says which is used here), or {other}") from None
 
 
 def _started(make: Any) -> Any:
@@ -283,7 +325,51 @@ def cookie(options: argparse.Namespace) -> int:
     return 0
 
 
+def cert(options: argparse.Namespace) -> int:
+    folder: str = options.folder
+    new = not os.path.exists(os.path.join(folder, "ca-key.pem"))
+    for name in options.names:
+        try:
+            _mote.cert_make(folder, name, options.days, options.renew)
+        except FileExistsError as error:
+            raise Failed(f"{str(error).partition(': ')[2].rpartition(';')[0]}: --renew makes a new certificate in its place") from None
+        except (ValueError, mote.MoteError, OSError) as error:
+            raise Failed(str(error).partition(": ")[2] or str(error)) from None
+        if new:
+            print(f"{folder}: a new authority; who has {os.path.join(folder, 'ca-key.pem')} can make nodes, so no node should")
+        new = False
+        made = os.path.join(folder, name)
+        print(f"{made}: for {'the node' if '@' in name else 'all nodes of'} {name}, {options.days} days; copy the folder there, and start with --tls {made}")
+    return 0
+
+
 # ------------------------------------------------------------------------------------------------------ mote run
+
+
+def _reloads(node: mote.Node) -> None:
+    """SIGHUP has it read its certificates again, as it is with servers; not at a terminal, where it means that nobody is there any more."""
+    import signal
+
+    def again(*_: object) -> None:
+        from mote import _log
+
+        try:
+            node.reload_tls()
+            _log.tell(20, "mote run: the certificates are read again")
+        except (ValueError, mote.MoteError, OSError) as error:
+            _log.tell(40, f"mote run: the certificates stay as they were: {error}")
+
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL and not (sys.stdin and sys.stdin.isatty()):
+        signal.signal(signal.SIGHUP, again)
+
+
+def _run_name(options: argparse.Namespace, text: str) -> str:
+    """What the node is called by default: its certificate says where it is, or even who."""
+    if options.name:
+        return str(options.name)
+    hosts, nodes = _certificate_names(options.tls) if options.tls else ([_HOST], [])
+    stem = re.sub(r"\W", "_", os.path.splitext(os.path.basename(text))[0], flags=re.ASCII) or "mote"
+    return nodes[0] if nodes else f"{stem[:200]}@{hosts[0]}"
 
 
 def _file_code(path: str) -> tuple[Any, ModuleType]:
@@ -329,25 +415,52 @@ def _show(error: BaseException) -> None:
     sys.excepthook(type(error), error.with_traceback(trace), trace)
 
 
+def _is_binary(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"\x7fELF"
+    except OSError:
+        return False
+
+
+def _run_binary(options: argparse.Namespace, path: str, args: list[str]) -> int:
+    """A program in C: it takes our place, and is told by the environment what mote_node_start() without options does."""
+    said = {"MOTE_NODE_NAME": _run_name(options, path), "MOTE_NODE_TLS": options.tls and os.path.abspath(options.tls), "MOTE_NODE_ADDRESS": options.address, "MOTE_NODE_PORT": options.port,
+            "MOTE_NODE_VISIBLE": options.visible or None, "MOTE_NODE_NO_EPMD": options.no_epmd or None, "MOTE_NODE_RIGHTS": sum(RIGHTS[right] for right in _given(options.allow).get("*", ())),
+            "MOTE_NODE_CONNECT": " ".join(options.connect), "MOTE_COOKIE_FILE": options.cookie_file, "MOTE_SCHEDULERS": options.workers}
+    if not options.no_epmd:
+        said["ERL_EPMD_PORT"] = _epmd_port(options.epmd_port)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MOTE_NODE_")}
+    given = {name: str(value) for name, value in said.items() if value is not None and value != ""}
+    sys.stdout.flush()
+    try:
+        os.execve(path, [path, *args], {**kept, **given})
+    except OSError as error:
+        raise Failed(f"{path} cannot be run: {error.strerror}") from None
+
+
 def run(options: argparse.Namespace) -> int:
     text: str = options.program
     of_file = text.endswith(".py") or os.sep in text or os.path.isfile(text)
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.path.dirname(os.path.abspath(text)) if of_file else os.getcwd()
     args = options.args[1:] if options.args[:1] == ["--"] else options.args
+    if options.connect and options.no_epmd:
+        raise Wrong("--connect looks for the node at the port mapper, which --no-epmd leaves out: in the program mote.node_at() says where a node is")
+    if _is_binary(text):
+        return _run_binary(options, os.path.abspath(text), args)
     try:
         code, main = _file_code(text) if of_file else _module_code(text)
     except SyntaxError as error:
         _show(error)
         return 1
-    if options.connect and options.no_epmd:
-        raise Wrong("--connect looks for the node at the port mapper, which --no-epmd leaves out: in the program mote.node_at() says where a node is")
     sys.argv[:] = [main.__file__ or text, *args]
     sys.modules["__main__"] = main  # before the node: its workers ask for it
-    stem = re.sub(r"\W", "_", os.path.splitext(os.path.basename(text))[0], flags=re.ASCII) or "mote"
-    name = options.name or f"{stem[:200]}@{_HOST}"
+    name = _run_name(options, text)
     epmd = False if options.no_epmd else _epmd_port(options.epmd_port)
-    node = _started(lambda: mote.Node(name, workers=options.workers or 1, cookie_file=options.cookie_file, port=options.port or 0, epmd=epmd, visible=options.visible, rights=_given(options.allow)))
+    node = _started(lambda: mote.Node(name, workers=options.workers or 1, cookie_file=options.cookie_file, address=options.address, port=options.port or 0, epmd=epmd, visible=options.visible, rights=_given(options.allow), tls=options.tls))
+    if options.tls:
+        _reloads(node)
     for other in options.connect:
         try:
             mote.connect(other)
@@ -385,23 +498,29 @@ def _parser() -> argparse.ArgumentParser:
     def epmd_port(to: argparse.ArgumentParser) -> None:
         to.add_argument("--epmd-port", type=_port, metavar="PORT", help=f"of the port mapper (default: ERL_EPMD_PORT of the environment, or {_EPMD_PORT})")
 
+    def tls(to: argparse.ArgumentParser) -> None:
+        to.add_argument("--tls", metavar="DIR", help="ca.pem, cert.pem and key.pem, as `mote cert` makes them: connections are TLS, and nothing else")
+
     def visitor(to: argparse.ArgumentParser) -> None:
         to.add_argument("node", type=_node_name, metavar="NODE", help=f"alive@host; without @host it is of this machine, {_HOST}")
         to.add_argument("--timeout", type=_seconds, default=5.0, metavar="SECONDS", help="how long to wait (default: 5)")
         cookie_file(to)
+        tls(to)
         epmd_port(to)
 
-    to = command(run, "run a Python program as a node", "What stands behind the program is for it. A mote.Node(...) in the program is the node that runs: what is said here counts, and not what it says of the cluster.")
-    to.add_argument("--name", type=_node_name, metavar="NODE", help=f"alive@host (default: the program's name @{_HOST})")
+    to = command(run, "run a program as a node", "What stands behind the program is for it. A mote.Node(...) in the program is the node that runs: what is said here counts, and not what it says of the cluster. In a program in C it is that of mote_node_start() without options.")
+    to.add_argument("--name", type=_node_name, metavar="NODE", help=f"alive@host (default: the program's name @{_HOST}; with --tls what the certificate is for)")
     cookie_file(to)
+    tls(to)
     to.add_argument("--connect", type=_node_name, action="append", default=[], metavar="NODE", help="connect to it before the program runs; may be given again")
-    to.add_argument("--workers", type=_workers, metavar="N", help="how many interpreters, each an OS process (default: 1, or what the program says)")
+    to.add_argument("--workers", type=_workers, metavar="N", help="how many interpreters, each an OS process, or schedulers in C (default: 1, or what the program says; in C one for each core)")
     to.add_argument("--visible", action="store_true", help="Erlang's nodes() shows it")
     to.add_argument("--allow", type=_allow, action="append", default=[], metavar="[NODE=]RIGHT", help=f"what other nodes, or one, may do besides sending, linking and monitoring: {', '.join(RIGHTS)}; may be given again")
+    to.add_argument("--address", metavar="ADDRESS", help=f"where it listens (default: {_HOST}; others need --tls)")
     to.add_argument("--port", type=_port, metavar="PORT", help="where it listens (default: one that is free)")
     epmd_port(to)
     to.add_argument("--no-epmd", action="store_true", help="without a port mapper: others have to be told where it is")
-    to.add_argument("program", metavar="PROGRAM", help="a .py file, or a module")
+    to.add_argument("program", metavar="PROGRAM", help="a .py file, a module, or a program in C")
     to.add_argument("args", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
 
     visitor(command(ping, "see whether a node is there", "Tells how long it takes, too."))
@@ -418,6 +537,12 @@ def _parser() -> argparse.ArgumentParser:
     to = command(cookie, "say where the cookie is, and make it where it is missing")
     cookie_file(to)
     to.add_argument("--show", action="store_true", help="print the cookie itself: who has it may do everything a node may")
+
+    to = command(cert, "make certificates for --tls", "DIR gets an authority, if it has none, and for each NAME a folder with what --tls wants. For a start: an organisation has an authority of its own.")
+    to.add_argument("folder", metavar="DIR", help="where the authority is, or is to be")
+    to.add_argument("names", type=_certified, nargs="+", metavar="NAME", help="a host's name or IP address, for all nodes there; or alive@host, for that node alone")
+    to.add_argument("--days", type=_days, default=365, metavar="N", help="how long they are valid (default: 365; at most 3650)")
+    to.add_argument("--renew", action="store_true", help="make new ones in the place of those that are there")
     return parser
 
 

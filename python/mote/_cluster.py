@@ -2,6 +2,7 @@
 """This program as a node among others, which may be mote's or Erlang's: connecting, and hearing of nodes that come and go."""
 from __future__ import annotations
 
+import os
 from collections import namedtuple
 
 from mote import _mote
@@ -76,6 +77,7 @@ def begin(
     rights: Union[Iterable[str], Mapping[str, Iterable[str]]],
     limits: Mapping[str, int],
     tick: float,
+    tls: Union[str, os.PathLike[str], None],
 ) -> None:
     """Makes the node that runs one among others. See mote.Node."""
     each = {node: _rights(given) for node, given in (rights if isinstance(rights, dict) else {"*": rights}).items()}
@@ -88,7 +90,7 @@ def begin(
     if epmd is True:
         epmd = None
     mask = each.pop("*", 0)
-    _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000), *most)
+    _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000), None if tls is None else os.path.abspath(tls), *most)
     for node, own in each.items():
         _mote.node_rights(node, own)
 

@@ -43,7 +43,7 @@ static PyObject *not_started(struct mp_state *st, mote_err err, const char *why)
     return PyErr_Format(type, "mote.Node: %s (%s)", *why ? why : mote_err_text(err), mote_err_name(err));
 }
 
-/* net_start(name, cookie, cookie_file, address, port, epmd_port, no_epmd, visible, insecure, rights, tick_ms, atoms, processes, relations, message, queue) */
+/* net_start(name, cookie, cookie_file, address, port, epmd_port, no_epmd, visible, insecure, rights, tick_ms, tls, atoms, processes, relations, message, queue) */
 static PyObject *py_start(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
@@ -52,7 +52,7 @@ static PyObject *py_start(PyObject *module, PyObject *args) {
     unsigned long long message, queue;
     char why[WHY_MAX] = "";
     mote_err err;
-    if (!p || !PyArg_ParseTuple(args, "szzzHHpppIIIIIKK", &o.name, &o.cookie, &o.cookie_file, &o.address, &o.port, &o.epmd_port, &no_epmd, &visible, &insecure, &o.rights, &o.tick_ms,
+    if (!p || !PyArg_ParseTuple(args, "szzzHHpppIIzIIIKK", &o.name, &o.cookie, &o.cookie_file, &o.address, &o.port, &o.epmd_port, &no_epmd, &visible, &insecure, &o.rights, &o.tick_ms, &o.tls,
                                 &o.atoms_max, &o.processes_max, &o.relations_max, &message, &queue))
         return NULL;
     if (p->flavour != THREAD) return PyErr_SetString(st->error, "mote.Node: a process cannot start its own node"), NULL;
@@ -66,6 +66,57 @@ static PyObject *py_start(PyObject *module, PyObject *args) {
     Py_END_ALLOW_THREADS
     if (err) return not_started(st, err, why);
     Py_RETURN_NONE;
+}
+
+/* --------------------------------------------------------------------------------------------- certificates */
+
+/* What could not be with files, in words. */
+static PyObject *not_made(struct mp_state *st, mote_err err, const char *what, const char *why) {
+    if (err == MOTE_ENOMEM) return PyErr_NoMemory();
+    PyObject *type = err == MOTE_EARG || err == MOTE_ETERM ? PyExc_ValueError : err == MOTE_EBUSY ? PyExc_FileExistsError : err == MOTE_EOS || err == MOTE_ENOPROC ? PyExc_OSError : st->error;
+    return PyErr_Format(type, "%s: %s", what, *why ? why : mote_err_text(err));
+}
+
+static PyObject *py_tls_reload(PyObject *module, PyObject *none) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    char why[WHY_MAX] = "";
+    (void)none;
+    if (!p) return NULL;
+    mote_err err = mote_node_tls_reload(p->self, why, sizeof why); /* some milliseconds: `p` is not left for them */
+    if (err == MOTE_ENOPROC) return PyErr_SetString(st->error, "mote.Node.reload_tls: this node has no TLS"), NULL;
+    if (err) return not_made(st, err, "mote.Node.reload_tls", why);
+    Py_RETURN_NONE;
+}
+
+/* cert_make(folder, node, days, renew) */
+static PyObject *py_cert_make(PyObject *module, PyObject *args) {
+    const char *folder, *node;
+    unsigned days;
+    int renew;
+    char why[WHY_MAX] = "";
+    mote_err err;
+    if (!PyArg_ParseTuple(args, "ssIp", &folder, &node, &days, &renew)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    err = mote_cert_make(folder, node, days, renew != 0, why, sizeof why);
+    Py_END_ALLOW_THREADS
+    if (err) return not_made(mp_state_of(module), err, "mote cert", why);
+    Py_RETURN_NONE;
+}
+
+/* cert_names(file) -> whom its certificate is for: hosts, addresses, erlnode:alive@host */
+static PyObject *py_cert_names(PyObject *module, PyObject *o) {
+    const char *file = PyUnicode_AsUTF8(o);
+    char names[8192], why[WHY_MAX] = "";
+    mote_err err;
+    if (!file) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    err = mote_cert_names(file, names, sizeof names, why, sizeof why);
+    Py_END_ALLOW_THREADS
+    if (err) return not_made(mp_state_of(module), err, "a certificate cannot be read", why);
+    PyObject *text = PyUnicode_DecodeUTF8(names, (Py_ssize_t)strlen(names), "replace"), *lines = text ? PyUnicode_Splitlines(text, 0) : NULL;
+    Py_XDECREF(text);
+    return lines;
 }
 
 /* -------------------------------------------------------------------------------------------------- peers */
@@ -204,6 +255,9 @@ PyMethodDef mp_net_methods[] = {
      "node() -> Atom\n\n"
      "The name of this node: nonode@nohost while it has none. As Erlang's node/0."},
     {"net_start", py_start, METH_VARARGS, NULL},
+    {"tls_reload", py_tls_reload, METH_NOARGS, NULL},
+    {"cert_make", py_cert_make, METH_VARARGS, NULL},
+    {"cert_names", py_cert_names, METH_O, NULL},
     {"connect_start", py_connect_start, METH_O, NULL},
     {"disconnect", py_disconnect, METH_O,
      "disconnect(node, /)\n\n"

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 import mote
@@ -122,9 +124,9 @@ class Case(unittest.TestCase):
 class Help(Case):
     def test_help(self):
         out, _ = self.mote("--help")
-        for word in ("run", "ping", "call", "names", "cookie", "Exit codes"):
+        for word in ("run", "ping", "call", "names", "cookie", "cert", "Exit codes"):
             self.assertRegex(out, rf"\b{word}\b")
-        for command in ("run", "ping", "call", "names", "cookie"):
+        for command in ("run", "ping", "call", "names", "cookie", "cert"):
             self.assertIn(f"usage: mote {command}", self.mote(command, "--help")[0])
         self.assertEqual(self.mote("--version")[0], f"mote {mote.__version__}\n")
 
@@ -135,6 +137,7 @@ class Help(Case):
                            ("'0' is no number from 1 to 63", "run", "--workers", "0", "app.py"), ("'99999' is no number", "ping", "--epmd-port", "99999", "x"),
                            ("'-1' is no number of seconds|expected one argument", "ping", "--timeout", "-1", "x"), ("'all' is no right: they are exit", "run", "--allow", "all", "app.py"),
                            ("no file and no Python module is called nothing", "run", "nothing"), ("nothing.py cannot be read: No such file", "run", "nothing.py"),
+                           ("'a b' is no host's name", "cert", "certs", "a b"), ("'../x' is no host's name", "cert", "certs", "../x"), ("'0' is no number from 1 to 3650", "cert", "--days", "0", "certs", "x"),
                            ("--no-epmd leaves out", "run", "--no-epmd", "--connect", "x", "app.py")):
             self.fails(why, *args, code=2)
         self.env["ERL_EPMD_PORT"] = "here"
@@ -160,6 +163,89 @@ class Cookie(Case):
         self.cookie.chmod(0o644)
         self.fails(r"nobody else may read \(chmod 400\)", "cookie")
         self.fails(r"nobody else may read \(chmod 400\)", "run", "app.py")
+
+
+class Tls(Case):
+    def certificates(self, *names, folder="certs"):
+        return self.mote("cert", folder, *names)[0]
+
+    def mode(self, name):
+        return (self.folder / name).stat().st_mode & 0o777
+
+    def test_certificates(self):
+        """A folder for each node, an authority beside them; nothing is overwritten unless that is wanted."""
+        told = self.certificates("127.0.0.1", "app@127.0.0.1")
+        self.assertRegex(told, "^certs: a new authority; who has certs/ca-key.pem can make nodes, so no node should\ncerts/127.0.0.1: for all nodes of 127.0.0.1, 365 days; .*--tls certs/127.0.0.1\n"
+                               "certs/app@127.0.0.1: for the node app@127.0.0.1, 365 days; ")
+        self.assertEqual([self.mode(f"certs/{name}") for name in ("", "ca-key.pem", "ca.pem", "127.0.0.1", "127.0.0.1/key.pem", "127.0.0.1/cert.pem", "127.0.0.1/ca.pem")],
+                         [0o700, 0o400, 0o444, 0o700, 0o400, 0o444, 0o444])
+        before = (self.folder / "certs/127.0.0.1/cert.pem").read_bytes()
+        self.fails("certs/127.0.0.1: it is there already: --renew makes a new certificate in its place", "cert", "certs", "127.0.0.1")
+        self.assertEqual((self.folder / "certs/127.0.0.1/cert.pem").read_bytes(), before)
+        self.assertNotIn("authority", self.mote("cert", "certs", "--renew", "--days", "7", "127.0.0.1")[0])
+        self.assertNotEqual((self.folder / "certs/127.0.0.1/cert.pem").read_bytes(), before)
+        self.fails("/proc/nothing: No such file or directory", "cert", "/proc/nothing", "x")
+        (self.folder / "certs/ca.pem").unlink()
+        self.fails("certs/ca.pem: it is missing: an authority is ca.pem and ca-key.pem", "cert", "certs", "x")
+
+    def test_nodes(self):
+        """With TLS and with nothing else; an address that is not loopback, without `insecure`."""
+        self.certificates("127.0.0.1", "app@127.0.0.1", "localhost")
+        self.certificates("127.0.0.1", folder="others")
+        self.node(tls=self.folder / "certs/127.0.0.1")
+        app = self.start("--tls", "certs/app@127.0.0.1", "--address", "0.0.0.0", "--connect", "test", "app.py", says="app@127.0.0.1\n")
+        self.assertEqual(mote.call(("counter", "app@127.0.0.1"), (mote.Atom("add"), 5)), 5)
+        self.assertIn("app@127.0.0.1 is there", self.mote("ping", "app", "--tls", "certs/127.0.0.1")[0])
+        self.assertEqual(self.mote("call", "app", "counter", "{add, 5}", "--tls", "certs/localhost")[0], "10\n")
+        self.fails("cannot connect to app@127.0.0.1: .* or it has TLS, and wants --tls$", "ping", "app")
+        self.fails("cannot connect to app@127.0.0.1: its certificate is refused: .*self-signed certificate", "ping", "app", "--tls", "others/127.0.0.1")
+        self.fails("its certificate is for app@127.0.0.1 alone; this needs one of a host", "ping", "app", "--tls", "certs/app@127.0.0.1")
+        self.fails("--tls nowhere: a certificate cannot be read: nowhere/cert.pem: No such file", "ping", "app", "--tls", "nowhere")
+        self.assertIn("it ends TLS, and says why: unknown CA", (self.folder / "log").read_text())
+        self.assertIsNone(app.poll())
+
+    def test_what_cannot_be_a_node(self):
+        self.certificates("127.0.0.1", "x@127.0.0.1")
+        self.fails("without TLS a node listens on loopback alone", "run", "--address", "0.0.0.0", "app.py")
+        self.fails("this certificate is not for app@localhost", "run", "--tls", "certs/127.0.0.1", "--name", "app@localhost", "app.py")
+        self.fails("this certificate is not for y@127.0.0.1", "run", "--tls", "certs/x@127.0.0.1", "--name", "y", "app.py")
+        (self.folder / "certs/127.0.0.1/key.pem").chmod(0o440)
+        self.fails(r"key.pem: a private key has to be in a file of your own that nobody else may read \(chmod 400\)", "run", "--tls", "certs/127.0.0.1", "app.py")
+
+    def test_reload(self):
+        """By the program, and by SIGHUP; what is connected stays so."""
+        self.certificates("127.0.0.1")
+        node = self.node(tls=self.folder / "certs/127.0.0.1")
+        app = self.start("--tls", "certs/127.0.0.1", "--connect", "test", "app.py", says="app@127.0.0.1\n")
+        (self.folder / "certs").rename(self.folder / "old")
+        with self.assertRaisesRegex(ValueError, "ca.pem: no certificate of an authority can be used"):
+            node.reload_tls()
+        self.certificates("127.0.0.1")
+        app.send_signal(signal.SIGHUP)
+        self.wait_for_log("the certificates are read again")
+        self.assertEqual(mote.call(("counter", "app@127.0.0.1"), (mote.Atom("add"), 5)), 5)
+        self.assertIn("app@127.0.0.1 is there", self.mote("ping", "app", "--tls", "certs/127.0.0.1")[0])
+        self.fails("its certificate is refused", "ping", "test", "--tls", "certs/127.0.0.1")
+        node.reload_tls()
+        self.assertIn("test@127.0.0.1 is there", self.mote("ping", "test", "--tls", "certs/127.0.0.1")[0])
+        (self.folder / "certs/127.0.0.1/key.pem").unlink()
+        app.send_signal(signal.SIGHUP)
+        self.wait_for_log("the certificates stay as they were: .*key.pem: there is no private key")
+        self.assertEqual(mote.call(("counter", "app@127.0.0.1"), (mote.Atom("add"), 5)), 10)
+
+    def wait_for_log(self, text):
+        """The program does it when it next looks: its answers tell that it runs."""
+        until = time.monotonic() + PATIENCE
+        while not re.search(text, (self.folder / "log").read_text()):
+            self.assertLess(time.monotonic(), until, (self.folder / "log").read_text())
+            mote.call(("counter", "app@127.0.0.1"), (mote.Atom("add"), 0))
+
+    def test_without(self):
+        with self.assertRaisesRegex(ValueError, "are of a node with a name"):
+            mote.Node(tls="certs")
+        node = self.node()
+        with self.assertRaisesRegex(mote.MoteError, "this node has no TLS"):
+            node.reload_tls()
 
 
 class Nodes(Case):
@@ -286,6 +372,21 @@ class Run(Case):
         _, err = self.mote("run", "syntax.py", code=1)
         self.assertIn("SyntaxError", err)
         self.assertNotIn("__main__.py", err)
+
+    def test_a_program_in_c(self):
+        """It is in this one's place: all that is said reaches it, its arguments, and its exit code ours."""
+        program = pathlib.Path(mote.__file__).parents[2] / "tests/dist_node"
+        self.assertTrue(program.is_file(), "it is built with the tests")
+        self.mote("cert", "certs", "127.0.0.1")
+        self.node(tls=self.folder / "certs/127.0.0.1")
+        mote.monitor_nodes()
+        app = self.start("--name", "c", "--tls", "certs/127.0.0.1", "--connect", "test", "--visible", str(program), "--", "--x", "y", says="c@127.0.0.1 --x y\n")
+        self.assertEqual((app.stdout.read(), app.wait(PATIENCE)), ("ready\n", 0))  # its input has ended
+        self.assertEqual([mote.receive(timeout=PATIENCE).tag for _ in range(2)], ["nodeup", "nodedown"])
+        self.assertIn(f"{program}: cannot connect to nobody@127.0.0.1: the log says why", self.mote("run", "--connect", "nobody", str(program), code=1)[1])
+        copy = self.folder / "copy"
+        copy.write_bytes(program.read_bytes()[:4096])
+        self.fails("copy cannot be run: Permission denied", "run", str(copy))
 
     def test_ctrl_c(self):
         app = self.start("app.py", says="app@127.0.0.1\n")

@@ -85,13 +85,13 @@ bool mt_os_memory_punch(int fd, size_t offset, size_t size) {
     return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ secrets */
+/* -------------------------------------------------------------------------------------------------- files */
 
-mote_err mt_os_secret_read(const char *path, char *to, size_t room, size_t *size) {
+static mote_err read_file(const char *path, int flags, bool secret, char *to, size_t room, size_t *size) {
     struct stat of;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
     if (fd < 0) return errno == ENOENT ? MOTE_ENOPROC : errno == ELOOP ? MOTE_EARG : MOTE_EOS;
-    mote_err err = fstat(fd, &of) ? MOTE_EOS : S_ISREG(of.st_mode) && of.st_uid == geteuid() && !(of.st_mode & 077) ? MOTE_OK : MOTE_EARG;
+    mote_err err = fstat(fd, &of) ? MOTE_EOS : S_ISREG(of.st_mode) && (!secret || (of.st_uid == geteuid() && !(of.st_mode & 077))) ? MOTE_OK : MOTE_EARG;
     ssize_t n = err ? 0 : read(fd, to, room);
     char more;
     if (!err && (n < 0 || (n == (ssize_t)room && read(fd, &more, 1) != 0))) err = n < 0 ? MOTE_EOS : MOTE_EARG;
@@ -100,14 +100,40 @@ mote_err mt_os_secret_read(const char *path, char *to, size_t room, size_t *size
     return err;
 }
 
-mote_err mt_os_secret_make(const char *path, const char *text, size_t size) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
+mote_err mt_os_secret_read(const char *path, bool follows, char *to, size_t room, size_t *size) { return read_file(path, follows ? 0 : O_NOFOLLOW, true, to, room, size); }
+
+mote_err mt_os_file_read(const char *path, char *to, size_t room, size_t *size) { return read_file(path, 0, false, to, room, size); }
+
+mote_err mt_os_file_make(const char *path, const char *text, size_t size, unsigned mode) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0) return errno == EEXIST ? MOTE_EBUSY : MOTE_EOS;
     bool done = write(fd, text, size) == (ssize_t)size;
     if (!done) unlink(path);
     mt_os_close(fd);
     return done ? MOTE_OK : MOTE_EOS;
 }
+
+mote_err mt_os_secret_make(const char *path, const char *text, size_t size) { return mt_os_file_make(path, text, size, 0400); }
+
+mote_err mt_os_file_replace(const char *path, const char *text, size_t size, unsigned mode) {
+    char made[4096];
+    int n = snprintf(made, sizeof made, "%s.new", path);
+    if (n < 0 || n >= (int)sizeof made) return errno = ENAMETOOLONG, MOTE_EOS;
+    unlink(made); /* of one that was killed */
+    mote_err err = mt_os_file_make(made, text, size, mode);
+    if (err || rename(made, path) == 0) return err;
+    int code = errno;
+    unlink(made);
+    errno = code;
+    return MOTE_EOS;
+}
+
+bool mt_os_file_there(const char *path) {
+    struct stat of;
+    return lstat(path, &of) == 0;
+}
+
+mote_err mt_os_folder_make(const char *path) { return mkdir(path, 0700) == 0 ? MOTE_OK : errno == EEXIST ? MOTE_EBUSY : MOTE_EOS; }
 
 /* ------------------------------------------------------------------------------------------------ events */
 

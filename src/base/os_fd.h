@@ -34,11 +34,19 @@ void *mt_os_memory_map(int fd, size_t size, bool shared);
 /* Gives the file's memory there back; it reads as zero. Whole pages. Whether it did. */
 bool mt_os_memory_punch(int fd, size_t offset, size_t size);
 
-/* Reads a secret's file: a regular one of the caller's own that nobody else may read, not through a symbolic link at its end, of `room` bytes at most; *size gets how many. MOTE_ENOPROC:
+/* Reads a secret's file: a regular one of the caller's own that nobody else may read, not through a symbolic link at its end unless `follows`, of `room` bytes at most; *size gets how many. MOTE_ENOPROC:
  * there is none; MOTE_EARG: it is not so, or larger; MOTE_EOS. */
-mote_err mt_os_secret_read(const char *path, char *to, size_t room, size_t *size);
+mote_err mt_os_secret_read(const char *path, bool follows, char *to, size_t room, size_t *size);
 /* Makes it, readable for its owner alone. MOTE_EBUSY: it is there; MOTE_EOS. */
 mote_err mt_os_secret_make(const char *path, const char *text, size_t size);
+/* The same of any file, which is found through links, and made with permissions of its own; and of one in the place of another, which is there until the new one is whole. */
+mote_err mt_os_file_read(const char *path, char *to, size_t room, size_t *size);
+mote_err mt_os_file_make(const char *path, const char *text, size_t size, unsigned mode);
+mote_err mt_os_file_replace(const char *path, const char *text, size_t size, unsigned mode);
+/* Whether anything is there. */
+bool mt_os_file_there(const char *path);
+/* Makes a folder for its owner alone. MOTE_EBUSY: something is there; MOTE_EOS. */
+mote_err mt_os_folder_make(const char *path);
 
 /* An event for mt_os_event_write(), non-blocking. Gives. MOTE_EOS. */
 mote_err mt_os_event_new(int *fd);

@@ -86,6 +86,36 @@ static void files_that_could_shrink_are_refused(void) {
 
 /* ------------------------------------------------------------------------------------- events and sockets */
 
+/* Secrets, and files that replace others: in a folder of the test's own. */
+static void files_are_made_and_read(void) {
+    char folder[] = "/tmp/mote-files-XXXXXX", path[64], link[64], other[64], text[8];
+    size_t size = 0;
+    CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/secret", folder);
+    snprintf(link, sizeof link, "%s/link", folder);
+    snprintf(other, sizeof other, "%s/folder", folder);
+    CHECK(!mt_os_file_there(path));
+    CHECK_INT(mt_os_secret_read(path, true, text, sizeof text, &size), MOTE_ENOPROC);
+    CHECK_OK(mt_os_secret_make(path, "12345", 5));
+    CHECK_INT(mt_os_secret_make(path, "67890", 5), MOTE_EBUSY);
+    CHECK(mt_os_file_there(path));
+    CHECK_OK(mt_os_secret_read(path, false, text, sizeof text, &size));
+    CHECK(size == 5 && memcmp(text, "12345", 5) == 0);
+    CHECK_INT(mt_os_secret_read(path, false, text, 4, &size), MOTE_EARG);
+    CHECK_OK(symlink("secret", link));
+    CHECK_INT(mt_os_secret_read(link, false, text, sizeof text, &size), MOTE_EARG);
+    CHECK_OK(mt_os_secret_read(link, true, text, sizeof text, &size));
+    CHECK_OK(mt_os_file_replace(path, "new", 3, 0444));
+    CHECK_INT(mt_os_secret_read(path, false, text, sizeof text, &size), MOTE_EARG); /* everybody may read it */
+    CHECK_OK(mt_os_file_read(link, text, sizeof text, &size));
+    CHECK(size == 3 && memcmp(text, "new", 3) == 0);
+    CHECK_OK(mt_os_folder_make(other));
+    CHECK_INT(mt_os_folder_make(other), MOTE_EBUSY);
+    CHECK_INT(mt_os_file_read(other, text, sizeof text, &size), MOTE_EARG);
+    CHECK_INT(mt_os_file_replace(other, "x", 1, 0444), MOTE_EOS);
+    CHECK(unlink(path) == 0 && unlink(link) == 0 && rmdir(other) == 0 && rmdir(folder) == 0); /* nothing else is left */
+}
+
 static void events_add_up(void) {
     int fd;
     CHECK_OK(mt_os_event_new(&fd));
@@ -270,7 +300,7 @@ static void every_call_can_fail(void) {}
 int main(int argc, char **argv) {
     return check_main(
         argc, argv,
-        (struct check_test[]){TEST(a_memory_file_is_sealed), TEST(a_private_map_is_a_copy), TEST(files_that_could_shrink_are_refused), TEST(events_add_up),
+        (struct check_test[]){TEST(a_memory_file_is_sealed), TEST(a_private_map_is_a_copy), TEST(files_that_could_shrink_are_refused), TEST(files_are_made_and_read), TEST(events_add_up),
                               TEST(descriptors_travel), TEST(too_much_is_refused), TEST(ends_are_told), TEST(programs_get_what_they_are_given),
                               TEST(numbers_may_cross), TEST(ends_of_programs_are_known), TEST(every_call_can_fail), {0}});
 }

@@ -19,6 +19,7 @@ struct conn {
     struct mt_dist *dist;
     struct mt_link *link; /* NULL: not admitted yet */
     int fd;
+    struct mt_tls_conn *tls; /* NULL: plain TCP, or it has not begun */
     struct mt_knock *knock; /* accepting: until it is proved; NULL: not (any more) */
     char from[MT_NET_ADDRESS];
     bool armed;
@@ -84,9 +85,53 @@ mote_err mt_net_connect(mote_self *self, const char *address, uint16_t port, uin
 
 static void hang_up(struct conn *c) {
     if (c->armed) (void)mote_fd_disarm(c->self, c->watch);
+    mt_tls_close(c->tls);
+    c->tls = NULL;
     if (c->fd >= 0) mt_os_close(c->fd);
     c->armed = false;
     c->fd = -1;
+}
+
+/* ------------------------------------------------------------------------------------------------ TLS */
+
+static mote_err net_read(struct conn *c, void *to, size_t size, size_t *got) { return c->tls ? mt_tls_read(c->tls, to, size, got) : mt_net_read(c->fd, to, size, got); }
+
+static mote_err net_write(struct conn *c, const void *from, size_t size, size_t *done) { return c->tls ? mt_tls_write(c->tls, from, size, done) : mt_net_write(c->fd, from, size, done); }
+
+/* A step of its handshake, on a thread for what takes long. */
+struct tls_step {
+    struct mt_tls_conn *tls;
+    mote_err err;
+};
+static void step_tls(void *context) {
+    struct tls_step *s = context;
+    s->err = mt_tls_shake(s->tls);
+}
+
+/* Waits until the socket is ready, however many messages come. False: it is late, or not wanted any more. */
+static bool is_ready(struct conn *c, int events, uint64_t deadline_ns) {
+    do rest(c, events, deadline_ns);
+    while (c->armed && !c->closing && mt_os_now_ns() < deadline_ns);
+    return !c->armed && !c->closing;
+}
+
+/* TLS before anything else, where the node has it, within the time of the handshake's first step. Who dials computes first; for the other there is nothing to do before something has come. False: it has come to nothing; mt_tls_why() may
+ * say why. */
+static bool secure(struct conn *c) {
+    mote_bytes dialled = {c->shake.peer, c->shake.dialling ? c->shake.peer_size : 0};
+    if (!c->dist->tls) return true;
+    if (mt_tls_open(c->dist->tls, c->fd, dialled, &c->tls)) return false;
+    struct tls_step s = {c->tls, MOTE_TIMEOUT};
+    while (s.err == MOTE_TIMEOUT && is_ready(c, mt_tls_events(c->tls), mt_shake_due(&c->shake)))
+        if (mote_blocking(c->self, step_tls, &s)) return false;
+    if (s.err == MOTE_TIMEOUT) (void)mt_shake_late(&c->shake, mt_os_now_ns());
+    return !s.err;
+}
+
+/* Why a connection has ended before it was up; NULL: nobody has said. */
+static const char *why_not(struct conn *c, char *to, size_t size) {
+    if (c->shake.verdict) return mt_shake_print(&c->shake, to, size);
+    return c->tls && *mt_tls_why(c->tls) ? mt_tls_why(c->tls) : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ handshake */
@@ -94,7 +139,7 @@ static void hang_up(struct conn *c) {
 static bool write_all(struct conn *c, mote_bytes bytes, uint64_t deadline_ns) {
     const uint8_t *p = bytes.data;
     for (size_t done; bytes.size; p += done, bytes.size -= done) {
-        mote_err err = mt_net_write(c->fd, p, bytes.size, &done);
+        mote_err err = net_write(c, p, bytes.size, &done);
         if (err == MOTE_TIMEOUT) done = 0, rest(c, MOTE_WRITE, deadline_ns);
         if ((err && err != MOTE_TIMEOUT) || c->closing || mt_os_now_ns() > deadline_ns) return false;
     }
@@ -113,6 +158,11 @@ static void knock_is_over(struct conn *c) {
 /* It says who it is: no atom is made of that (Q4). */
 static enum mt_shake_step decide(struct conn *c) {
     c->attempt = (struct mt_attempt){.name = c->shake.peer, .name_size = c->shake.peer_size, .creation = c->shake.peer_creation, .process = mote_self_pid(c->self).word};
+    if (c->tls && !mt_tls_speaks_for(c->tls, (mote_bytes){c->shake.peer, c->shake.peer_size})) { /* before anything reacts to the name */
+        enum mt_shake_step over = mt_shake_decide(&c->shake, MT_SHAKE_BARRED, mt_os_now_ns());
+        c->shake.verdict = MT_NO_CERTIFICATE;
+        return over;
+    }
     return mt_shake_decide(&c->shake, mt_attempt_begin(c->dist, &c->attempt), mt_os_now_ns());
 }
 
@@ -155,7 +205,7 @@ static enum mt_shake_step feed_shake(struct conn *c, size_t got, size_t *left) {
 
 static enum mt_shake_step read_on(struct conn *c, size_t *left) {
     size_t got = 0;
-    mote_err err = mt_net_read(c->fd, c->first, sizeof c->first, &got);
+    mote_err err = net_read(c, c->first, sizeof c->first, &got);
     if (!err) return feed_shake(c, got, left);
     if (err != MOTE_TIMEOUT) return MT_SHAKE_OVER;
     rest(c, MOTE_READ, mt_shake_due(&c->shake));
@@ -166,7 +216,7 @@ static enum mt_shake_step read_on(struct conn *c, size_t *left) {
 static bool shake_hands(struct conn *c, size_t *left) {
     enum mt_shake_step step = MT_SHAKE_WAITS;
     *left = 0;
-    if (!flush(c)) return false;
+    if (!secure(c) || !flush(c)) return false;
     while (step == MT_SHAKE_WAITS) step = read_on(c, left);
     return step == MT_SHAKE_UP;
 }
@@ -232,7 +282,9 @@ static bool dial(struct conn *c, size_t *left) {
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());
     if (shake_hands(c, left)) return true;
     char why[200];
-    if (c->shake.verdict != MT_NO_THEIRS_FIRST && !c->closing) say(c, MOTE_LOG_WARNING, "cannot connect to", c->shake.verdict ? mt_shake_print(&c->shake, why, sizeof why) : "it has closed the connection: has it another cookie? Its log says why");
+    const char *told = why_not(c, why, sizeof why);
+    if (c->shake.verdict != MT_NO_THEIRS_FIRST && !c->closing)
+        say(c, MOTE_LOG_WARNING, "cannot connect to", told ? told : c->dist->tls ? "it has closed the connection: has it another cookie, or no TLS? Its log says why" : "it has closed the connection: has it another cookie, or TLS? Its log says why");
     return false;
 }
 
@@ -268,7 +320,7 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
 /* Reads once. *any: something has come. False: it is over. */
 static bool read_some(struct conn *c, bool *any, enum mt_verdict *why) {
     size_t got;
-    mote_err err = mt_net_read(c->fd, c->buffer, READ_BYTES, &got);
+    mote_err err = net_read(c, c->buffer, READ_BYTES, &got);
     *any = !err;
     if (err == MOTE_TIMEOUT) return true;
     return !err && !(*why = feed(c, c->buffer, got));
@@ -294,7 +346,7 @@ static bool write_some(struct conn *c, bool *any, enum mt_verdict *why) {
             return true;
         }
         size_t done;
-        mote_err err = mt_net_write(c->fd, (const uint8_t *)all.data + c->sent, all.size - c->sent, &done);
+        mote_err err = net_write(c, (const uint8_t *)all.data + c->sent, all.size - c->sent, &done);
         if (err) return err == MOTE_TIMEOUT;
         *any = true;
         c->took_ns = mt_os_now_ns();
@@ -359,7 +411,8 @@ static void serve(struct conn *c, size_t left) {
         if (red || wrote || now - since < spin) mote_must(c->self, mote_yield(c->self));
         else if (!atomic_load(&c->link->woken)) rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
     }
-    if (why) say(c, MOTE_LOG_WARNING, "the connection is given up to", mt_verdict_text(why)); /* who listens is told of every end */
+    const char *told = why ? mt_verdict_text(why) : c->tls ? mt_tls_why(c->tls) : "";
+    if (*told) say(c, MOTE_LOG_WARNING, "the connection is given up to", told); /* who listens is told of every end */
 }
 
 static void up(struct conn *c, size_t left) {
@@ -396,8 +449,8 @@ static void run_dialler(struct conn *c) {
 }
 
 /* Logs that a peer was refused. Who tries many cookies hears of it later; so does a node that was given a wrong one. */
-static void tell_refusal(struct conn *c) {
-    char why[300], more[60] = "";
+static void tell_refusal(struct conn *c, const char *why) {
+    char more[60] = "";
     struct mt_telling t;
     uint64_t now = mt_os_now_ns();
     mt_lock_take(&c->dist->mu);
@@ -405,17 +458,18 @@ static void tell_refusal(struct conn *c) {
     mt_lock_drop(&c->dist->mu);
     if (t.untold) snprintf(more, sizeof more, "; %u refusals before this were not told", t.untold);
     if (t.many) mt_log(c->dist->runtime, MOTE_LOG_WARNING, "%u more connections from %s with a wrong cookie: each is held up for a second%s", t.many, c->from, more);
-    else if (t.told) mt_log(c->dist->runtime, MOTE_LOG_WARNING, "refused a connection from %s: %s%s", c->from, mt_shake_print(&c->shake, why, sizeof why), more);
+    else if (t.told) mt_log(c->dist->runtime, MOTE_LOG_WARNING, "refused a connection from %s: %s%s", c->from, why, more);
     while (late && !c->closing && mt_os_now_ns() < now + MT_FAILED_LATE_NS) rest(c, 0, now + MT_FAILED_LATE_NS);
 }
 
 static void run_acceptor(struct conn *c) {
     size_t left;
+    char why[300];
     mt_shake_accept(&c->shake, &c->dist->shake, mt_os_now_ns());
     bool done = !c->closing && shake_hands(c, &left);
     mt_attempt_end(c->self, c->dist, &c->attempt);
     if (done && c->link) up(c, left);
-    else if (c->shake.verdict) tell_refusal(c);
+    else if (why_not(c, why, sizeof why)) tell_refusal(c, why_not(c, why, sizeof why));
     if (c->link) mt_link_end(c->self, c->link);
 }
 

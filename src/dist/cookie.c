@@ -43,8 +43,8 @@ mote_err mt_cookie_read(const char *file, char cookie[MT_COOKIE_MAX + 1], char *
         snprintf(why, size, "no cookie: give one, or name a file, or set HOME");
         return MOTE_EARG;
     }
-    mote_err err = mt_os_secret_read(path, text, sizeof text, &n);
-    if (err == MOTE_ENOPROC && !(err = make(path))) err = mt_os_secret_read(path, text, sizeof text, &n);
+    mote_err err = mt_os_secret_read(path, false, text, sizeof text, &n);
+    if (err == MOTE_ENOPROC && !(err = make(path))) err = mt_os_secret_read(path, false, text, sizeof text, &n);
     if (err) snprintf(why, size, "cookie file %s: %s", path, err == MOTE_EARG ? "it has to be a regular file of your own that nobody else may read (chmod 400), of 255 bytes at most" : "it cannot be read");
     while (!err && n && (text[n - 1] == '\n' || text[n - 1] == '\r')) n--;
     if (!err && !fits(text, n)) {

@@ -75,8 +75,8 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     if (!n || !mt_node_name_fits((mote_bytes){o->name, n}) || !mt_epmd_name_fits((mote_bytes){o->name, (size_t)(strchr(o->name, '@') - o->name)}))
         return wrong(why, size, MOTE_ENAME, "a node's name is alive@host, of printable ASCII, 255 characters at most");
     if (!mt_net_is_address(address)) return wrong(why, size, MOTE_EARG, "the address to listen at has to be an IP address");
-    if (!mt_net_is_loopback(address) && !o->insecure)
-        return wrong(why, size, MOTE_EARG, "without TLS a node listens on loopback alone: everybody on the way could read and take over; `insecure` allows it");
+    if (!mt_net_is_loopback(address) && !o->insecure && !o->tls)
+        return wrong(why, size, MOTE_EARG, "without TLS a node listens on loopback alone: everybody on the way could read and take over; `tls` protects, `insecure` allows it");
     if (o->rights & ~RIGHTS) return wrong(why, size, MOTE_EARG, "rights are a sum of MOTE_RIGHT_...");
     if (o->cookie && (!o->cookie[0] || strlen(o->cookie) > MT_COOKIE_MAX)) return wrong(why, size, MOTE_EARG, "a cookie has 1 to 255 characters");
     if (!mt_digest_there()) return wrong(why, size, MOTE_EOS, "OpenSSL's libcrypto is not there (Debian: libssl3)");
@@ -98,7 +98,7 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     if (o->cookie) memcpy(d->cookie, o->cookie, strlen(o->cookie) + 1);
     mote_err err = o->cookie ? MOTE_OK : mt_cookie_read(o->cookie_file, d->cookie, why, size);
     if (err || !mt_cookie_is_weak(d->cookie)) return err;
-    if (!mt_net_is_loopback(address)) return wrong(why, size, MOTE_EARG, "this cookie is too weak to listen anywhere but on loopback without TLS: take 20 characters or more, best those that mote makes when there is no file");
+    if (!mt_net_is_loopback(address) && !o->tls) return wrong(why, size, MOTE_EARG, "this cookie is too weak to listen anywhere but on loopback without TLS: take 20 characters or more, best those that mote makes when there is no file");
     mt_log(d->runtime, MOTE_LOG_WARNING, "the cookie is weak: who hears one handshake finds it; take 20 characters or more, best those that mote makes when there is no file");
     return MOTE_OK;
 }
@@ -114,6 +114,7 @@ static void free_dist(struct mt_dist *d) {
     for (struct mt_knock *k; (k = d->guard.first); mt_os_free(k)) mt_guard_leave(&d->guard, k); /* whose process has not begun */
     if (d->listener >= 0) mt_os_close(d->listener);
     mt_challenges_free(d->shake.challenges);
+    mt_tls_free(d->tls);
     if (d->net.name) mt_atom_drop(d->net.name);
     mt_lock_fini(&d->mu);
     mt_digest_wipe(d, sizeof *d);
@@ -155,6 +156,7 @@ static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size
 static mote_err make(mote_self *self, struct mt_dist *d, const mote_node_options *o, char *why, size_t size) {
     mote_err err = check(d, o, why, size);
     if (err) return err;
+    if (o->tls && (err = mt_tls_new(o->tls, (mote_bytes){d->name, strlen(d->name)}, &d->tls, why, size))) return err;
     if ((err = mt_net_listen(o->address ? o->address : "127.0.0.1", &d->port, &d->listener))) {
         if (size) snprintf(why, size, "cannot listen at port %u: %s", o->port, err == MOTE_EBUSY ? "another program does" : mote_err_text(err));
         return err;
@@ -166,16 +168,42 @@ static mote_err make(mote_self *self, struct mt_dist *d, const mote_node_options
     d->net.over = (void (*)(void *))free_dist;
     d->shake.name = (mote_bytes){d->name, strlen(d->name)};
     d->shake.flags = MT_FLAGS_OFFERED | (o->visible ? MT_FLAG_PUBLISHED : 0);
-    d->shake.prefix = 2;
+    d->shake.prefix = d->tls ? 4 : 2;
     d->shake.cookie = cookie_for;
     d->shake.context = d;
     return begin(self, d, why, size);
 }
 
+/* What `mote run` says to a program that is not Python's. */
+static mote_node_options of_environment(void) {
+    const char *port = getenv("MOTE_NODE_PORT"), *rights = getenv("MOTE_NODE_RIGHTS");
+    return (mote_node_options){.name = getenv("MOTE_NODE_NAME"), .tls = getenv("MOTE_NODE_TLS"), .address = getenv("MOTE_NODE_ADDRESS"), .port = port ? (uint16_t)strtoul(port, NULL, 10) : 0,
+                               .visible = getenv("MOTE_NODE_VISIBLE") != NULL, .no_epmd = getenv("MOTE_NODE_NO_EPMD") != NULL, .rights = rights ? (unsigned)strtoul(rights, NULL, 10) : 0};
+}
+
+/* And whom it is to be connected with. */
+static mote_err connect_all(mote_self *self, char *why, size_t size) {
+    const char *names = getenv("MOTE_NODE_CONNECT");
+    char name[MT_NODE_NAME_MAX + 1];
+    mote_err err = MOTE_OK;
+    for (size_t n; names && !err && *(names += strspn(names, " ")); names += n) {
+        n = strcspn(names, " ");
+        snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : 0), names);
+        err = mote_node_connect(self, mote_atom_make(name), -1);
+        if (err && size) snprintf(why, size, "cannot connect to %s: %s", name, err == MOTE_ENOPROC ? "the log says why" : mote_err_text(err));
+    }
+    return err;
+}
+
 mote_err mote_node_start(mote_self *self, const mote_node_options *options, char *why, size_t size) {
     if (!self) return MOTE_ESELF;
     if (!why) size = 0;
-    if (!options) return MOTE_EARG;
+    if (!options) {
+        const mote_node_options said = of_environment();
+        if (!said.name) return wrong(why, size, MOTE_ENAME, "no name: `mote run` gives this program one, or its options");
+        mote_err err = mote_node_start(self, &said, why, size);
+        return err ? err : connect_all(self, why, size);
+    }
     if (mt_dist_of(mt_runtime(mt_self(self)))) return wrong(why, size, MOTE_EBUSY, "it is a node already");
     struct mt_dist *d = mt_os_alloc_zero(sizeof *d);
     if (!d) return MOTE_ENOMEM;
@@ -265,6 +293,15 @@ mote_err mote_node_at(mote_self *self, mote_atom node, const char *address, uint
     }
     mt_lock_drop(&d->mu);
     return f ? MOTE_OK : MOTE_ENOMEM;
+}
+
+mote_err mote_node_tls_reload(mote_self *self, char *why, size_t size) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (!why) size = 0;
+    if (!err && !d->tls) err = MOTE_ENOPROC;
+    if (err) return wrong(why, size, err, "this is no node with TLS");
+    return mt_tls_reload(d->tls, why, size);
 }
 
 mote_err mote_node_cookie(mote_self *self, mote_atom node, const char *cookie) {

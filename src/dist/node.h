@@ -22,6 +22,7 @@
 #include "dist/frame.h"
 #include "dist/guard.h"
 #include "dist/handshake.h"
+#include "dist/tls.h"
 #include "proc/far.h"
 
 #define MT_LINK_CROWD ((size_t)1 << 20)  /* bytes that may wait before senders stand still */
@@ -137,6 +138,7 @@ struct mt_dist { /* MT_SHARED */
     char cookie[MT_COOKIE_MAX + 1]; /* const; wiped at the end */
     mote_node_options options;    /* const: numbers and flags; its texts are not there any more */
     struct mt_shake_self shake;   /* const */
+    struct mt_tls *tls;           /* const: NULL: plain TCP */
     int listener;                 /* const: descriptor */
     uint16_t port, epmd_port;     /* const */
     _Atomic uint64_t process;     /* atomic: relaxed: net.c's */

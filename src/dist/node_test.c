@@ -367,7 +367,7 @@ static void errors(void) {
         (void)mote_runtime_stop(rt, 0);
     }
     CHECK_INT(mote_node_start(NULL, &bad[0], NULL, 0), MOTE_ESELF);
-    CHECK_INT(mote_node_start(nodes[1].self, NULL, NULL, 0), MOTE_EARG);
+    CHECK_INT(mote_node_start(nodes[1].self, NULL, NULL, 0), MOTE_ENAME); /* nobody has said one in the environment */
     CHECK_INT(mote_node_start(nodes[1].self, &bad[1], why, sizeof why), MOTE_EBUSY);
     CHECK_INT(mote_node_at(nodes[1].self, nodes[2].name, "nowhere", 1), MOTE_EARG);
     CHECK_OK(mote_node_at(nodes[1].self, nodes[2].name, "127.0.0.1", epmd_port)); /* no node listens there */

@@ -9,7 +9,7 @@
 main([Program, Cookie]) ->
     process_flag(trap_exit, true),
     put(program, Program), put(cookie, Cookie),
-    All = tests(),
+    All = case init:get_argument(mote_tls) of {ok, _} -> tls_tests(); error -> tests() end,
     Bad = lists:sum([one(I, T) || {I, T} <- lists:zip(lists:seq(1, length(All)), All)]),
     halt(min(Bad, 1)).
 
@@ -22,7 +22,7 @@ one(I, {Name, F}) ->
         _ -> io:format("not ok ~b - ~s~n# ~p~n", [I, Name, Why]), 1
     end.
 put_all() ->
-    {ok, [[P]]} = init:get_argument(mote_program), {ok, [[C]]} = init:get_argument(mote_cookie), put(program, P), put(cookie, C).
+    {ok, [[P]]} = init:get_argument(mote_program), {ok, [[C]]} = init:get_argument(mote_cookie), put(program, P), put(cookie, C), [put(tls, D) || {ok, [[D]]} <- [init:get_argument(mote_tls)]].
 
 %% --------------------------------------------------------------------------------------------------- nodes
 
@@ -30,7 +30,7 @@ mote(Short) -> mote(Short, []).
 mote(Short, Options) ->
     Name = Short ++ "@127.0.0.1",
     Get = fun(K, D) -> proplists:get_value(K, Options, D) end,
-    Args = [Name, Get(cookie, get(cookie)), integer_to_list(Get(rights, 0)), integer_to_list(Get(tick, 60000)), Get(kind, "hidden")],
+    Args = [Name, Get(cookie, get(cookie)), integer_to_list(Get(rights, 0)), integer_to_list(Get(tick, 60000)), Get(kind, "hidden")] ++ ["tls=" ++ D || D <- [Get(tls, get(tls))], is_list(D)],
     Port = open_port({spawn_executable, get(program)}, [{args, Args}, {line, 200}, exit_status, use_stdio]),
     receive {Port, {data, {eol, "ready"}}} -> ok after ?T -> exit({does_not_start, Name}) end,
     {list_to_atom(Name), Port}.
@@ -48,14 +48,19 @@ servant(Node, Name) -> {keeper, Node} ! {self(), new, Name}, receive {servant, P
 alive(P) -> {keeper, node(P)} ! {self(), alive, P}, receive {alive, A} -> A after ?T -> exit(no_keeper) end.
 
 %% A second Erlang node, that can be killed.
-start_victim(Short) ->
+start_victim(Short) -> start_victim(Short, case get(tls) of undefined -> []; _ -> tls_flags("good") end).
+start_victim(Short, More) ->
     Erl = os:find_executable("erl"),
     Port = open_port({spawn_executable, Erl}, [{args, ["+S", "1", "-noinput", "-name", Short ++ "@127.0.0.1", "-setcookie", get(cookie), "-start_epmd", "false", "-kernel", "net_ticktime", "4",
-        "-pa", filename:dirname(code:which(?MODULE)), "-run", ?MODULE_STRING, "victim", atom_to_list(node())]}, {line, 200}, exit_status, use_stdio]),
+        "-pa", filename:dirname(code:which(?MODULE)), "-run", ?MODULE_STRING, "victim", atom_to_list(node()) | More]}, {line, 200}, exit_status, use_stdio]),
     receive {Port, {data, {eol, "ready"}}} -> ok after ?T -> exit(no_victim) end,
     {list_to_atom(Short ++ "@127.0.0.1"), Port}.
 -spec victim([string()]) -> no_return().
-victim([_Parent]) -> register(idle, self()), io:format("ready~n"), idle().
+victim([_Parent]) ->
+    register(idle, self()), io:format("ready~n"),
+    [io:format("~p~n", [net_kernel:connect_node(list_to_atom(N))]) || {ok, [[N]]} <- [init:get_argument(victim_dials)]], idle().
+%% How Erlang has TLS with the certificates of that name: tests/dist_node.py writes the files.
+tls_flags(Which) -> {ok, [[Dir]]} = init:get_argument(mote_options), ["-proto_dist", "inet_tls", "-ssl_dist_optfile", filename:join(Dir, Which ++ ".conf")].
 idle() -> receive {F, Bin} when is_pid(F) -> F ! {self(), Bin}, idle(); {die, R} -> exit(R); _ -> idle() end.
 
 ask(P, Command) -> P ! erlang:insert_element(1, Command, self()), from(P).
@@ -110,6 +115,30 @@ tests() -> [
     {"wrong cookies", fun cookies/0},
     {"no function is run for who has no right", fun() -> with(fun rpc/1) end}
 ].
+
+%% Of those above what is different with TLS: how a connection is made, what many and large messages go through, how it ends.
+tls_tests() ->
+    Few = ["ping", "it dials us", "all kinds of terms are echoed", "L21 large and small of one sender keep their order", "wrong cookies"],
+    More = ["both dial at once", "by pid and by name", "monitors by pid and name", "gen_server:call to a mote process", "100,000 messages in order each way",
+        "100 MB, and small calls meanwhile", "kill -9 of a mote node is noticed", "restarted under the same name", "disconnect_node"],
+    Names = case init:get_argument(mote_few) of {ok, _} -> Few; error -> Few ++ More end,
+    [T || {Name, _} = T <- tests(), lists:member(Name, Names)] ++ [
+        {"TLS: Erlang's node with the right certificate", fun() -> meets("good", true, true) end},
+        {"TLS: one of another authority", fun() -> meets("other", false, false) end},
+        {"TLS: one with another host's", fun() -> meets("localhost", false, false) end},
+        {"TLS: one with another node's", fun() -> meets("bound", false, false) end},
+        {"TLS: one that dials without a certificate", fun() -> meets("none", false, true) end},
+        {"TLS: one without TLS", fun() -> meets([], false, false) end},
+        {"TLS: Erlang refuses a mote node of another authority", fun() -> {ok, [[Other]]} = init:get_argument(mote_other_tls), with([{tls, Other}], fun({N, _}) -> pang = net_adm:ping(N), ok end) end},
+        {"TLS: Erlang does not find a mote node without TLS", fun() -> with([{tls, none}], fun({N, _}) -> pang = net_adm:ping(N), ok end) end}
+    ].
+
+%% A node of Erlang's dials a mote node, and is dialled by it.
+meets(Which, Dials, IsDialled) ->
+    with(fun({N, _}) -> P = servant(N), Short = if Which =:= [] -> "plain"; true -> Which end,
+        V = {VN, Port} = start_victim(Short, if Which =:= [] -> []; true -> tls_flags(Which) end ++ ["-victim_dials", atom_to_list(N)]), Want = atom_to_list(Dials),
+        receive {Port, {data, {eol, Want}}} -> ok; {Port, {data, {eol, Other}}} when Other =:= "true"; Other =:= "false" -> exit({it_dials, Other}) after ?T -> exit(says_nothing) end,
+        IsDialled = ask(P, {connect, VN}), kill9(V), settle(P) end).
 
 send(P, To) -> To ! {self(), echo, {hello, To}}, {hello, To} = from(P), ok.
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A mote node for tests/dist_node.py: an Erlang node tells its processes what to do.
  *
- *   node NAME COOKIE RIGHTS TICK_MS visible|hidden [ATOMS RELATIONS MESSAGE PROCESSES]     prints `ready` once it is there; ends when its input does
+ *   node NAME COOKIE RIGHTS TICK_MS visible|hidden [ATOMS RELATIONS MESSAGE PROCESSES] [tls=FOLDER]     prints `ready` once it is there; ends when its input does
+ *   node [WORD ...]                                          started by `mote run`: the same, and prints its name and words before
+ *   node cert FOLDER NAME                                    makes FOLDER/NAME to be such a folder
  *
  * The process `keeper` answers {From, new} with the pid of a servant, which obeys the commands below, in order; what it does not know it passes on to whom {watch, To} has
  * named, else it drops it: 'EXIT', 'DOWN', nodedown and answers. */
@@ -172,6 +174,8 @@ static void waits_for_input(void *context) {
     while (read(STDIN_FILENO, &c, 1) > 0) {}
 }
 
+static const char *tls; /* NULL: without */
+
 /* For other nodes. */
 static mote_term waits(mote_self *self, size_t count, const mote_term *args, void *context) {
     mote_term m;
@@ -183,17 +187,24 @@ static mote_term waits(mote_self *self, size_t count, const mote_term *args, voi
 static int begin(mote_self *self, void *context) {
     char **argv = context, why[300] = "";
     mote_pid pid;
-    mote_node_options options = {.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0};
-    if (argv[6]) {
+    const bool of_command = getenv("MOTE_NODE_NAME") != NULL;
+    mote_node_options options = {0};
+    if (!of_command) options = (mote_node_options){.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0, .tls = tls};
+    if (!of_command && argv[6]) {
         options.atoms_max = (uint32_t)atoi(argv[6]);
         options.relations_max = (uint32_t)atoi(argv[7]);
         options.message_max = (size_t)atoi(argv[8]);
         options.processes_max = (uint32_t)atoi(argv[9]);
         CHECK_OK(mote_export_function(self, mote_atom_make("test"), mote_atom_make("wait"), 0, &(mote_function){.call = waits}));
     }
-    if (mote_node_start(self, &options, why, sizeof why)) {
-        fprintf(stderr, "%s: %s\n", argv[1], why);
+    if (mote_node_start(self, of_command ? NULL : &options, why, sizeof why)) {
+        fprintf(stderr, "%s: %s\n", argv[0], why);
         return 1;
+    }
+    if (of_command) {
+        printf("%s", mote_atom_name(mote_node_name(self, NULL, NULL), NULL));
+        for (char **word = argv + 1; *word; word++) printf(" %s", *word);
+        puts("");
     }
     CHECK_OK(mote_spawn(self, keeper, MOTE_TERM_NIL, &pid));
     CHECK_OK(mote_register(self, mote_atom_make("keeper"), pid));
@@ -203,9 +214,21 @@ static int begin(mote_self *self, void *context) {
     return 0;
 }
 
+static int makes_certificate(char **argv) {
+    char why[300] = "";
+    mote_err err = mote_cert_make(argv[2], argv[3], 0, false, why, sizeof why);
+    if (err) fprintf(stderr, "%s\n", why);
+    return err ? 1 : 0;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 6 && argc != 10) {
-        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden [ATOMS RELATIONS MESSAGE PROCESSES]\n", stderr);
+    if (strncmp(argv[argc - 1], "tls=", 4) == 0) {
+        tls = argv[--argc] + 4;
+        argv[argc] = NULL;
+    }
+    if (argc == 4 && strcmp(argv[1], "cert") == 0) return makes_certificate(argv);
+    if (argc != 6 && argc != 10 && !getenv("MOTE_NODE_NAME")) {
+        fputs("node NAME COOKIE RIGHTS TICK_MS visible|hidden [ATOMS RELATIONS MESSAGE PROCESSES] [tls=FOLDER]\n", stderr);
         return 2;
     }
     return mote_run(NULL, begin, argv);
