@@ -30,7 +30,7 @@ typedef struct mote_node_options {
     const char *tls;          /* a folder with ca.pem (who vouches for all nodes), cert.pem, key.pem and maybe crl.pem (certificates that are taken back): connections are TLS, both ways, and nothing else. NULL: plain TCP */
     const char *address;      /* where to listen; NULL: 127.0.0.1. Others need `tls` or `insecure`: without TLS everybody on the way can read and take over */
     uint16_t port;            /* 0: any that is free */
-    uint16_t epmd_port;       /* 0: ERL_EPMD_PORT of the environment, or 4369. Where no port mapper runs, this node becomes one */
+    uint16_t epmd_port;       /* 0: ERL_EPMD_PORT of the environment, or 4369. Where no port mapper runs, this node becomes one, on loopback if that is `address`, else at all addresses */
     bool no_epmd;             /* neither asks nor serves: peers are told where it is, see mote_node_at() */
     bool visible;             /* in nodes() of Erlang's visible nodes; default: hidden */
     bool insecure;
@@ -74,11 +74,29 @@ MOTE_API MOTE_MUST mote_err mote_node_disconnect(mote_self *self, mote_atom node
 /* The nodes that are connected: up to `capacity` into `nodes`, how many there are into `count`. `hidden`: those that are, too. As erlang:nodes/1. */
 MOTE_API MOTE_MUST mote_err mote_nodes(mote_self *self, bool hidden, mote_atom *nodes, size_t capacity, size_t *count);
 
+typedef struct mote_peer_info {
+    bool visible;  /* both sides have said so */
+    bool monitors; /* it knows monitors of names: a C node, as Erlang's erl_call, does not, and expects nothing but what it has asked for */
+} mote_peer_info;
+
+/* What is known of a node that is connected now; `info` may be NULL. MOTE_NOMATCH: it is not; MOTE_ENOPROC: this is no node. Never waits. */
+MOTE_API MOTE_MUST mote_err mote_peer_info_get(mote_self *self, mote_atom node, mote_peer_info *info);
+
 /* {nodedown, Node} comes once, when the connection to a node ends, or cannot be made; each call counts (`on`: one more, else one fewer). As erlang:monitor_node/2. */
 MOTE_API MOTE_MUST mote_err mote_node_monitor(mote_self *self, mote_atom node, bool on);
 
 /* {nodeup, Node} and {nodedown, Node} come for every node, until the process ends, or `on` is false. As net_kernel:monitor_nodes/1. */
 MOTE_API MOTE_MUST mote_err mote_nodes_monitor(mote_self *self, bool on);
+
+/* ------------------------------------------------------------------------------------------ finding nodes */
+
+/* The addresses of a host, by the system's resolver (DNS, the file of hosts): a list of texts in mote_scratch(), 1024 at most. Waits, for seconds if the resolver does, and holds nothing up meanwhile.
+ * MOTE_ENOPROC: it has none; MOTE_EARG; as mote_blocking(). */
+MOTE_API MOTE_MUST mote_err mote_net_addresses(mote_self *self, const char *host, mote_term *addresses);
+
+/* The nodes that a host's port mapper knows: a list of {Name, Port} in mote_scratch(), the name a text without the host. Waits, up to 5 s for a port mapper that does not answer. MOTE_ENOPROC: none is there, the host
+ * has no address, or this is no node; MOTE_TIMEOUT; MOTE_ETERM: what answers is none; MOTE_EARG, MOTE_ENOMEM. As net_adm:names/1. */
+MOTE_API MOTE_MUST mote_err mote_net_names(mote_self *self, const char *host, mote_term *names);
 
 /* ------------------------------------------------------------------------------- functions for other nodes */
 

@@ -72,15 +72,24 @@ bool mt_net_is_loopback(const char *address) {
     return parse(address, 0, &a) != 0 && is_loopback(&a);
 }
 
-mote_err mt_net_resolve(const char *host, char address[MT_NET_ADDRESS]) {
+mote_err mt_net_resolve_all(const char *host, char (*addresses)[MT_NET_ADDRESS], size_t max, size_t *count) {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *found = NULL;
-    union address a = {0};
+    size_t n = 0;
     if (fails_with(EIO) || getaddrinfo(host, NULL, &hints, &found)) return MOTE_ENOPROC;
-    memcpy(&a, found->ai_addr, found->ai_addrlen < sizeof a ? found->ai_addrlen : sizeof a);
+    for (const struct addrinfo *one = found; one && n < max; one = one->ai_next, n++) {
+        union address a = {0};
+        memcpy(&a, one->ai_addr, one->ai_addrlen < sizeof a ? one->ai_addrlen : sizeof a);
+        print(&a, addresses[n]);
+    }
     freeaddrinfo(found);
-    print(&a, address);
+    *count = n;
     return MOTE_OK;
+}
+
+mote_err mt_net_resolve(const char *host, char address[MT_NET_ADDRESS]) {
+    size_t count;
+    return mt_net_resolve_all(host, (char (*)[MT_NET_ADDRESS])address, 1, &count);
 }
 
 /* ------------------------------------------------------------------------------------------------- sockets */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * TCP sockets: non-blocking, closed on exec, without delay of small packets, without signals.
  *
- * Any thread. Nothing waits but mt_net_resolve(). Addresses are IPv4 or IPv6 as text; errno says more about MOTE_EOS.
+ * Any thread. Nothing waits but mt_net_resolve() and mt_net_resolve_all(). Addresses are IPv4 or IPv6 as text; errno says more about MOTE_EOS.
  */
 #ifndef MT_BASE_OS_NET_H
 #define MT_BASE_OS_NET_H
@@ -14,8 +14,9 @@
 bool mt_net_is_address(const char *text);
 /* Whether it is one of this host's alone: 127.0.0.0/8, ::1. */
 bool mt_net_is_loopback(const char *address);
-/* The first address of a host. May wait for seconds. MOTE_ENOPROC: it has none. */
+/* The first address of a host; the first `max` addresses, *count gets how many there are of them. May wait for seconds. MOTE_ENOPROC: it has none. */
 mote_err mt_net_resolve(const char *host, char address[MT_NET_ADDRESS]);
+mote_err mt_net_resolve_all(const char *host, char (*addresses)[MT_NET_ADDRESS], size_t max, size_t *count);
 
 /* Listens; *port (0: any) gets the port. Gives. MOTE_EARG: no address; MOTE_EBUSY: the port is taken; MOTE_EOS. */
 mote_err mt_net_listen(const char *address, uint16_t *port, int *fd);

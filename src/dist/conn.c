@@ -283,7 +283,7 @@ static bool dial(struct conn *c, size_t *left) {
     if (shake_hands(c, left)) return true;
     char why[200];
     const char *told = why_not(c, why, sizeof why);
-    if (c->shake.verdict != MT_NO_THEIRS_FIRST && !c->closing)
+    if (c->shake.verdict != MT_NO_THEIRS_FIRST && c->shake.verdict != MT_NO_LINKED && !c->closing)
         say(c, MOTE_LOG_WARNING, "cannot connect to", told ? told : c->dist->tls ? "it has closed the connection: has it another cookie, or no TLS? Its log says why" : "it has closed the connection: has it another cookie, or TLS? Its log says why");
     return false;
 }
@@ -469,7 +469,7 @@ static void run_acceptor(struct conn *c) {
     bool done = !c->closing && shake_hands(c, &left);
     mt_attempt_end(c->self, c->dist, &c->attempt);
     if (done && c->link) up(c, left);
-    else if (why_not(c, why, sizeof why)) tell_refusal(c, why_not(c, why, sizeof why));
+    else if (c->shake.verdict != MT_NO_OURS_FIRST && c->shake.verdict != MT_NO_LINKED && why_not(c, why, sizeof why)) tell_refusal(c, why_not(c, why, sizeof why)); /* two that dial each other are no news */
     if (c->link) mt_link_end(c->self, c->link);
 }
 

@@ -7,7 +7,9 @@
 
 #define ANSWER_NS ((uint64_t)5000000000)
 #define LOOPBACK "127.0.0.1"
+#define EVERYWHERE "0.0.0.0"
 #define TRIES 5
+#define LIST_BYTES ((size_t)1 << 20) /* of an answer that names nodes */
 
 /* ------------------------------------------------------------------------------------------------ the client */
 
@@ -51,6 +53,22 @@ enum mt_verdict mt_epmd_find(mote_self *self, struct mt_dist *dist, const char *
     mt_os_close(fd);
     if (v == MT_FINE) *port = node.port;
     return v == MT_MORE ? MT_NO_LATE : v;
+}
+
+mote_err mt_epmd_list(mote_self *self, uint16_t port, const char *address, void (*each)(void *context, const struct mt_epmd_node *node), void *context) {
+    uint8_t ask[MT_EPMD_ASK_MAX];
+    size_t come = 0;
+    int fd;
+    mote_err err = dial(self, address, port, &fd);
+    if (err) return err;
+    uint8_t *list = mote_alloc(self, LIST_BYTES);
+    uint64_t deadline = mt_os_now_ns() + ANSWER_NS;
+    err = list ? write_all(self, fd, ask, mt_epmd_ask_names(ask)) : MOTE_ENOMEM;
+    while (!err) err = read_more(self, fd, list, LIST_BYTES, &come, deadline); /* until it closes */
+    mt_os_close(fd);
+    if (err == MOTE_ESTOPPED) err = mt_epmd_names_answer((mote_bytes){list, come}, port, each, context) ? MOTE_ETERM : MOTE_OK;
+    mote_dealloc(self, list);
+    return err;
 }
 
 /* Registers with the one that listens. */
@@ -192,7 +210,7 @@ static mote_err become(mote_self *self, struct mt_dist *dist) {
     uint16_t port = dist->epmd_port;
     mote_term arg;
     int fd;
-    mote_err err = mt_net_listen(LOOPBACK, &port, &fd);
+    mote_err err = mt_net_listen(dist->beyond ? EVERYWHERE : LOOPBACK, &port, &fd);
     if (err) return err;
     mote_arena *arena = mote_arena_new(0);
     err = arena ? mote_build(arena, &arg, "{?, ?}", fd, (int)port) : MOTE_ENOMEM;

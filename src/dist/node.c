@@ -80,6 +80,7 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     if (o->rights & ~RIGHTS) return wrong(why, size, MOTE_EARG, "rights are a sum of MOTE_RIGHT_...");
     if (o->cookie && (!o->cookie[0] || strlen(o->cookie) > MT_COOKIE_MAX)) return wrong(why, size, MOTE_EARG, "a cookie has 1 to 255 characters");
     if (!mt_digest_there()) return wrong(why, size, MOTE_EOS, "OpenSSL's libcrypto is not there (Debian: libssl3)");
+    d->beyond = !mt_net_is_loopback(address);
     memcpy(d->name, o->name, n + 1);
     d->alive_size = (size_t)(strchr(o->name, '@') - o->name);
     d->options = *o;
@@ -115,7 +116,6 @@ static void free_dist(struct mt_dist *d) {
     if (d->listener >= 0) mt_os_close(d->listener);
     mt_challenges_free(d->shake.challenges);
     mt_tls_free(d->tls);
-    if (d->net.name) mt_atom_drop(d->net.name);
     mt_lock_fini(&d->mu);
     mt_digest_wipe(d, sizeof *d);
     mt_os_free(d);
@@ -422,6 +422,17 @@ mote_err mote_nodes(mote_self *self, bool hidden, mote_atom *nodes, size_t capac
     mt_lock_drop(&d->mu);
     *count = n;
     return MOTE_OK;
+}
+
+mote_err mote_peer_info_get(mote_self *self, mote_atom node, mote_peer_info *info) {
+    struct mt_dist *d;
+    mote_err err = dist_of(self, &d);
+    if (err) return err;
+    mt_lock_take(&d->mu);
+    const struct mt_link *link = is_up_locked(d, node.word) ? mt_link_find_locked(d, node.word) : NULL;
+    if (link && info) *info = (mote_peer_info){.visible = !link->hidden, .monitors = link->flags & MT_FLAG_MONITOR_NAME}; /* the flags are const now */
+    mt_lock_drop(&d->mu);
+    return link ? MOTE_OK : MOTE_NOMATCH;
 }
 
 mote_err mote_node_monitor(mote_self *self, mote_atom node, bool on) {

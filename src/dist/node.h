@@ -141,6 +141,7 @@ struct mt_dist { /* MT_SHARED */
     struct mt_tls *tls;           /* const: NULL: plain TCP */
     int listener;                 /* const: descriptor */
     uint16_t port, epmd_port;     /* const */
+    bool beyond;                  /* const: it listens not on loopback alone; so does the port mapper that it becomes */
     _Atomic uint64_t process;     /* atomic: relaxed: net.c's */
     struct mt_lock mu;
     struct mt_link *links;        /* lock: mu */
@@ -299,6 +300,8 @@ void mt_shaken(struct mt_dist *dist, struct mt_knock *knock, int fd);
 mote_err mt_epmd_register(mote_self *self, struct mt_dist *dist, int *fd, uint32_t *creation, char *why, size_t size);
 /* Asks the port mapper of a host for a node's port. Waits. */
 enum mt_verdict mt_epmd_find(mote_self *self, struct mt_dist *dist, const char *address, mote_bytes alive, uint16_t *port);
+/* Asks it for all nodes: `each` is called for them when the answer is whole. MOTE_ENOPROC, MOTE_TIMEOUT, ...; MOTE_ETERM: that is none. Waits. */
+mote_err mt_epmd_list(mote_self *self, uint16_t port, const char *address, void (*each)(void *context, const struct mt_epmd_node *node), void *context);
 /* Whether it falls to who tries words, or has heard one handshake: short, or of Erlang's generator, which has 36 bits. */
 bool mt_cookie_is_weak(const char *cookie);
 /* cookie.c: reads the cookie. MOTE_EOS, MOTE_EARG: `why` says it. */

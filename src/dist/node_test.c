@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Nodes: three runtimes of this program, each a node of its own, with a port mapper that one of them has become. */
+#include <mote/registry.h>
 #include <mote/supervisor.h>
 #include <stdio.h>
 #include <string.h>
@@ -339,6 +340,27 @@ static void at_once(void) {
     leave_all();
 }
 
+/* What the libraries keep of another node's process outlives the message that it came in. */
+static void kept(void) {
+    mote_arena *arena = mote_arena_new(0);
+    mote_pid registry;
+    mote_term found, value;
+    begin();
+    mote_self *self = nodes[0].self;
+    CHECK_OK(mote_registry_start_link(self, NULL, &registry));
+    CHECK_OK(mote_registry_register(self, registry, "key", echo_of(0, 1, arena), NULL));
+    mote_arena_free(arena);
+    for (int i = 0; i < 100; i++) {
+        CHECK_OK(mote_send(self, at(0, "echo", 1), "{?, {n, ?}}", mote_self_pid(self), i));
+        CHECK(mote_match(got(0), "{n, ^}", i));
+    }
+    CHECK_OK(mote_registry_lookup(self, registry, "key", &found));
+    CHECK(mote_match(found, "[{_, ?}]", &value) && mote_term_type(value) == MOTE_PID);
+    CHECK_OK(mote_send(self, value, "{?, there}", mote_self_pid(self)));
+    CHECK(mote_match(got(0), "there"));
+    leave_all();
+}
+
 static void errors(void) {
     char why[300];
     mote_node_options bad[] = {
@@ -455,5 +477,5 @@ static void listeners_end(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(errors), {0}});
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/store.h"
 
+#include <mote/external.h>
 #include <string.h>
 
 #define TIMES_FIRST 8u
 #define SEALED_MAX 320u
 
-/* Whether a term is whole in its word. A counted atom is, but has to be held. */
+/* Whether a term is whole in its word. A counted atom is, but has to be held; pids and references of other nodes are not. */
 static bool immediate(mote_term term) {
     int64_t value;
     switch (mote_term_type(term)) {
     case MOTE_PID:
-    case MOTE_REFERENCE:
+    case MOTE_REFERENCE: return !mote_far_get(term, NULL);
     case MOTE_ATOM:
     case MOTE_NIL: return true;
     case MOTE_INTEGER: return mote_int_get(term, &value) == MOTE_OK && mote_int_make(NULL, value).word == term.word;
