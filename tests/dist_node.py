@@ -19,7 +19,7 @@ import tempfile
 
 import dist_erlang
 
-SOURCE = pathlib.Path(__file__).resolve().parent / "dist" / "dist_live.erl"
+HERE = pathlib.Path(__file__).resolve().parent / "dist"
 COOKIE = "a_cookie_of_these_tests"
 SECONDS_MAX = 280
 HOST = "host@127.0.0.1"
@@ -50,10 +50,10 @@ def meet_elixir(environment):
     return done.stdout.strip() == f"{{:pong, :\"{HOST}\"}}", f"a node of Elixir's # {done.stdout.strip()[:100]!r}"
 
 
-def others(environment):
+def others(environment, module):
     """Programs besides Erlang's own node."""
     results = [call_by_erl_call(environment)] if shutil.which("erl_call") else []
-    if shutil.which("elixir"):
+    if module == "dist_live" and shutil.which("elixir"):
         results.append(meet_elixir(environment))
     for fine, text in results:
         print("ok" if fine else "not ok", "-", text, flush=True)
@@ -96,25 +96,25 @@ def certificates(program, work, version):
     return f"{work}/{folders['good']}", f"{work}/{folders['other']}"
 
 
-def run(program, work, mapper):
+def run(program, work, mapper, module, others_of):
     port = dist_erlang.free_port()
     environment = dict(os.environ, HOME=work, ERL_EPMD_PORT=str(port), ERL_EPMD_ADDRESS="127.0.0.1")
     epmd = host = erl = None
     try:
-        done = subprocess.run(["erlc", "-o", work, str(SOURCE)], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(["erlc", "-o", work, *(str(HERE / f"{name}.erl") for name in (module, *others_of))], env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"erlc: {done.stdout}{done.stderr}")
         epmd = dist_erlang.start_epmd(port, environment) if mapper == "epmd" else None
         tls = certificates(program, work, mapper) if mapper.startswith("tls") else ()
         host = start_host(program, environment, [f"tls={tls[0]}"] if tls else [])
         flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", "prevent_overlapping_partitions", "false", "-start_epmd", "false", "-setcookie", COOKIE]
-        ours = ["-mote_program", program, "-mote_cookie", COOKIE, "-run", "dist_live", "main", program, COOKIE]
+        ours = ["-mote_program", program, "-mote_cookie", COOKIE, "-run", module, "main", program, COOKIE]
         secure = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", f"{work}/good.conf", "-mote_options", work, "-mote_tls", tls[0], "-mote_other_tls", tls[1], *(["-mote_few"] if mapper == "tlsv1.2" else [])] if tls else []
         command = ["erl", "+S", "2", "-noinput", "-connect_all", "false", "-name", "tester@127.0.0.1", *(["-hidden"] if epmd else []), *flags, *secure, "-pa", work, *ours]
         erl = subprocess.Popen(command, env=environment, cwd=work, stdout=subprocess.PIPE, start_new_session=True)
         count = pass_on(erl)
         code = erl.wait(SECONDS_MAX)
-        fine, more = (True, 0) if tls else others(environment)
+        fine, more = (True, 0) if tls else others(environment, module)
         print(f"1..{count + more}")
         return code if fine else 1
     finally:
@@ -129,19 +129,20 @@ def has_ssl():
     return subprocess.run(["erl", "-noinput", "-eval", probe], check=False).returncode == 0
 
 
-def main():
+def main(module="dist_live", others_of=(), title="mote nodes and Erlang's"):
+    """`module` has what the Erlang node does, the others what that needs."""
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
-    parser.add_argument("mapper", choices=["embedded", "epmd", "tlsv1.2", "tlsv1.3"])
+    parser.add_argument("mapper", choices=["embedded", "epmd", "tlsv1.2", "tlsv1.3"], nargs="?", default="embedded")
     options = parser.parse_args()
     if not all(shutil.which(tool) for tool in ("erl", "erlc", "epmd")):
-        print("1..1\nok 1 - mote nodes and Erlang's # SKIP it is not installed")
+        print(f"1..1\nok 1 - {title} # SKIP it is not installed")
         return 0
     if options.mapper.startswith("tls") and not has_ssl():
         print("1..1\nok 1 - mote nodes and Erlang's with TLS # SKIP Erlang's ssl is not installed")
         return 0
     with tempfile.TemporaryDirectory() as work:
-        return run(str(pathlib.Path(options.program).resolve()), work, options.mapper)
+        return run(str(pathlib.Path(options.program).resolve()), work, options.mapper, module, others_of)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 %% Prints TAP. What it starts it ends, by number.
 -module(dist_live).
 -export([main/1, victim/1, init/1, handle_call/3, handle_cast/2]).
+-export([one/2, mote/2, stop/1, kill9/1, start_victim/1]). % for tests of other kinds
 -define(T, 20000).
 -define(TICK, 4000).
 
@@ -61,7 +62,7 @@ victim([_Parent]) ->
     [io:format("~p~n", [net_kernel:connect_node(list_to_atom(N))]) || {ok, [[N]]} <- [init:get_argument(victim_dials)]], idle().
 %% How Erlang has TLS with the certificates of that name: tests/dist_node.py writes the files.
 tls_flags(Which) -> {ok, [[Dir]]} = init:get_argument(mote_options), ["-proto_dist", "inet_tls", "-ssl_dist_optfile", filename:join(Dir, Which ++ ".conf")].
-idle() -> receive {F, Bin} when is_pid(F) -> F ! {self(), Bin}, idle(); {die, R} -> exit(R); _ -> idle() end.
+idle() -> receive {F, Bin} when is_pid(F) -> F ! {self(), Bin}, idle(); {run, F, Do} -> F ! {ran, Do()}, idle(); {die, R} -> exit(R); _ -> idle() end.
 
 ask(P, Command) -> P ! erlang:insert_element(1, Command, self()), from(P).
 from(P) -> from(P, ?T).
