@@ -87,7 +87,7 @@ from mote._mote import (
     whereis,
 )
 from mote._node import Node, NodeInfo
-from mote._registry import Group, Registry
+from mote._registry import Group, Registry, pg
 from mote._scope import scope
 from mote._server import NoReply, Proxy, Server
 from mote._task import Task, first, gather
@@ -96,8 +96,9 @@ from mote._tree import Child, ChildInfo, Supervisor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mote._executor import Executor as Executor, pmap as pmap, pool as pool
+    from mote._together import Cluster as Cluster, export as export
 else:
-    from mote._late import Executor, pmap, pool
+    from mote._late import Cluster, Executor, export, pmap, pool
 
 _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)
@@ -124,6 +125,7 @@ __all__ = [
     "Buffer",
     "Child",
     "ChildInfo",
+    "Cluster",
     "Down",
     "Event",
     "Executor",
@@ -172,6 +174,7 @@ __all__ = [
     "demonitor",
     "disconnect",
     "encode",
+    "export",
     "first",
     "gather",
     "get_state",
@@ -193,6 +196,7 @@ __all__ = [
     "nodes",
     "options",
     "pattern",
+    "pg",
     "ping",
     "pmap",
     "pool",

@@ -439,6 +439,19 @@ def _run_binary(options: argparse.Namespace, path: str, args: list[str]) -> int:
         raise Failed(f"{path} cannot be run: {error.strerror}") from None
 
 
+def _keep_connected(node: mote.Node, others: list[str]) -> None:
+    """With the program's first step they are connected; then, as long as the node runs, again and again."""
+    if not others:
+        return
+    cluster = mote.Cluster(others, scope=None)
+    for other in others:
+        try:
+            cluster.connect(other)
+        except (ConnectionError, TimeoutError) as error:
+            node.stop()
+            raise Failed(f"--connect {other}: {error}") from None
+
+
 def run(options: argparse.Namespace) -> int:
     text: str = options.program
     of_file = text.endswith(".py") or os.sep in text or os.path.isfile(text)
@@ -461,12 +474,7 @@ def run(options: argparse.Namespace) -> int:
     node = _started(lambda: mote.Node(name, workers=options.workers or 1, cookie_file=options.cookie_file, address=options.address, port=options.port or 0, epmd=epmd, visible=options.visible, rights=_given(options.allow), tls=options.tls))
     if options.tls:
         _reloads(node)
-    for other in options.connect:
-        try:
-            mote.connect(other)
-        except (ConnectionError, TimeoutError) as error:
-            node.stop()
-            raise Failed(f"--connect {other}: {error}") from None
+    _keep_connected(node, options.connect)
     _node.of_command = node
     try:
         exec(code, main.__dict__)
@@ -512,7 +520,7 @@ def _parser() -> argparse.ArgumentParser:
     to.add_argument("--name", type=_node_name, metavar="NODE", help=f"alive@host (default: the program's name @{_HOST}; with --tls what the certificate is for)")
     cookie_file(to)
     tls(to)
-    to.add_argument("--connect", type=_node_name, action="append", default=[], metavar="NODE", help="connect to it before the program runs; may be given again")
+    to.add_argument("--connect", type=_node_name, action="append", default=[], metavar="NODE", help="connect to it before the program runs, and again whenever that ends; may be given again")
     to.add_argument("--workers", type=_workers, metavar="N", help="how many interpreters, each an OS process, or schedulers in C (default: 1, or what the program says; in C one for each core)")
     to.add_argument("--visible", action="store_true", help="Erlang's nodes() shows it")
     to.add_argument("--allow", type=_allow, action="append", default=[], metavar="[NODE=]RIGHT", help=f"what other nodes, or one, may do besides sending, linking and monitoring: {', '.join(RIGHTS)}; may be given again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import namedtuple
 
 from mote import _mote
@@ -93,6 +94,9 @@ def begin(
     _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000), None if tls is None else os.path.abspath(tls), *most)
     for node, own in each.items():
         _mote.node_rights(node, own)
+    together = sys.modules.get("mote._together")
+    if together is not None:
+        together.begin()
 
 
 async def _connector() -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class _Late(type):
-    """The class of a class in mote._executor, which stands for it: calls, isinstance() and subclasses are that one's."""
+    """The class of a class in another module, which stands for it: calls, isinstance() and subclasses are that one's."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> type:
         if not bases:
@@ -28,6 +28,10 @@ class _Late(type):
 
 
 def _real(late: type) -> Any:
+    if late.__name__ == "Cluster":
+        from mote import _together
+
+        return _together.Cluster
     from mote import _executor
 
     return getattr(_executor, late.__name__)
@@ -35,6 +39,17 @@ def _real(late: type) -> Any:
 
 class Executor(metaclass=_Late):
     """An Executor of concurrent.futures on the node's workers; see mote._executor.Executor."""
+
+
+class Cluster(metaclass=_Late):
+    """Finds nodes, and keeps this one connected with them; see mote._together.Cluster."""
+
+
+def export(function: Any, name: Any = None) -> Any:
+    """See mote._together.export()."""
+    from mote import _together
+
+    return _together.export(function, name)
 
 
 def pool(workers: Any = None, **how: Any) -> Any:

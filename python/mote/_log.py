@@ -37,7 +37,9 @@ def tell(level: int, text: str, error: Optional[BaseException] = None, trace: st
 
 
 def core(level: int, text: str) -> None:
-    """What the core has to tell."""
+    """What the core has to tell; on stderr no more than logging would show."""
+    if level == 2 and _logger() is None:
+        return
     tell(_CORE[level] if level < len(_CORE) else _ERROR, text)
 
 

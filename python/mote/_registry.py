@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     C = TypeVar("C", bound="_Client")
 
-_NAMES = "count demonitor join keys leave listen lookup members monitor monitor_scope names register select unregister"
+_NAMES = "count demonitor join keys leave listen local_members lookup members monitor monitor_scope names register select unregister"
 _A = {name: Atom(name) for name in _NAMES.split()}
 _WILD = Atom("_")
 
@@ -223,7 +223,8 @@ class AioRegistry(_Awaited):
 class Group(_Now):
     """A scope of process groups, Erlang's pg: which processes are in which groups, named by any terms. `Group(where)` is one that runs.
 
-    A process may be in many, and several times in one, and leaves with its end: who has learnt of that finds it no more. In coroutine processes:
+    A process may be in many, and several times in one, and leaves with its end: who has learnt of that finds it no more. In a node with a name, scopes of one name on all connected nodes, mote's and Erlang's, are one: each has the
+    processes of its own node, and members() are all. `mote.pg` is that of Erlang's default name, "pg". To other nodes a str is bytes: here, too, "a" and b"a" are one group. In coroutine processes:
     `await group.aio.join(name)`; only start and start_link do not wait. NoProc: there is no such scope.
     """
 
@@ -245,7 +246,7 @@ class Group(_Now):
         return 4, (name, False)
 
     def join(self, group: Any, pid: Optional[Pid[Any]] = None) -> None:
-        """Puts a process (the caller) into a group, once more if it is there already. As pg:join."""
+        """Puts a process (the caller; one of this node) into a group, once more if it is there already. As pg:join."""
         self._ask(_A["join"], group, _me(pid))
 
     def leave(self, group: Any, pid: Optional[Pid[Any]] = None) -> None:
@@ -253,8 +254,12 @@ class Group(_Now):
         self._ask(_A["leave"], group, _me(pid))
 
     def members(self, group: Any) -> list[Pid[Any]]:
-        """A group's processes, as often as they joined. As pg:get_members."""
+        """A group's processes, on all nodes, those of this first, as often as they joined. As pg:get_members."""
         return self._ask(_A["members"], group)  # type: ignore[no-any-return]
+
+    def local_members(self, group: Any) -> list[Pid[Any]]:
+        """Those of this node. As pg:get_local_members."""
+        return self._ask(_A["local_members"], group)  # type: ignore[no-any-return]
 
     def names(self) -> list[Any]:
         """The groups that have members. As pg:which_groups."""
@@ -301,6 +306,9 @@ class AioGroup(_Awaited):
     def members(self, group: Any) -> Awaitable[list[Pid[Any]]]:
         return self._ask(_A["members"], group)
 
+    def local_members(self, group: Any) -> Awaitable[list[Pid[Any]]]:
+        return self._ask(_A["local_members"], group)
+
     def names(self) -> Awaitable[list[Any]]:
         return self._ask(_A["names"])
 
@@ -317,6 +325,9 @@ class AioGroup(_Awaited):
 
     def demonitor(self, ref: Ref) -> Awaitable[None]:
         return _flush(self._ask(_A["demonitor"], _mote.self(), ref), ref)
+
+
+pg: Group = Group("pg")
 
 
 async def _flush(call: Awaitable[Any], ref: Ref) -> None:
@@ -336,4 +347,4 @@ def _unlinked(client: C) -> C:
     return client
 
 
-__all__ = ["Group", "Registry"]
+__all__ = ["Group", "Registry", "pg"]

@@ -55,7 +55,7 @@ static int init(PyObject *module) {
     if (PyModule_AddFunctions(module, mp_control_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_net_methods) < 0) return -1;
     if (PyModule_AddFunctions(module, mp_node_methods) < 0) return -1;
-    if (PyModule_AddFunctions(module, mp_worker_methods) < 0) return -1;
+    if (PyModule_AddFunctions(module, mp_worker_methods) < 0 || PyModule_AddFunctions(module, mp_together_methods) < 0) return -1;
     return PyModule_AddFunctions(module, mp_watch_methods);
 }
 

@@ -810,19 +810,20 @@ static PyObject *function_call(PyThreadState *ts, PyObject *start) {
     return PyObject_Call(PyTuple_GET_ITEM(start, 0), PyTuple_GET_ITEM(start, 1), kwargs == Py_None ? NULL : kwargs);
 }
 
-/* Runs on the process's own stack; `arg`: such a start, or what mp_child_call() takes. All references are given up before it ends (M3). */
-static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, mote_term arg, void *head) {
+/* Runs on the process's own stack: `start`, or (NULL) what mp_child_call() takes. `result` (may be NULL) gets what it returns, in mote_scratch(); none: it has failed, and the reason that is given says why. All references
+ * are given up before it ends (M3). */
+static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, PyObject *start, mote_term arg, void *head, mote_term *result) {
     struct mp_own_frame own;
     PyThreadState *ts = p->node->ts;
-    PyObject *start = mote_host_object(arg, &mp_object_kind);
     mp_aio_leave(p->node);
     mp_frames_save(ts, &p->node->base);
     mp_frames_begin(ts, &own, mote_host_stack_size(p->self), head, MP_STACK_HEAD);
     p->node->current = p;
     if (start) p->function = PyTuple_GET_ITEM(start, 0);
-    PyObject *result = start ? function_call(ts, start) : mp_child_call(p->node->st, arg);
+    PyObject *value = start ? function_call(ts, start) : mp_child_call(p->node->st, arg);
     if (p->node->attention & MP_FORKED) mp_child_ends();
-    Py_XDECREF(result);
+    if (value && result) *result = mp_to_term(p->node->st, mote_scratch(p->self), value);
+    Py_XDECREF(value);
     mote_term reason = end_reason(p);
     Py_CLEAR(p->pid);
     if (p->node->attention) mp_withdraw(p->node);
@@ -834,7 +835,31 @@ static __attribute__((noinline)) mote_term function_run(struct mp_proc *p, mote_
 
 static void function_body(mote_self *self, mote_term arg) {
     struct mp_proc p = {.self = self, .node = mote_host_context(self), .flavour = FUNCTION};
-    mote_exit(self, function_run(&p, arg, mote_host_stack_head(self)));
+    mote_exit(self, function_run(&p, mote_host_object(arg, &mp_object_kind), arg, mote_host_stack_head(self), NULL));
+}
+
+/* What function_call() takes, of arguments that have come from another node. NULL: error set. */
+static PyObject *exported_start(struct mp_state *st, PyObject *function, size_t count, const mote_term *args) {
+    PyObject *tuple = PyTuple_New((Py_ssize_t)count), *start = NULL;
+    for (size_t i = 0; tuple && i < count; i++) {
+        PyObject *value = mp_from_term(st, args[i]);
+        if (!value) Py_CLEAR(tuple);
+        else PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, value);
+    }
+    if (tuple) start = PyTuple_Pack(4, function, tuple, Py_None, Py_None);
+    Py_XDECREF(tuple);
+    return start;
+}
+
+mote_term mp_exported_call(mote_self *self, size_t count, const mote_term *args, void *context) {
+    struct mp_proc p = {.self = self, .node = mote_host_context(self), .flavour = FUNCTION};
+    mote_term result = MOTE_TERM_NONE, reason = mote_atom_term(mote_atom_make("badarg"));
+    PyObject *start = exported_start(p.node->st, context, count, args);
+    if (start) reason = function_run(&p, start, MOTE_TERM_NONE, mote_host_stack_head(self), &result);
+    else PyErr_Clear();
+    Py_XDECREF(start);
+    if (!result.word) mote_exit(self, reason);
+    return result;
 }
 
 /* ------------------------------------------------------------------------------------------------ spawning */

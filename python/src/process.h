@@ -197,6 +197,9 @@ bool mp_is_loading(struct mp_state *st, struct mp_proc *p);
 /* Starts a process of f, args, kwargs (may be NULL) as `how` says; gives its Pid. */
 PyObject *mp_spawn(struct mp_state *st, struct mp_proc *p, PyObject *function, PyObject *args, PyObject *kwargs, mote_spawn_options *how);
 
+/* A function (the context) that another node has started or called: mote_function.call. On a stack of its own. */
+mote_term mp_exported_call(mote_self *self, size_t count, const mote_term *args, void *context);
+
 /* Asks: sends (head, (caller, alias), request), and sets what the answer is known by in `want`. `to`: a Pid, a Ref or a name. -1: error set. */
 int mp_call_start(struct mp_state *st, struct mp_proc *p, PyObject *to, PyObject *head, PyObject *request, struct wanted *want);
 int mp_cast(struct mp_state *st, struct mp_proc *p, PyObject *to, PyObject *message);
@@ -240,7 +243,7 @@ void mp_tell_left(struct mp_node *node);
 struct mp_proc *mp_thread_known(struct mp_node *node);
 /* Stops a thread for ever that would go on into an interpreter that ends. Without the GIL. */
 MOTE_NORETURN void mp_freeze(void);
-extern PyMethodDef mp_control_methods[], mp_look_methods[], mp_net_methods[], mp_node_methods[], mp_watch_methods[], mp_worker_methods[];
+extern PyMethodDef mp_control_methods[], mp_look_methods[], mp_net_methods[], mp_node_methods[], mp_together_methods[], mp_watch_methods[], mp_worker_methods[];
 
 int mp_server_init(struct mp_state *st);
 

@@ -343,6 +343,9 @@ class Run(Case):
         mote.monitor_nodes()
         self.start("--connect", "test", "app.py", says="app@127.0.0.1\n")
         self.assertEqual(mote.receive(timeout=PATIENCE), mote.NodeUp(mote.Atom("nodeup"), mote.Atom("app@127.0.0.1")))
+        mote.disconnect("app@127.0.0.1")
+        for class_ in (mote.NodeDown, mote.NodeUp):
+            self.assertIs(type(mote.receive(timeout=PATIENCE)), class_)  # it has come again by itself
         self.fails("--connect nobody@127.0.0.1: ", "run", "--name", "b", "--connect", "nobody", "app.py")
         self.fails("another node of this host has it", "run", "app.py")
 
