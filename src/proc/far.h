@@ -5,7 +5,8 @@
  * F1 what is sent to a far pid is with its carrier before the send returns, so the order of sends is the order of records; mt_far_take() delivers them
  *    in the order they are given to it. F2 a process is noted with a worker before a signal about a relation with it is sent, or delivered; who is noted
  *    when the worker is lost gets a LOST signal, and finds in its own relations what has ended. So each is told once, and nobody looks through all
- *    processes. F3 what a record says is checked: a wrong one is refused, and does nothing.
+ *    processes. F3 what a record says is checked: a wrong one is refused, and does nothing. F5 each connection to a node has a number, higher than those before. Who relates to a process there is
+ *    noted with the connection that takes his signal; a LOST tells of relations over its connection or an earlier one, and leaves later ones alone.
  */
 #ifndef MT_PROC_FAR_H
 #define MT_PROC_FAR_H
@@ -136,6 +137,8 @@ void mt_far_drained(struct mt_sched *s, unsigned place);
 
 /* Notes that a process has a relation with a far pid, F2; false: its worker is not there, or there is no memory. */
 bool mt_far_note(struct mt_sched *s, uint64_t local, uint64_t far);
+/* The same, and sends the signal that makes the relation, F5. Takes it, unless MT_FAR_ABSENT: not noted, or nobody is there. *connection: its number, if it is a node's; else untouched. */
+enum mt_far_sent mt_far_relate(struct mt_sched *s, uint64_t local, uint64_t far, struct mt_sig *sig, uint64_t *connection);
 
 /* The process ends: forgets its notes. */
 void mt_far_forget(struct mt_proc *p);
