@@ -20,6 +20,7 @@
 #include "dist/epmd.h"
 #include "dist/frame.h"
 #include "dist/handshake.h"
+#include "dist/ties.h"
 #include "proc/far.h"
 
 #define MT_LINK_CROWD ((size_t)1 << 20)  /* bytes that may wait before senders stand still */
@@ -75,6 +76,10 @@ struct mt_link { /* MT_SHARED */
     uint32_t creation;            /* lock: mu: const once it is up: the peer's */
     bool crowded, over;           /* lock: mu: somebody was told so; nothing is put any more */
     struct mt_hash watches, refs; /* lock: mu: struct mt_watch, by both keys */
+    struct mt_ties ties;          /* lock: mu: of the workers' processes; the hub's */
+    struct mt_peer_facts *facts;  /* const: the hub's */
+    uint64_t number;              /* const: a worker's: V2 of branch.h */
+    uint64_t crowders;            /* lock: dist->mu: workers (a bit each) that have been told that it is crowded */
     _Atomic uint32_t woken;       /* atomic: seq_cst: the process has been, and not looked since */
     _Atomic uint64_t waker;       /* atomic: relaxed: as `process`, for wakes */
 };
@@ -103,6 +108,7 @@ struct mt_peer_facts {
     uint64_t refilled_ns;     /* when `starts` was raised */
     uint64_t told_ns;         /* when a refusal was logged last, and how many have not been since */
     uint32_t missed;
+    _Atomic uint64_t ended; /* the number of the last end of its links (V2 of branch.h) */
 };
 
 /* Who is told of nodes: {nodedown, Node} once; or of all, always; or {mote_node, Ref, true | false} once. */
@@ -116,6 +122,7 @@ struct mt_listener {
 struct mt_dist { /* MT_SHARED */
     struct mt_net net;            /* const */
     mote_runtime *runtime;        /* const */
+    bool is_branch;               /* const: a worker's: connections are the hub's, see branch.h */
     char name[MT_NODE_NAME_MAX + 1]; /* const */
     size_t alive_size;            /* const: of the part before the @ */
     char cookie[MT_COOKIE_MAX + 1]; /* const; wiped at the end */
@@ -126,6 +133,7 @@ struct mt_dist { /* MT_SHARED */
     _Atomic uint64_t process;     /* atomic: relaxed: net.c's */
     struct mt_lock mu;
     struct mt_link *links;        /* lock: mu */
+    uint64_t ends;                /* lock: mu: of links, so far; in a worker: that it has heard of */
     struct mt_peer_facts *facts;  /* lock: mu */
     struct mt_listener *listeners; /* lock: mu */
     struct mt_attempt *attempts;  /* lock: mu */
@@ -137,11 +145,15 @@ struct mt_peer_facts *mt_facts_locked(struct mt_dist *dist, uint64_t node);
 
 /* The node of a runtime; NULL: it is none. */
 struct mt_dist *mt_dist_of(const mote_runtime *rt);
+/* Makes a worker's of what the hub has said of the node. Borrows the name. Gives, to the runtime. MOTE_ENAME, MOTE_ENOMEM. */
+mote_err mt_dist_join(mote_runtime *rt, mote_bytes name, uint32_t creation, uint16_t port, uint64_t process, struct mt_dist **dist);
 
 /* ------------------------------------------------------------------------------------------------ links (link.c) */
 
 /* The link of a node that has not begun to end, which its caller keeps for as long as it holds dist->mu, or runs its process; NULL. */
 struct mt_link *mt_link_find_locked(struct mt_dist *dist, uint64_t node);
+/* The same, once its place is open. The connection's process, or in a worker who takes records: nobody else ends it. */
+struct mt_link *mt_link_await(struct mt_dist *dist, uint64_t node);
 /* A new link, and its place: of a peer's attempt, which has proved itself, or (NULL) to be dialled. MOTE_EBUSY: there is one, whose place is open; MOTE_ESTOPPED: the attempt was overtaken;
  * MOTE_ELIMIT, MOTE_ENOMEM. Any thread. */
 mote_err mt_link_new(struct mt_dist *dist, struct mt_sched *s, uint64_t node, const struct mt_attempt *attempt, struct mt_link **link);
@@ -195,8 +207,11 @@ extern const struct mt_carrier mt_link_carrier;
 /* Puts a control message, its payload being a term (or 0), for a sender. False: it is lost, which is logged. Any thread. */
 bool mt_link_put(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control, uint64_t payload);
 
-/* A message has come (take.c), which is the last of `in`: delivers it. The connection's process. */
-enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame);
+/* Puts a control message that is whole. False: it is lost. Any thread. */
+bool mt_link_put_control(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control);
+
+/* A message has come (take.c), which is the last of `in`: delivers it. The connection's process; in a worker the postman: then `in` is NULL, and `named` is the process whose name it says, or 0. */
+enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame, uint64_t named);
 
 /* A message for a name that nobody has here, which may be one that every node answers (service.c). */
 bool mt_is_service(const mote_name *name);
@@ -269,6 +284,10 @@ mote_err mt_net_wait(mote_self *self, int fd, int events, uint64_t deadline_ns);
 /* Connects a socket, and waits for that. Gives, from where it waits on; *fd is -1 again if it comes to nothing. As mt_net_dial() and mt_net_dialled(); MOTE_TIMEOUT. */
 mote_err mt_net_connect(mote_self *self, const char *address, uint16_t port, uint64_t deadline_ns, int *fd);
 
+/* A process is told of nodes, or (not `on`) not any more; what can be said at once is. In a worker the hub does it. MOTE_ENOMEM. Any thread; never waits. */
+mote_err mt_listen(struct mt_dist *dist, struct mt_sched *s, const struct mt_listener *what, bool on);
+/* Those of a worker (number and incarnation) have ended. */
+void mt_unlisten_worker(struct mt_dist *dist, unsigned worker);
 /* Who is to be told that a node is there, or is not (`was_up`: it was); taken out of the list, if that is once. Under dist->mu. */
 struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up);
 /* Tells them. Takes. No lock may be held. */

@@ -2,7 +2,7 @@
  * What comes from another node: control messages as signals. What is wrong ends the connection (L7); what the peer may not do is logged, and not done. */
 #include <string.h>
 
-#include "dist/node.h"
+#include "dist/branch.h"
 
 struct taking {
     mote_self *self;
@@ -10,7 +10,9 @@ struct taking {
     mote_runtime *rt;
     struct mt_link *link;
     const struct mt_control *c;
-    struct mt_frames_in *in; /* that it has come by */
+    const struct mt_frame *frame; /* as it came */
+    struct mt_frames_in *in; /* that it has come by; NULL: from the hub */
+    uint64_t named;          /* the process of ours whose name it says; 0: there is none */
     mote_arena *arena;       /* of terms */
 };
 
@@ -47,12 +49,12 @@ static uint64_t named(const struct taking *t, const mote_name *name) {
 
 static enum mt_verdict take_message(struct taking *t, uint64_t pid) {
     uint64_t alias = 0, ref;
-    if (t->c->op == MT_CONTROL_SEND_NAMED) pid = named(t, &t->c->name);
+    if (t->c->op == MT_CONTROL_SEND_NAMED) pid = t->named;
     if (t->c->op == MT_CONTROL_SEND_ALIAS && (ref = mt_own_ref(t->link->dist, &t->c->ref)) && mt_resolve(t->rt, ref, &pid, &alias)) pid = 0;
     if (t->c->op == MT_CONTROL_SEND_ALIAS && !alias) pid = 0;
-    if (!pid && t->c->op == MT_CONTROL_SEND_NAMED) return mt_service(t->self, t->link, &t->c->name, t->c->payload);
+    if (!pid && t->c->op == MT_CONTROL_SEND_NAMED && !t->link->dist->is_branch) return mt_service(t->self, t->link, &t->c->name, t->c->payload);
     if (!pid) return MT_FINE;
-    struct mt_bin *block = mt_frames_in_give(t->in);
+    struct mt_bin *block = t->in ? mt_frames_in_give(t->in) : NULL;
     mote_err err = mt_far_message(t->s, pid, alias, t->c->payload, block);
     if (block) mt_bin_drop(block);
     return verdict_of(t, err);
@@ -87,7 +89,7 @@ static enum mt_verdict take_link(struct taking *t, uint64_t to, uint64_t from) {
 
 static enum mt_verdict take_monitor(struct taking *t, uint64_t to, uint64_t from) {
     uint64_t name = 0, own;
-    if (t->c->named && !(to = named(t, &t->c->name)) && mt_is_service(&t->c->name)) to = atomic_load(&t->link->dist->process); /* who calls these watches them */
+    if (t->c->named && !(to = t->named) && !t->link->dist->is_branch && mt_is_service(&t->c->name)) to = atomic_load(&t->link->dist->process); /* who calls these watches them */
     if (t->c->named && to) name = atom_of(&t->c->name);
     struct mt_sig *sig = NULL;
     if (to && (own = mt_watch_add(t->self, t->link, &t->c->ref, to))) sig = mt_monitor_of_far(&t->s->cache, from, name, own);
@@ -166,10 +168,35 @@ static enum mt_verdict take_leader(struct taking *t, uint64_t to) {
 /* ------------------------------------------------------------------------------------------------ the rest */
 
 /* Whether the one that ends has a right to: kill and exit/2 are for those that may. */
-static enum mt_verdict take_exit2(struct taking *t, uint64_t to, uint64_t from) {
-    if (t->link->dist->options.rights & MOTE_RIGHT_EXIT) return take_exit(t, to, from);
+static bool may_exit(const struct taking *t) {
+    if (t->link->dist->options.rights & MOTE_RIGHT_EXIT) return true;
     mt_refused(t->link->dist, t->link->node, "end processes that it is not linked with", "MOTE_RIGHT_EXIT is not among mote_node_options.rights");
-    return MT_FINE;
+    return false;
+}
+
+/* The process whose name it says. */
+static uint64_t who_is_named(const struct taking *t) {
+    bool says = t->c->op == MT_CONTROL_SEND_NAMED || (t->c->op == MT_CONTROL_MONITOR && t->c->named);
+    if (t->link->dist->is_branch) return says && t->named && !mt_is_far(t->rt, t->named) ? t->named : 0;
+    return says ? named(t, &t->c->name) : 0;
+}
+
+/* The process of another worker that it is for; 0: it is for none, or this is no hub. */
+static uint64_t away(const struct taking *t, uint64_t to) {
+    const struct mt_control *c = t->c;
+    uint64_t pid = t->named ? t->named : to, alias, ref;
+    if (t->link->dist->is_branch || c->op == MT_CONTROL_SPAWN) return 0;
+    if (c->op == MT_CONTROL_DEMONITOR) pid = mt_branch_watched(t->link, &c->ref);
+    if (c->op == MT_CONTROL_SEND_ALIAS && (!(ref = mt_own_ref(t->link->dist, &c->ref)) || mt_resolve(t->rt, ref, &pid, &alias))) return 0;
+    return pid && mt_is_far(t->rt, pid) ? pid : 0;
+}
+
+/* Gives it to the worker whose process it is for. False: it is for one of here, or for nobody any more: then *to says whom to answer for. */
+static bool pass_on(struct taking *t, uint64_t *to) {
+    uint64_t pid = away(t, *to);
+    enum mt_branch_gave gave = pid ? mt_branch_give(t->link, t->c, t->frame, pid) : MT_BRANCH_ABSENT;
+    if (pid && gave == MT_BRANCH_FULL) *to = t->named = 0;
+    return gave == MT_BRANCH_GAVE;
 }
 
 /* What we have asked to be started there has been, or not. */
@@ -201,14 +228,17 @@ static bool says_from(const struct mt_control *c) {
 
 static enum mt_verdict take(struct taking *t) {
     const struct mt_control *c = t->c;
-    uint64_t to = mt_own_pid(t->link->dist, &c->to), from = says_from(c) ? mt_peer_pid(t->link, &c->from) : 0; /* what the message has not is 0 */
+    uint64_t to = mt_own_pid(t->link->dist, &c->to); /* what the message has not is 0 */
+    t->named = who_is_named(t);
+    if ((c->op == MT_CONTROL_EXIT2 && !may_exit(t)) || pass_on(t, &to)) return MT_FINE;
+    uint64_t from = says_from(c) ? mt_peer_pid(t->link, &c->from) : 0;
     switch (c->op) {
     case MT_CONTROL_SEND:
     case MT_CONTROL_SEND_NAMED:
     case MT_CONTROL_SEND_ALIAS: return take_message(t, to);
     case MT_CONTROL_LINK: return take_link(t, to, from);
-    case MT_CONTROL_EXIT: return take_exit(t, to, from);
-    case MT_CONTROL_EXIT2: return take_exit2(t, to, from);
+    case MT_CONTROL_EXIT:
+    case MT_CONTROL_EXIT2: return take_exit(t, to, from);
     case MT_CONTROL_GROUP_LEADER: return take_leader(t, to);
     case MT_CONTROL_MONITOR: return take_monitor(t, to, from);
     case MT_CONTROL_DEMONITOR: return take_demonitor(t);
@@ -221,12 +251,12 @@ static enum mt_verdict take(struct taking *t) {
     }
 }
 
-enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame) {
+enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame, uint64_t named_pid) {
     struct mt_control c;
     const mote_name peer = mt_name_of_atom(link->node);
     enum mt_verdict verdict = mt_control_read(frame->control, frame->payload, link->flags, (mote_bytes){peer.data, peer.size}, &c);
     if (verdict) return verdict;
-    struct taking t = {.self = self, .s = mt_self(self)->task.sched, .rt = link->dist->runtime, .link = link, .c = &c, .in = in};
+    struct taking t = {.self = self, .s = mt_self(self)->task.sched, .rt = link->dist->runtime, .link = link, .c = &c, .frame = frame, .in = in, .named = named_pid};
     verdict = take(&t);
     mote_arena_free(t.arena);
     return verdict;

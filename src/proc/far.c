@@ -44,6 +44,7 @@ struct mt_far { /* MT_SHARED */
     uint64_t questions;        /* lock: mu: counts ids */
     struct peer peers[MT_WORKERS_MAX]; /* see there */
     _Atomic(const struct mt_net *) net; /* atomic: release */
+    _Atomic(const struct mt_gate *) gate; /* atomic: release; NULL: there is none */
     _Atomic(struct mt_remotes *) remotes; /* atomic: release: there is one with the first word */
     _Atomic(struct peer *) nodes[MT_NODES_MAX]; /* atomic: release; they stay */
     _Atomic unsigned nodes_end; /* atomic: release: there is none from here on; changes under rt->mu */
@@ -100,12 +101,23 @@ mote_err mt_far_freight(mote_runtime *rt, const struct mt_freighter *freighter) 
     return far ? MOTE_OK : MOTE_ENOMEM;
 }
 
-bool mt_far_put(mote_runtime *rt, unsigned worker, const void *record, size_t size) {
-    struct peer *peer = hold(rt, worker, false);
+bool mt_far_put(mote_runtime *rt, unsigned worker, bool any, const void *record, size_t size) {
+    struct peer *peer = hold(rt, worker, any);
     if (!peer) return false;
     (void)peer->carrier.put(peer->carrier.context, record, size); /* what is not a message is never refused */
     release(peer);
     return true;
+}
+
+void mt_far_put_all(mote_runtime *rt, const void *record, size_t size) {
+    for (unsigned i = 0; i < MT_WORKERS_MAX; i++) (void)mt_far_put(rt, i, true, record, size);
+}
+
+bool mt_far_crowded(const mote_runtime *rt, unsigned worker) {
+    struct peer *peer = hold(rt, worker, false);
+    bool crowded = peer && peer->carrier.crowded(peer->carrier.context, 0);
+    if (peer) release(peer);
+    return crowded;
 }
 
 static uint64_t node_of(struct peer *peer) { return atomic_load_explicit(&peer->node, memory_order_relaxed); }
@@ -132,8 +144,27 @@ mote_err mt_far_open(mote_runtime *rt, unsigned worker, const struct mt_carrier 
     mt_lock_take(&rt->mu);
     struct mt_far *far = make(rt);
     mote_err err = far ? rise(far, &far->peers[worker % MT_WORKERS_MAX], worker, carrier, 0) : MOTE_ENOMEM;
+    const struct mt_gate *gate = err ? NULL : atomic_load(&far->gate);
     mt_lock_drop(&rt->mu);
+    if (gate) gate->opened(rt, worker);
     return err;
+}
+
+mote_err mt_far_gate(mote_runtime *rt, const struct mt_gate *gate) {
+    mt_lock_take(&rt->mu);
+    struct mt_far *far = make(rt);
+    if (far) atomic_store_explicit(&far->gate, gate, memory_order_release);
+    mt_lock_drop(&rt->mu);
+    for (unsigned i = 0; far && i < MT_WORKERS_MAX; i++) { /* one that is opened now may be told of twice */
+        uint32_t up = atomic_load(&far->peers[i].up);
+        if (up) gate->opened(rt, up - 1);
+    }
+    return far ? MOTE_OK : MOTE_ENOMEM;
+}
+
+static const struct mt_gate *gate_of(const mote_runtime *rt) {
+    struct mt_far *far = far_of(rt);
+    return far ? atomic_load_explicit(&far->gate, memory_order_acquire) : NULL;
 }
 
 /* -------------------------------------------------------------------------------------------------- nodes */
@@ -240,6 +271,25 @@ static struct peer *hold_node(struct mt_sched *s, uint64_t word, struct mt_remot
 static struct peer *hold_of(struct mt_sched *s, uint64_t pid) {
     struct mt_remote_id id;
     return mt_is_remote(pid) ? hold_node(s, pid, &id) : hold(mt_runtime_of_sched(s), mt_pid_worker(pid), false);
+}
+
+bool mt_far_pass(struct mt_sched *s, uint64_t node, const void *what) {
+    struct peer *peer = hold_for(mt_runtime_of_sched(s), place_for_node(s, node), node);
+    if (!peer) return false;
+    peer->carrier.pass(peer->carrier.context, s, what);
+    release(peer);
+    return true;
+}
+
+void mt_far_each_node(const mote_runtime *rt, void (*call)(void *carrier, void *context), void *context) {
+    struct mt_far *far = far_of(rt);
+    unsigned end = far ? atomic_load_explicit(&far->nodes_end, memory_order_acquire) : 0;
+    for (unsigned i = 0; i < end; i++) {
+        struct peer *peer = hold(rt, MT_PLACE_NODES + i, false);
+        if (!peer) continue;
+        call(peer->carrier.context, context);
+        release(peer);
+    }
 }
 
 /* A peer for a node: one that has been the same node's, or has none now, or a new one. */
@@ -651,10 +701,7 @@ static void resume_all(struct mt_sched *s, uint64_t *pids, size_t count) {
     mt_os_free(pids);
 }
 
-void mt_far_drained(struct mt_sched *s, unsigned place) {
-    struct mt_far *far = far_of(mt_runtime_of_sched(s));
-    struct peer *peer = far ? peer_at(far, place) : NULL;
-    if (!peer) return;
+static void drained(struct mt_sched *s, struct mt_far *far, struct peer *peer) {
     mt_lock_take(&far->mu);
     uint64_t *pids = peer->standing;
     size_t count = peer->standing_count;
@@ -662,6 +709,16 @@ void mt_far_drained(struct mt_sched *s, unsigned place) {
     peer->standing_count = peer->standing_room = 0;
     mt_lock_drop(&far->mu);
     resume_all(s, pids, count);
+}
+
+void mt_far_drained(struct mt_sched *s, unsigned place) {
+    mote_runtime *rt = mt_runtime_of_sched(s);
+    struct mt_far *far = far_of(rt);
+    struct peer *peer = far ? peer_at(far, place) : NULL;
+    if (!peer) return;
+    drained(s, far, peer);
+    unsigned end = place == 0 && mt_own_worker(rt) ? atomic_load_explicit(&far->nodes_end, memory_order_acquire) : 0;
+    for (unsigned i = 0; i < end; i++) drained(s, far, atomic_load_explicit(&far->nodes[i], memory_order_acquire));
 }
 
 /* ----------------------------------------------------------------------------------------------------- taking */
@@ -879,6 +936,7 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
     uint64_t alias;
     if (size < sizeof t.head || !far_of(t.rt)) return MOTE_ETERM;
     memcpy(&t.head, record, sizeof t.head);
+    if (t.head.kind == MT_FAR_GATE) return gate_of(t.rt) ? gate_of(t.rt)->take(t.rt, s, worker, record, size) : MOTE_OK;
     t.form = (mote_external_options){.form = MOTE_FORM_MOTE, .unblob = unblob, .release = drop_blob, .context = &t};
     t.next = (const uint8_t *)record + sizeof t.head;
     t.end = (const uint8_t *)record + size;
@@ -984,6 +1042,7 @@ mote_err mt_far_lost(struct mt_sched *s, unsigned place, mote_term term) {
     if ((err = mt_hash_init(&notes)) == MOTE_OK) {
         mt_far_close(rt, place, &notes);
         tell_all(s, place, &notes, &reason);
+        if (place < MT_PLACE_NODES && gate_of(rt)) gate_of(rt)->lost(rt, s, place, (mote_term){reason.word});
     }
     mt_reason_drop(&reason);
     return err;

@@ -646,7 +646,7 @@ static void counts_signal(void *context, struct mt_sched *s, const struct mt_rem
     ++*(int *)context;
     mt_sig_free(&s->cache, sig);
 }
-static bool never_crowded(void *context) { return context == NULL; }
+static bool never_crowded(void *context, uint64_t sender) { return context == NULL && sender; }
 
 static void open_node(struct both *b, const char *name, int *signals, unsigned *place) {
     const struct mt_carrier carrier = {.crowded = never_crowded, .signal = counts_signal, .context = signals};

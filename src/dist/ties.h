@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Relations of the other workers' processes with those of one peer, as the hub knows them: each *tie* is what the peer is to be told when the worker is lost, since nobody there can say it any more.
+ *
+ * Not thread-safe: under its link's lock. Nothing waits.
+ * T1 every link and every monitor of the peer's on a process of a worker has a tie from before the worker knows of it (or the peer, of a link that the worker makes) until one of both has ended it.
+ * T2 a tie of what is over already does no harm: the peer knows no such relation, and drops what tells of its end. A link made anew has one again: its LINK comes behind the UNLINK of the old one.
+ */
+#ifndef MT_DIST_TIES_H
+#define MT_DIST_TIES_H
+
+#include "base/hash.h"
+#include "dist/control.h"
+
+#define MT_TIES_MAX 1000000u /* of one peer */
+
+struct mt_ties {
+    struct mt_hash hash; /* struct mt_tie */
+};
+
+struct mt_tie {
+    struct mt_node node;  /* first; key: hash of what it is known by */
+    struct mt_tie *next;  /* in a list that mt_ties_take() gives */
+    uint64_t pid;         /* of the worker's process */
+    bool watch;           /* a monitor of the peer's, known by `ref`; else a link, known by both processes */
+    struct mt_far_pid peer; /* without the node */
+    struct mt_far_ref ref; /* the same */
+    mote_name name;       /* by which it monitors; size 0: by the pid. Its text lies behind */
+};
+
+/* MOTE_ENOMEM. */
+mote_err mt_ties_init(struct mt_ties *ties);
+/* Also one that is all zeros. */
+void mt_ties_fini(struct mt_ties *ties);
+/* A signal goes from a worker's process to one of the peer's, or (`coming`) back: ties or unties them. Borrows. MOTE_ELIMIT (MT_TIES_MAX), MOTE_ENOMEM: they are not tied. */
+mote_err mt_ties_follow(struct mt_ties *ties, const struct mt_control *control, uint64_t pid, bool coming);
+/* The process that the peer monitors by a reference; 0: it is none of theirs. */
+uint64_t mt_ties_watched(const struct mt_ties *ties, const struct mt_far_ref *ref);
+/* Takes out all of a worker (number and incarnation). Gives the list, to be freed one by one by mt_os_free(). */
+struct mt_tie *mt_ties_take(struct mt_ties *ties, unsigned worker);
+
+#endif
