@@ -7,7 +7,7 @@
 #define RECORD_MAX (MT_MESSAGE_MAX + ((size_t)1 << 20))
 
 /* What a record is: of the hub's, of a worker's, of both; and MT_BRANCH_... */
-enum { GREETING = 1, UP, LOST, CROWDED, DRAINED, SIGNAL, LISTEN };
+enum { GREETING = 1, UP, LOST, CROWDED, DRAINED, TOLD, SIGNAL, LISTEN };
 
 /* A record: behind it the node's name, a control message or text, a payload. */
 struct record {
@@ -16,7 +16,7 @@ struct record {
     uint64_t number;   /* V2 */
     uint64_t pid, ref; /* who sends, gets it, asks; with which reference */
     uint32_t creation; /* UP: the peer's; GREETING: ours */
-    uint32_t flags;    /* UP: hidden; LISTEN: enum mt_told, and ON */
+    uint32_t flags;    /* UP: hidden; LISTEN, TOLD: enum mt_told, and ON: from now on; up */
     uint32_t port, name_size, control_size, none;
 };
 #define ON 16u
@@ -176,6 +176,9 @@ static mote_err hear(mote_runtime *rt, struct mt_sched *s, const struct came *c)
     case LOST: hear_lost(d, s, node, c->head.number); break;
     case CROWDED:
     case DRAINED: hear_crowd(d, s, node, c->head.what == CROWDED); break;
+    case TOLD:
+        if (!mt_is_far(rt, c->head.pid)) mt_tell_one(s, &(struct mt_listener){.kind = (enum mt_told)(c->head.flags & ~ON), .pid = c->head.pid, .ref = c->head.ref}, node, c->head.flags & ON);
+        break;
     case SIGNAL: hear_signal(d, s, node, c); break;
     default: break; /* the hub says nothing else */
     }
@@ -230,6 +233,11 @@ static void lost_locked(struct mt_dist *d, struct mt_peer_facts *facts, uint64_t
 
 void mt_branch_lost_locked(struct mt_link *l) {
     if (!l->dist->is_branch) lost_locked(l->dist, l->facts, l->node);
+}
+
+void mt_branch_tell(mote_runtime *rt, const struct mt_listener *l, uint64_t node, bool up) {
+    struct record r = {.what = TOLD, .pid = l->pid, .ref = l->ref, .flags = (uint32_t)l->kind | (up ? ON : 0)};
+    (void)put(rt, mt_pid_worker(l->pid), false, &r, name_of(node), nothing, nothing);
 }
 
 void mt_branch_drained(struct mt_link *l) {

@@ -41,6 +41,8 @@ uint64_t mt_branch_watched(struct mt_link *link, const struct mt_far_ref *ref);
 /* All workers hear that a link is up, or has ended; under dist->mu, in the step in which it does. */
 void mt_branch_up_locked(const struct mt_link *link);
 void mt_branch_lost_locked(struct mt_link *link);
+/* One of a worker's processes hears of a node: there its host makes of the message what it makes of those of here. */
+void mt_branch_tell(mote_runtime *rt, const struct mt_listener *listener, uint64_t node, bool up);
 /* What waited for the link has gone. */
 void mt_branch_drained(struct mt_link *link);
 /* What a worker has for a link (its carrier's pass()). */

@@ -290,6 +290,8 @@ mote_err mt_listen(struct mt_dist *dist, struct mt_sched *s, const struct mt_lis
 void mt_unlisten_worker(struct mt_dist *dist, unsigned worker);
 /* Who is to be told that a node is there, or is not (`was_up`: it was); taken out of the list, if that is once. Under dist->mu. */
 struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up);
+/* Tells one. Borrows. */
+void mt_tell_one(struct mt_sched *s, const struct mt_listener *listener, uint64_t node, bool up);
 /* Tells them. Takes. No lock may be held. */
 void mt_tell(struct mt_sched *s, struct mt_listener *told, uint64_t node, bool up);
 

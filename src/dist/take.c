@@ -38,7 +38,7 @@ static uint64_t atom_of(const mote_name *name) {
 static uint64_t named(const struct taking *t, const mote_name *name) {
     char buffer[510];
     mote_bytes utf8 = mote_name_utf8(name, buffer);
-    if (!mt_atom_exists(utf8.data, utf8.size)) return 0;
+    if (!mt_atom_exists(utf8.data, utf8.size)) return mt_whereis_away(t->rt, utf8.data, utf8.size);
     uint64_t atom = atom_of(name);
     uint64_t pid = atom ? mt_whereis(t->rt, atom) : 0;
     if (atom) mt_atom_drop(atom);
