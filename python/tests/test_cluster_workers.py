@@ -116,6 +116,17 @@ def careless(to):
     os._exit(3)
 
 
+began = []  # in a worker: what its start has found
+
+
+def begins():
+    began.append((mote.node(), mote.nodes(hidden=True), mote._workers.number()))
+
+
+def tells_began(to):
+    mote.send(to, began)
+
+
 # --------------------------------------------------------------------------------------------------- the tests
 
 
@@ -136,7 +147,7 @@ class Shared(unittest.TestCase):
         cls.log.__enter__()
         cls.world = World()
         try:
-            cls.world.begin(rights=["exit"], workers=WORKERS, **cls.how)
+            cls.world.begin(rights=["exit"], workers=WORKERS, on_worker_start=begins, **cls.how)
             cls.start_peer()
         except BaseException:
             cls.tearDownClass()
@@ -224,6 +235,16 @@ class WithMote(Shared):
         self.assertEqual(told, dict.fromkeys((ref, own), ("worker_died", 1, ("signal", "SIGKILL"))))
         self.program.kill()  # the probe has ended
         self.program.wait()
+
+    def test_a_worker_begins(self):
+        """It knows the node from its first function on, and who is connected."""
+        mote.connect(self.peer)
+        mote.options(place="dedicated").spawn(tells_began, mote.self())
+        mote.options(place=1).spawn(tells_began, mote.self())
+        found = {began[0][2]: began for began in (self.hears(list), self.hears(list))}
+        self.assertEqual(found.pop(1)[0][0], self.world.name)
+        ((_, [(name, nodes, _)]),) = found.items()
+        self.assertEqual((name, nodes), (self.world.name, [self.peer]))
 
     def test_much_waits(self):
         """A sender in a worker stands still while the other node takes nothing."""
