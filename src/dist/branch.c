@@ -137,7 +137,7 @@ static void hear_lost(struct mt_dist *d, struct mt_sched *s, uint64_t node, uint
     if (number > d->ends) d->ends = number;
     mt_lock_drop(&d->mu);
     struct mt_link *link = mt_link_await(d, node);
-    if (link) mt_link_end(self_of(s), link);
+    if (link && link->number < number) mt_link_end(self_of(s), link); /* V2: else it has begun since, and what it has sent goes over the next connection */
 }
 
 static void hear_crowd(struct mt_dist *d, struct mt_sched *s, uint64_t node, bool crowded) {
@@ -190,10 +190,13 @@ static mote_err hear(mote_runtime *rt, struct mt_sched *s, const struct came *c)
 
 /* The relation that a message would have made is not. */
 static void untie(struct mt_link *l, struct mt_control c, uint64_t pid) {
-    if (c.op != MT_CONTROL_LINK && c.op != MT_CONTROL_MONITOR && c.op != MT_CONTROL_SPAWN_REPLY) return;
-    c.op = c.op == MT_CONTROL_MONITOR ? MT_CONTROL_DEMONITOR : MT_CONTROL_EXIT;
+    enum mt_control_op op = c.op;
+    if (op != MT_CONTROL_LINK && op != MT_CONTROL_MONITOR && op != MT_CONTROL_SPAWN_REPLY) return;
     mt_lock_take(&l->mu);
+    c.op = op == MT_CONTROL_MONITOR ? MT_CONTROL_DEMONITOR : MT_CONTROL_EXIT;
     (void)!mt_ties_follow(&l->ties, &c, pid, true);
+    c.op = MT_CONTROL_DOWN; /* of a started one's monitor */
+    if (op == MT_CONTROL_SPAWN_REPLY) (void)!mt_ties_follow(&l->ties, &c, pid, true);
     mt_lock_drop(&l->mu);
 }
 
@@ -316,16 +319,23 @@ void mt_branch_pass(void *context, struct mt_sched *s, const void *what) {
     crowd(l, p->worker, p->sender);
 }
 
+/* No link has taken something: whether one may, that has come since. If none is there the worker is told that the node is lost, unless that has ended which it was for: then it is told already. */
+static bool may_come(struct mt_dist *d, uint64_t node, uint64_t number) {
+    mt_lock_take(&d->mu);
+    struct mt_peer_facts *f = mt_facts_locked(d, node);
+    bool told = f && number < atomic_load(&f->ended), there = mt_link_find_locked(d, node) != NULL;
+    if (!told && !there) lost_locked(d, f, node);
+    mt_lock_drop(&d->mu);
+    return !told && there;
+}
+
 static mote_err pass(struct mt_dist *d, struct mt_sched *s, unsigned worker, uint64_t node, const struct came *c) {
     struct passed p = {.worker = worker, .number = c->head.number, .sender = c->head.pid};
     if (p.sender && (mt_tag(p.sender) != MT_PID || mt_pid_worker(p.sender) != worker)) return MOTE_ETERM;
     if (mt_control_read(c->control, c->payload, MT_FLAGS_OFFERED, d->shake.name, &p.control)) return MOTE_ETERM;
     p.from = mt_own_pid(d, &p.control.from);
     if (p.from && mt_pid_worker(p.from) != worker && !p.control.sender) return MOTE_ETERM; /* a timer's message is from the hub */
-    if (mt_far_pass(s, node, &p)) return MOTE_OK;
-    mt_lock_take(&d->mu);
-    lost_locked(d, mt_facts_locked(d, node), node);
-    mt_lock_drop(&d->mu);
+    while (!mt_far_pass(s, node, &p) && may_come(d, node, p.number)) continue;
     return MOTE_OK;
 }
 
@@ -390,10 +400,11 @@ static void tell_peer(void *carrier, void *context) {
     mt_lock_drop(&l->mu);
     for (struct mt_tie *t; (t = ties); mt_os_free(t)) {
         ties = t->next;
-        struct mt_control c = {.op = t->watch ? MT_CONTROL_DOWN : MT_CONTROL_EXIT, .from = mt_far_pid_of(l->dist, t->pid), .ref = t->ref, .named = t->name.size != 0, .name = t->name};
-        c.to = t->peer;
-        c.to.node = c.ref.node = mt_name_of_atom(l->node);
-        if (t->watch || !creation || t->peer.creation == creation) (void)mt_link_put(l, e->s, t->pid, &c, e->reason);
+        static const enum mt_control_op ops[] = {[MT_TIE_LINK] = MT_CONTROL_EXIT, [MT_TIE_WATCHED] = MT_CONTROL_DOWN, [MT_TIE_WATCHES] = MT_CONTROL_DEMONITOR};
+        struct mt_control c = {.op = ops[t->kind], .from = mt_far_pid_of(l->dist, t->pid), .to = t->peer, .ref = t->ref, .named = t->name.size != 0, .name = t->name};
+        c.to.node = mt_name_of_atom(l->node);
+        c.ref.node = t->kind == MT_TIE_WATCHES ? c.from.node : c.to.node;
+        if (c.op != MT_CONTROL_EXIT || !creation || t->peer.creation == creation) (void)mt_link_put(l, e->s, t->pid, &c, t->kind == MT_TIE_WATCHES ? 0 : e->reason);
     }
 }
 

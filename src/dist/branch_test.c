@@ -302,6 +302,8 @@ static void worker_dies(void) {
     does(B1, nodes[B].echo, "monitor", at(B1, "there", A));
     does(B1, nodes[B].echo, "monitor", mote_pid_term(there));
     does(A1, nodes[A1].echo, "link", mote_pid_term(b));
+    does(A1, nodes[A1].echo, "monitor", mote_pid_term(b));
+    does(A1, nodes[A1].echo, "monitor", at(A1, "hub", B));
     settles(A1, nodes[A1].echo, b);
     settles(B1, nodes[B1].echo, there);
     settles(B1, nodes[B].echo, there);
@@ -314,12 +316,56 @@ static void worker_dies(void) {
         if (mote_match(m, "{told, exit, {worker_died, 1, {signal, 9}}}")) exits++;
     }
     CHECK(downs == 2 && exits == 2);
+    mote_process_info info;
+    CHECK_OK(mote_process_info_get(nodes[B].self, nodes[B].echo, PATIENCE_MS, &info));
+    CHECK(info.links == 0 && info.monitored_by == 0 && info.monitors == 0);
     does(B1, nodes[B1].echo, "monitor", mote_pid_term(there)); /* from now on it has ended */
     HEARS(B1, "{told, down, noproc}");
     does(B1, nodes[B1].echo, "link", mote_pid_term(there));
     HEARS(B1, "{told, exit, noproc}");
     does(B1, nodes[B1].echo, "monitor", at(B1, "there", A));
     HEARS(B1, "{told, down, noproc}");
+    mote_arena_free(arena);
+    end();
+}
+
+/* Links and monitors, and waits for what becomes of it. */
+static void relates(mote_self *self, mote_term arg) {
+    mote_pid main, other;
+    mote_ref ref;
+    CHECK(mote_match(arg, "{?, ?}", &main, &other));
+    CHECK_OK(mote_flag_set(self, MOTE_TRAP_EXIT, 1, NULL));
+    CHECK_OK(mote_link(self, other));
+    CHECK_OK(mote_monitor(self, other, &ref));
+    CHECK_OK(mote_receive_match(self, -1, "{'DOWN', _, process, _, noconnection}"));
+    CHECK_OK(mote_receive_match(self, -1, "{'EXIT', _, noconnection}"));
+    CHECK_OK(mote_send(self, main, "told"));
+}
+
+/* Whenever a connection ends: each relation is there on both sides, or on none. */
+static void churns(void) {
+    mote_process_info info = {0};
+    mote_arena *arena = mote_arena_new(0);
+    int n = scaled(400), told = 0;
+    begin();
+    mote_pid there = known(A1, B1, nodes[B1].echo, arena), *pids = calloc((size_t)n, sizeof *pids);
+    for (int i = 0; i < n; i++) {
+        mote_term arg;
+        CHECK_OK(mote_build(arena, &arg, "{?, ?}", mote_self_pid(nodes[A1].self), there));
+        CHECK_OK(mote_spawn(nodes[A1].self, relates, arg, &pids[i]));
+        if (i % 5 == 3) (void)!mote_node_disconnect(nodes[i % 2 ? A : B].self, nodes[i % 2 ? B : A].name);
+        while (!mote_receive_match(nodes[A1].self, 0, "told")) told++;
+    }
+    do CHECK_OK(mote_send(nodes[A1].self, there, "{?, still}", mote_self_pid(nodes[A1].self))); /* the last end may still be under way */
+    while (mote_receive_match(nodes[A1].self, 500, "still"));
+    while (!mote_receive_match(nodes[A1].self, 0, "told")) told++;
+    CHECK(told > 0);
+    for (int i = 0; i < n; i++) CHECK_OK(mote_exit_send(nodes[A1].self, pids[i], atom("kill")));
+    for (uint64_t since = now_ns();; look_later(nodes[B].self, since)) { /* a relation of one side alone would stay */
+        CHECK_OK(mote_process_info_get(nodes[B1].self, nodes[B1].echo, PATIENCE_MS, &info));
+        if (!info.links && !info.monitored_by) break;
+    }
+    free(pids);
     mote_arena_free(arena);
     end();
 }
@@ -360,5 +406,5 @@ static void spawns_and_calls(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(sends), TEST(relations), TEST(nodes_come_and_go), TEST(worker_dies), TEST(spawns_and_calls), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(sends), TEST(relations), TEST(nodes_come_and_go), TEST(worker_dies), TEST(churns), TEST(spawns_and_calls), {0}});
 }

@@ -313,7 +313,7 @@ static void put_signal(struct mt_link *l, struct mt_sched *s, const struct mt_re
     case MT_SIG_DEMONITOR:
         c.op = MT_CONTROL_DEMONITOR;
         c.ref = mt_far_ref_of(l->dist, sig->root);
-        put_relation(l, s, &c, to, current_of(s), 0);
+        put_relation(l, s, &c, to, sig->heap[1], 0); /* whoever ends is not the current process any more */
         break;
     case MT_SIG_GROUP_LEADER:
         c.op = MT_CONTROL_GROUP_LEADER;

@@ -19,15 +19,15 @@ static uint64_t mix(uint64_t h, uint64_t bits) {
 }
 
 static uint64_t key_of(const struct mt_tie *t) {
-    uint64_t h = t->watch;
-    if (!t->watch) return mix(mix(mix(h, t->pid), (uint64_t)t->peer.serial << 32 | t->peer.id), t->peer.creation);
+    uint64_t h = t->kind;
+    if (t->kind == MT_TIE_LINK) return mix(mix(mix(h, t->pid), (uint64_t)t->peer.serial << 32 | t->peer.id), t->peer.creation);
     for (size_t i = 0; i < t->ref.count; i++) h = mix(h, t->ref.words[i]);
     return h;
 }
 
 static bool is_same(const struct mt_tie *a, const struct mt_tie *b) {
-    if (a->watch != b->watch) return false;
-    if (a->watch) return a->ref.count == b->ref.count && memcmp(a->ref.words, b->ref.words, a->ref.count * sizeof *a->ref.words) == 0;
+    if (a->kind != b->kind) return false;
+    if (a->kind != MT_TIE_LINK) return a->ref.count == b->ref.count && memcmp(a->ref.words, b->ref.words, a->ref.count * sizeof *a->ref.words) == 0;
     return a->pid == b->pid && a->peer.id == b->peer.id && a->peer.serial == b->peer.serial && a->peer.creation == b->peer.creation;
 }
 
@@ -56,29 +56,35 @@ static void untie(struct mt_ties *ties, const struct mt_tie *what) {
     if (*at) mt_os_free(mt_hash_remove(&ties->hash, at));
 }
 
+/* A monitor: who has made it, of the two sides? */
+static mote_err follow_monitor(struct mt_ties *ties, struct mt_tie *like, const struct mt_control *c, bool of_peer) {
+    like->kind = of_peer ? MT_TIE_WATCHED : MT_TIE_WATCHES;
+    if (c->named) like->name = c->name;
+    if (c->op == MT_CONTROL_MONITOR || c->op == MT_CONTROL_SPAWN_REPLY) return tie(ties, like);
+    untie(ties, like);
+    return MOTE_OK;
+}
+
 mote_err mt_ties_follow(struct mt_ties *ties, const struct mt_control *c, uint64_t pid, bool coming) {
     struct mt_tie like = {.pid = pid, .peer = coming ? c->from : c->to, .ref = c->ref};
     switch (c->op) {
     case MT_CONTROL_LINK: return tie(ties, &like);
-    case MT_CONTROL_SPAWN_REPLY: return coming && !c->named && (c->flags & 1) ? tie(ties, &like) : MOTE_OK;
+    case MT_CONTROL_SPAWN_REPLY:
+        if (!coming || c->named) return MOTE_OK;
+        mote_err err = c->flags & 1 ? tie(ties, &like) : MOTE_OK;
+        return !err && (c->flags & 2) ? follow_monitor(ties, &like, c, false) : err;
     case MT_CONTROL_UNLINK:
     case MT_CONTROL_EXIT: untie(ties, &like); break;
     case MT_CONTROL_MONITOR:
-    case MT_CONTROL_DEMONITOR:
-    case MT_CONTROL_DOWN: /* those of the worker's own are its own to know */
-        if (coming == (c->op == MT_CONTROL_DOWN)) break;
-        like.watch = true;
-        if (c->named) like.name = c->name;
-        if (c->op == MT_CONTROL_MONITOR) return tie(ties, &like);
-        untie(ties, &like);
-        break;
+    case MT_CONTROL_DEMONITOR: return follow_monitor(ties, &like, c, coming);
+    case MT_CONTROL_DOWN: return follow_monitor(ties, &like, c, !coming);
     default: break;
     }
     return MOTE_OK;
 }
 
 uint64_t mt_ties_watched(const struct mt_ties *ties, const struct mt_far_ref *ref) {
-    const struct mt_tie *t = (const struct mt_tie *)(void *)*find(ties, &(struct mt_tie){.watch = true, .ref = *ref});
+    const struct mt_tie *t = (const struct mt_tie *)(void *)*find(ties, &(struct mt_tie){.kind = MT_TIE_WATCHED, .ref = *ref});
     return t ? t->pid : 0;
 }
 

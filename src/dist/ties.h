@@ -2,7 +2,7 @@
  * Relations of the other workers' processes with those of one peer, as the hub knows them: each *tie* is what the peer is to be told when the worker is lost, since nobody there can say it any more.
  *
  * Not thread-safe: under its link's lock. Nothing waits.
- * T1 every link and every monitor of the peer's on a process of a worker has a tie from before the worker knows of it (or the peer, of a link that the worker makes) until one of both has ended it.
+ * T1 every link and every monitor across has a tie from before the second of both sides knows of it until one has ended it.
  * T2 a tie of what is over already does no harm: the peer knows no such relation, and drops what tells of its end. A link made anew has one again: its LINK comes behind the UNLINK of the old one.
  */
 #ifndef MT_DIST_TIES_H
@@ -17,14 +17,19 @@ struct mt_ties {
     struct mt_hash hash; /* struct mt_tie */
 };
 
+enum mt_tie_kind {
+    MT_TIE_LINK,    /* known by both processes */
+    MT_TIE_WATCHED, /* a monitor of the peer's, known by its reference */
+    MT_TIE_WATCHES  /* one of the worker's, known by that, too */
+};
 struct mt_tie {
     struct mt_node node;  /* first; key: hash of what it is known by */
     struct mt_tie *next;  /* in a list that mt_ties_take() gives */
     uint64_t pid;         /* of the worker's process */
-    bool watch;           /* a monitor of the peer's, known by `ref`; else a link, known by both processes */
+    enum mt_tie_kind kind;
     struct mt_far_pid peer; /* without the node */
-    struct mt_far_ref ref; /* the same */
-    mote_name name;       /* by which it monitors; size 0: by the pid. Its text lies behind */
+    struct mt_far_ref ref; /* of a monitor; the same */
+    mote_name name;       /* by which that is; size 0: by the pid. Its text lies behind */
 };
 
 /* MOTE_ENOMEM. */

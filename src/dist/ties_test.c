@@ -57,9 +57,12 @@ static void monitors(void) {
     const struct mt_far_ref ref = {.count = 3, .words = {4, 1, 2}}, other = {.count = 3, .words = {5, 1, 2}};
     struct mt_control c = {.op = MT_CONTROL_MONITOR, .from = peer(1), .ref = ref, .named = true, .name = {"name", 4, false}};
     CHECK_OK(mt_ties_follow(&ties, &c, pid_of(TWO, 3), true));
-    CHECK_OK(follow(MT_CONTROL_MONITOR, pid_of(TWO, 3), 4, false)); /* the worker's own */
-    CHECK_OK(follow(MT_CONTROL_DOWN, pid_of(TWO, 3), 4, true));
-    CHECK_OK(follow(MT_CONTROL_DEMONITOR, pid_of(TWO, 3), 4, false));
+    for (int i = 0; i < 2; i++) { /* the worker's own, of the same number */
+        CHECK_OK(follow(MT_CONTROL_MONITOR, pid_of(TWO, 3), 4, false));
+        CHECK_INT(ties.hash.count, 2);
+        CHECK_OK(i ? follow(MT_CONTROL_DOWN, pid_of(TWO, 3), 4, true) : follow(MT_CONTROL_DEMONITOR, pid_of(TWO, 3), 4, false));
+        CHECK_INT(ties.hash.count, 1);
+    }
     CHECK(mt_ties_watched(&ties, &ref) == pid_of(TWO, 3) && mt_ties_watched(&ties, &other) == 0);
     CHECK_OK(follow(MT_CONTROL_MONITOR, pid_of(ONE, 3), 5, true));
     CHECK_OK(follow(MT_CONTROL_DOWN, 0, 5, false));
@@ -67,8 +70,12 @@ static void monitors(void) {
     CHECK_OK(follow(MT_CONTROL_DEMONITOR, 0, 5, true));
     CHECK_INT(ties.hash.count, 1);
     struct mt_tie *t = mt_ties_take(&ties, TWO);
-    CHECK(t && !t->next && t->watch && t->name.size == 4 && memcmp(t->name.data, "name", 4) == 0 && t->peer.id == 1 && t->ref.words[0] == 4);
+    CHECK(t && !t->next && t->kind == MT_TIE_WATCHED && t->name.size == 4 && memcmp(t->name.data, "name", 4) == 0 && t->peer.id == 1 && t->ref.words[0] == 4);
     mt_os_free(t);
+    c = (struct mt_control){.op = MT_CONTROL_SPAWN_REPLY, .from = peer(1), .flags = 3, .ref = ref};
+    CHECK_OK(mt_ties_follow(&ties, &c, pid_of(TWO, 3), true));
+    CHECK_INT(ties.hash.count, 2);
+    CHECK_INT(taken(TWO), 2);
     mt_ties_fini(&ties);
     mt_ties_fini(&(struct mt_ties){0});
 }

@@ -9,6 +9,7 @@
  *   ALIAS    reference    as a WATCH; `extra` of both: mode and flags of the alias
  *   STARTING reference    as a WATCH, 1: {undefined, Node}, where a process is to be started; 2: the node, `extra`: MT_STARTS_...
  * One with another node's process that was made from here has the connection's number (F5 of far.h), as a small: a LINK at 2, WATCH and STARTING at 4.
+ * A signal DEMONITOR of a process of here has at 1: who sends it, for nodes.
  * A signal STARTED has at 1: the process, or 0, 3: or the error, 4: the node that answers; `extra`: what of LINKED and MONITORED is so there.
  *
  * R1 an unlinked link stays in the table, inactive, until the other side has acknowledged: what it sent before that (LINK, LINK_EXIT)
@@ -214,15 +215,21 @@ static void fill_down(struct mt_sig *sig, uint64_t item, const struct mt_reason 
     sig->heap[6] = reason->word;
 }
 
+static struct mt_sig *demonitor_of(struct mt_cache *cache, uint64_t ref, uint64_t from) {
+    struct mt_sig *sig = mt_sig_new(cache, MT_SIG_DEMONITOR, 2);
+    if (!sig) return NULL;
+    sig->root = ref;
+    sig->heap[0] = 0;
+    sig->heap[1] = from;
+    return sig;
+}
+
 /* Nobody waits for the process that another node has started: it is told what it would be of one that has ended. */
 static void forsake(struct mt_sched *s, uint64_t from, struct mt_sig *sig) {
     uint64_t child = sig->heap[1];
-    struct mt_sig *demonitor = child && (sig->extra & MT_STARTS_MONITORED) ? mt_sig_new(&s->cache, MT_SIG_DEMONITOR, 0) : NULL;
+    struct mt_sig *demonitor = child && (sig->extra & MT_STARTS_MONITORED) ? demonitor_of(&s->cache, sig->root, from) : NULL;
     struct mt_sig *exit = child && (sig->extra & MT_STARTS_LINKED) ? mt_sig_new(&s->cache, MT_SIG_LINK_EXIT, MT_EXIT_WORDS) : NULL;
-    if (demonitor) {
-        demonitor->root = sig->root;
-        mt_deliver(s, child, demonitor);
-    }
+    if (demonitor) mt_deliver(s, child, demonitor);
     if (exit) {
         mt_exit_fill(exit, MT_SIG_LINK_EXIT, from, &noproc);
         mt_deliver(s, child, exit);
@@ -458,14 +465,14 @@ static void send_demonitor(struct mt_proc *self, struct mt_sig *watch) {
     uint64_t pid = watch->heap[1];
     take_out(self, watch);
     watch->kind = MT_SIG_DEMONITOR;
+    watch->heap[1] = mt_proc_pid(self);
     send(self, pid, watch);
 }
 
 /* The monitor goes, its alias stays. */
 static mote_err keep_alias(struct mt_proc *self, struct mt_sig *watch) {
-    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_DEMONITOR, 0);
+    struct mt_sig *sig = demonitor_of(mt_cache_of(self), watch->root, mt_proc_pid(self));
     if (!sig) return MOTE_ENOMEM;
-    sig->root = watch->root;
     watch->kind = MT_SIG_ALIAS;
     watch->extra &= PRIORITY;
     send(self, watch->heap[1], sig);
@@ -824,12 +831,14 @@ static void tell(struct mt_sched *s, uint64_t me, const struct mt_reason *reason
         mt_sig_free(&s->cache, sig);
         return;
     }
-    if (sig->kind == MT_SIG_LINK)
+    if (sig->kind == MT_SIG_LINK) {
         mt_exit_fill(sig, MT_SIG_LINK_EXIT, me, reason);
-    else if (sig->kind == MT_SIG_MONITOR)
+    } else if (sig->kind == MT_SIG_MONITOR) {
         fill_down(sig, me, reason);
-    else
+    } else {
         sig->kind = MT_SIG_DEMONITOR;
+        sig->heap[1] = me;
+    }
     mt_deliver(s, to, sig);
 }
 
