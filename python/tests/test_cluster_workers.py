@@ -137,8 +137,8 @@ class World(Case):
         return name, self.run_peer([sys.executable, __file__, "peer", name, str(self.port)])
 
 
-class Shared(unittest.TestCase):
-    plain, visible, how = False, False, {}
+class Shared:
+    plain, visible, how, servers = False, False, {}, ("probe", "hub_probe")
 
     @classmethod
     def setUpClass(cls):
@@ -185,6 +185,22 @@ class Shared(unittest.TestCase):
         if test in ("test_monitors", "test_death_is_noticed"):
             self.program.wait(PATIENCE)
 
+    def ask(self, server, *args):
+        return mote.call((server, self.peer), (Atom(args[0]), *args[1:]), PATIENCE)
+
+    def test_our_worker_dies(self):
+        """Who watches from the other node is told why."""
+        for how in ("monitor", "link"):
+            pid = mote.options(place=1).spawn(careless, mote.self())
+            self.hears(("here", ANY))
+            for server in self.servers:
+                self.ask(server, "watch", Atom(how), pid, mote.self())
+                self.hears(("watching", ANY))
+            self.ask("probe", "add", 0)
+            mote.send(pid, "die")
+            for _ in self.servers:
+                self.assertEqual(self.hears(("saw", ANY, ANY)), ("saw", pid, ("worker_died", 1, ("exit", 3))))
+
 
 def asked_inside(cls):
     """The tests of Peers, each in a worker."""
@@ -194,13 +210,10 @@ def asked_inside(cls):
 
 
 @asked_inside
-class WithMote(Shared):
+class WithMote(Shared, unittest.TestCase):
     def test_coroutines(self):
         mote.options(place=2).spawn(in_coroutine, self.peer, mote.self())
         self.assertEqual(self.hears()[:3], [False, True, [self.peer]])
-
-    def ask(self, server, *args):
-        return mote.call((server, self.peer), (Atom(args[0]), *args[1:]), PATIENCE)
 
     def test_where_they_are(self):
         """The pids of workers are pids of the node."""
@@ -210,19 +223,6 @@ class WithMote(Shared):
         self.assertEqual(pid.node, self.peer)
         mote.send(pid, (A["echo"], mote.self(), 1))
         self.assertEqual(self.hears()[1:], (pid, 1))
-
-    def test_our_worker_dies(self):
-        """Who watches from the other node is told why."""
-        for how in ("monitor", "link"):
-            pid = mote.options(place=1).spawn(careless, mote.self())
-            self.hears(("here", ANY))
-            for server in ("probe", "hub_probe"):
-                self.ask(server, "watch", Atom(how), pid, mote.self())
-                self.hears(("watching", ANY))
-            self.ask("probe", "add", 0)
-            mote.send(pid, "die")
-            for _ in range(2):
-                self.assertEqual(self.hears(("saw", ANY, ANY)), ("saw", pid, ("worker_died", 1, ("exit", 3))))
 
     def test_their_worker_dies(self):
         ref, there = mote.monitor(("probe", self.peer)), self.ask("probe", "where")
@@ -261,9 +261,9 @@ class WithMote(Shared):
 if shutil.which("erl") and shutil.which("erlc"):
 
     @asked_inside
-    class WithErlang(Shared):
+    class WithErlang(Shared, unittest.TestCase):
         how = {"cookie": SECRET.replace(" ", "_"), "visible": True}
-        plain, visible = True, True
+        plain, visible, servers = True, True, ("probe",)
 
         @classmethod
         def start_peer(cls):
