@@ -194,9 +194,9 @@ static void untie(struct mt_link *l, struct mt_control c, uint64_t pid) {
     if (op != MT_CONTROL_LINK && op != MT_CONTROL_MONITOR && op != MT_CONTROL_SPAWN_REPLY) return;
     mt_lock_take(&l->mu);
     c.op = op == MT_CONTROL_MONITOR ? MT_CONTROL_DEMONITOR : MT_CONTROL_EXIT;
-    (void)!mt_ties_follow(&l->ties, &c, pid, true);
+    (void)!mt_bonds_follow(&l->bonds, &c, pid, true);
     c.op = MT_CONTROL_DOWN; /* of a started one's monitor */
-    if (op == MT_CONTROL_SPAWN_REPLY) (void)!mt_ties_follow(&l->ties, &c, pid, true);
+    if (op == MT_CONTROL_SPAWN_REPLY) (void)!mt_bonds_follow(&l->bonds, &c, pid, true);
     mt_lock_drop(&l->mu);
 }
 
@@ -204,7 +204,7 @@ enum mt_branch_gave mt_branch_give(struct mt_link *l, const struct mt_control *c
     struct record r = {.what = SIGNAL, .pid = pid};
     bool any = c->op == MT_CONTROL_SEND_ALIAS;
     mt_lock_take(&l->mu);
-    mote_err err = mt_ties_follow(&l->ties, c, pid, true); /* T1 */
+    mote_err err = mt_bonds_follow(&l->bonds, c, pid, true); /* T1 */
     mt_lock_drop(&l->mu);
     if (err && (c->op == MT_CONTROL_LINK || c->op == MT_CONTROL_MONITOR)) return MT_BRANCH_FULL;
     err = put(l->dist->runtime, any ? mt_pid_worker(pid) % MT_WORKERS_MAX : mt_pid_worker(pid), any, &r, name_of(l->node), frame->control, frame->payload);
@@ -215,7 +215,7 @@ enum mt_branch_gave mt_branch_give(struct mt_link *l, const struct mt_control *c
 
 uint64_t mt_branch_watched(struct mt_link *l, const struct mt_far_ref *ref) {
     mt_lock_take(&l->mu);
-    uint64_t pid = mt_ties_watched(&l->ties, ref);
+    uint64_t pid = mt_bonds_watched(&l->bonds, ref);
     mt_lock_drop(&l->mu);
     return pid;
 }
@@ -311,7 +311,7 @@ void mt_branch_pass(void *context, struct mt_sched *s, const void *what) {
     if (p->number < atomic_load(&l->facts->ended)) return; /* V2 */
     mt_lock_take(&l->mu);
     bool over = l->over;
-    mote_err err = over ? MOTE_OK : mt_ties_follow(&l->ties, &c, p->from, false);
+    mote_err err = over ? MOTE_OK : mt_bonds_follow(&l->bonds, &c, p->from, false);
     mt_lock_drop(&l->mu);
     if (over) return;
     if (err) mt_log(l->dist->runtime, MOTE_LOG_ERROR, "%s will not be told of the end of worker %u: %s", mote_atom_name((mote_atom){l->node}, NULL), p->worker % MT_WORKERS_MAX, mote_err_text(err));
@@ -395,16 +395,16 @@ static void tell_peer(void *carrier, void *context) {
     const struct end *e = context;
     struct mt_link *l = carrier;
     mt_lock_take(&l->mu);
-    struct mt_tie *ties = mt_ties_take(&l->ties, e->worker);
+    struct mt_bond *ties = mt_bonds_take(&l->bonds, e->worker);
     uint32_t creation = l->creation;
     mt_lock_drop(&l->mu);
-    for (struct mt_tie *t; (t = ties); mt_os_free(t)) {
+    for (struct mt_bond *t; (t = ties); mt_os_free(t)) {
         ties = t->next;
-        static const enum mt_control_op ops[] = {[MT_TIE_LINK] = MT_CONTROL_EXIT, [MT_TIE_WATCHED] = MT_CONTROL_DOWN, [MT_TIE_WATCHES] = MT_CONTROL_DEMONITOR};
+        static const enum mt_control_op ops[] = {[MT_BOND_LINK] = MT_CONTROL_EXIT, [MT_BOND_WATCHED] = MT_CONTROL_DOWN, [MT_BOND_WATCHES] = MT_CONTROL_DEMONITOR};
         struct mt_control c = {.op = ops[t->kind], .from = mt_far_pid_of(l->dist, t->pid), .to = t->peer, .ref = t->ref, .named = t->name.size != 0, .name = t->name};
         c.to.node = mt_name_of_atom(l->node);
-        c.ref.node = t->kind == MT_TIE_WATCHES ? c.from.node : c.to.node;
-        if (c.op != MT_CONTROL_EXIT || !creation || t->peer.creation == creation) (void)mt_link_put(l, e->s, t->pid, &c, t->kind == MT_TIE_WATCHES ? 0 : e->reason);
+        c.ref.node = t->kind == MT_BOND_WATCHES ? c.from.node : c.to.node;
+        if (c.op != MT_CONTROL_EXIT || !creation || t->peer.creation == creation) (void)mt_link_put(l, e->s, t->pid, &c, t->kind == MT_BOND_WATCHES ? 0 : e->reason);
     }
 }
 

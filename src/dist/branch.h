@@ -5,7 +5,7 @@
  * as the hub would. Both by the gate of far.h: any thread, nothing waits.
  * V1 what the hub says of a node, and what comes from it, it says in one order to each worker: up, signals, lost; what is said to all under dist->mu. V2 each end of a link has a *number*, higher than those before. A worker's
  *    link has that of the last that its worker had heard of when the link began; the hub drops what comes by a link that is older than the last end of that node's: whoever sent it is told `noconnection`.
- * V3 the hub knows what a peer has to be told when a worker is lost (ties.h). V4 it alone decides what a peer may do, before it passes anything on. V5 what a worker says is checked; what no worker would say is refused.
+ * V3 the hub knows what a peer has to be told when a worker is lost (bonds.h). V4 it alone decides what a peer may do, before it passes anything on. V5 what a worker says is checked; what no worker would say is refused.
  */
 #ifndef MT_DIST_BRANCH_H
 #define MT_DIST_BRANCH_H

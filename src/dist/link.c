@@ -54,7 +54,7 @@ void mt_link_free(struct mt_link *link) {
     for (struct mt_node *node; (node = mt_hash_pop(&link->watches));) mt_os_free(node);
     mt_hash_fini(&link->watches);
     mt_hash_fini(&link->refs);
-    mt_ties_fini(&link->ties);
+    mt_bonds_fini(&link->bonds);
     mt_frames_out_free(link->out);
     mt_atom_drop(link->node);
     mt_lock_fini(&link->mu);
@@ -71,7 +71,7 @@ static mote_err make(struct mt_dist *dist, uint64_t node, struct mt_link **link)
     mt_lock_init(&l->mu, MT_RANK_LINK);
     mote_err err = mt_hash_init(&l->watches);
     if (!err) err = mt_hash_init(&l->refs);
-    if (!err && !dist->is_branch) err = mt_ties_init(&l->ties);
+    if (!err && !dist->is_branch) err = mt_bonds_init(&l->bonds);
     l->flags = dist->is_branch ? MT_FLAGS_OFFERED : 0; /* by which the hub and its workers write */
     if (err) mt_link_free(l);
     else *link = l;

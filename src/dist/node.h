@@ -20,7 +20,7 @@
 #include "dist/epmd.h"
 #include "dist/frame.h"
 #include "dist/handshake.h"
-#include "dist/ties.h"
+#include "dist/bonds.h"
 #include "proc/far.h"
 
 #define MT_LINK_CROWD ((size_t)1 << 20)  /* bytes that may wait before senders stand still */
@@ -76,7 +76,7 @@ struct mt_link { /* MT_SHARED */
     uint32_t creation;            /* lock: mu: const once it is up: the peer's */
     bool crowded, over;           /* lock: mu: somebody was told so; nothing is put any more */
     struct mt_hash watches, refs; /* lock: mu: struct mt_watch, by both keys */
-    struct mt_ties ties;          /* lock: mu: of the workers' processes; the hub's */
+    struct mt_bonds bonds;        /* lock: mu: of the workers' processes; the hub's */
     struct mt_peer_facts *facts;  /* const: the hub's */
     uint64_t number;              /* const: a worker's: V2 of branch.h */
     uint64_t crowders;            /* lock: dist->mu: workers (a bit each) that have been told that it is crowded */
