@@ -46,8 +46,12 @@ typedef struct mote_node_options {
 
 /* Makes the runtime a node, as `options` say (NULL: as `mote run` has said to this program, in MOTE_NODE_NAME, _TLS, _ADDRESS, _PORT, _VISIBLE, _NO_EPMD, _RIGHTS (a number), _CONNECT (names with blanks between, which are connected before
  * this returns) of the environment), which listens and is registered when this returns. Waits: some milliseconds, up to 10 s for a port mapper that does not answer. MOTE_EARG: an option that cannot be; MOTE_ENAME: the
- * name is none, or another node on this host has it; MOTE_EBUSY: it is a node already; MOTE_EOS: the system refuses (errno); MOTE_ENOPROC: one of _CONNECT cannot be connected; MOTE_ESELF; MOTE_ENOMEM. `why` (may be NULL; `size` bytes) gets it in words. */
+ * name is none, or another node on this host has it; MOTE_EBUSY: it is a node already; MOTE_ECONTEXT: it is a worker, see mote_node_join(); MOTE_EOS: the system refuses (errno); MOTE_ENOPROC: one of _CONNECT cannot be connected; MOTE_ESELF; MOTE_ENOMEM. `why` (may be NULL; `size` bytes) gets it in words. */
 MOTE_API MOTE_MUST mote_err mote_node_start(mote_self *self, const mote_node_options *options, char *why, size_t size);
+
+/* Makes the runtime of a worker (worker.h) one of its hub's node: from then on processes here speak with other nodes as those of the hub do, over its connections, and what follows works here, too. Before
+ * mote_worker_open() of the hub, which then says what the node is. MOTE_ESELF, MOTE_EARG (it is the hub itself, or no worker), MOTE_ENOMEM. */
+MOTE_API MOTE_MUST mote_err mote_node_join(mote_self *self);
 
 /* This node's name, as an atom (nonode@nohost: it is none), its creation, and the port it listens at; may be NULL. */
 MOTE_API mote_atom mote_node_name(mote_self *self, uint32_t *creation, uint16_t *port);

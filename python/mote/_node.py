@@ -106,10 +106,10 @@ class Node:
         taken = self._take_command(processes_max, hog, stack)
         if not taken:
             self._number = _mote.start(processes_max or 0, -1.0 if hog is None else hog, stack or 0)
-        if workers > 1 or on_worker_start or recycle_after or recycle_memory:
-            self._begin_workers(workers, on_worker_start, recycle_after, recycle_memory)
         if name is not None and not taken:
             self._begin_cluster(name, cookie, cookie_file, address, port, epmd, visible, insecure, rights, limits or {}, tick, tls)
+        if workers > 1 or on_worker_start or recycle_after or recycle_memory:
+            self._begin_workers(workers, on_worker_start, recycle_after, recycle_memory)
 
     def _take_command(self, *fixed: Any) -> bool:
         """Under `mote run` the program's first is the one that runs. What cannot be changed in it is told of."""

@@ -41,6 +41,9 @@ class Main:
 
     def begin(self) -> None:
         """Ready, once the program's own function has said so."""
+        hub = _mote.whereis(_stock.keeper_name(0))
+        if hub is not None:
+            _mote.is_alive(hub)  # the answer comes behind what the hub says of the node: its name, and who is connected
         if self.hook is not None:
             try:
                 _travel.function_of(*self.hook)()

@@ -4,6 +4,7 @@
 #include "blob.h"
 #include "process.h"
 
+#include <mote/node.h>
 #include <mote/worker.h>
 
 static const char capsule_name[] = "mote worker";
@@ -118,7 +119,8 @@ static PyObject *py_join(PyObject *module, PyObject *args) {
     int board;
     mote_worker *worker;
     if (!p || !PyArg_ParseTuple(args, "Ii", &peer, &board)) return NULL;
-    mote_err err = mote_worker_new(p->self, peer, board, &worker);
+    mote_err err = peer ? mote_node_join(p->self) : MOTE_OK;
+    if (!err) err = mote_worker_new(p->self, peer, board, &worker);
     if (err) return mp_fail(st, err, "mote: joining the node");
     PyObject *capsule = PyCapsule_New(worker, capsule_name, NULL);
     st->member = worker;

@@ -2,7 +2,7 @@
  * What goes to another node: signals as control messages, encoded in the thread of who sends. */
 #include <string.h>
 
-#include "dist/node.h"
+#include "dist/branch.h"
 
 #define BORROWED_FROM 4096u /* bytes of a payload that is not copied again */
 #define LEFT_FROM 65536u    /* of a binary that is not copied at all: MT_FRAME_PIECE at least */
@@ -133,6 +133,11 @@ static bool put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, 
     bool follows = false, taken = false;
     mote_err err = MOTE_NOMATCH;
     c->payload = payload;
+    if (l->dist->is_branch) {
+        bool done = mt_branch_put(l, sender, c);
+        if (given) let_go(given);
+        return done;
+    }
     while (err == MOTE_NOMATCH) { /* a second time if the link has risen meanwhile */
         uint64_t flags = flags_of(l);
         mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
@@ -147,6 +152,19 @@ static bool put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, 
     return !err;
 }
 
+/* Erlang cuts the connection to who sends these to a process of an earlier life. */
+static bool is_for_this_life(struct mt_link *l, enum mt_control_op op, uint32_t creation) {
+    if (op != MT_CONTROL_EXIT && op != MT_CONTROL_UNLINK && op != MT_CONTROL_UNLINK_ACK) return true;
+    mt_lock_take(&l->mu);
+    bool is = !l->creation || creation == l->creation;
+    mt_lock_drop(&l->mu);
+    return is;
+}
+
+bool mt_link_put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c) {
+    return !is_for_this_life(l, c->op, c->to.creation) || put_control(l, s, sender, c, c->payload, NULL);
+}
+
 /* With `leave` large binaries may stay where they are. */
 static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w, struct given *leaves) {
     const mote_external_options form = {.node = {d->net.name}, .creation = d->net.creation, .blob_min = LEFT_FROM, .leave = leaves ? leave : NULL, .context = leaves};
@@ -157,6 +175,7 @@ static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w, struc
 static bool put_term(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, uint64_t payload, bool leaves) {
     uint64_t first[128];
     struct given g = {.count = 0}, *given = NULL;
+    leaves = leaves && !l->dist->is_branch; /* it is copied into a record */
     mote_writer_init(&g.writer, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
     mote_err err = encode(l->dist, payload, &g.writer, leaves ? &g : NULL) ? MOTE_OK : g.writer.err;
     mote_bytes bytes = mote_writer_bytes(&g.writer);
@@ -268,16 +287,7 @@ static void put_spawn(struct mt_link *l, struct mt_sched *s, const struct mt_sig
 static void put_relation(struct mt_link *l, struct mt_sched *s, struct mt_control *c, const struct mt_remote_id *to, uint64_t from, uint64_t payload) {
     c->from = mt_far_pid_of(l->dist, from);
     address(c, to);
-    (void)mt_link_put(l, s, from, c, payload);
-}
-
-/* Erlang cuts the connection to who sends these to a process of an earlier life. */
-static bool is_for_this_life(struct mt_link *l, const struct mt_remote_id *to, const struct mt_sig *sig) {
-    if (sig->kind != MT_SIG_LINK_EXIT && sig->kind != MT_SIG_UNLINK && sig->kind != MT_SIG_UNLINKED) return true;
-    mt_lock_take(&l->mu);
-    bool is = !l->out || to->creation == l->creation;
-    mt_lock_drop(&l->mu);
-    return is;
+    if (is_for_this_life(l, c->op, to->creation)) (void)mt_link_put(l, s, from, c, payload);
 }
 
 /* A link is over from our side: it counts no more, if the peer has begun it. */
@@ -288,7 +298,6 @@ static void cut(struct mt_link *l, const struct mt_remote_id *to, uint64_t own) 
 
 static void put_signal(struct mt_link *l, struct mt_sched *s, const struct mt_remote_id *to, const struct mt_sig *sig) {
     struct mt_control c = {.op = MT_CONTROL_LINK};
-    if (!is_for_this_life(l, to, sig)) return;
     switch ((enum mt_sig_kind)sig->kind) {
     case MT_SIG_EXIT:
     case MT_SIG_LINK_EXIT:
@@ -312,7 +321,7 @@ static void put_signal(struct mt_link *l, struct mt_sched *s, const struct mt_re
     case MT_SIG_DEMONITOR:
         c.op = MT_CONTROL_DEMONITOR;
         c.ref = mt_far_ref_of(l->dist, sig->root);
-        put_relation(l, s, &c, to, current_of(s), 0);
+        put_relation(l, s, &c, to, sig->heap[1], 0); /* whoever ends is not the current process any more */
         break;
     case MT_SIG_GROUP_LEADER:
         c.op = MT_CONTROL_GROUP_LEADER;
@@ -337,6 +346,9 @@ static void signal(void *context, struct mt_sched *s, const struct mt_remote_id 
     mt_sig_free(&s->cache, sig);
 }
 
-static bool crowded(void *context, uint64_t sender) { return mt_link_crowded(context, sender); }
+static bool crowded(void *context, uint64_t sender) {
+    struct mt_link *l = context;
+    return l->dist->is_branch ? mt_branch_crowded(l) : mt_link_crowded(l, sender);
+}
 
-const struct mt_carrier mt_link_carrier = {.crowded = crowded, .signal = signal, .message = message};
+const struct mt_carrier mt_link_carrier = {.crowded = crowded, .signal = signal, .message = message, .pass = mt_branch_pass};

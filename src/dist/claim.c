@@ -2,7 +2,7 @@
  * Who gets the link of a node when both dial, or one dials again: docs/design/dist.md says it for every order of events. */
 #include <string.h>
 
-#include "dist/node.h"
+#include "dist/branch.h"
 
 /* -------------------------------------------------------------------------------------------------- names */
 
@@ -187,6 +187,7 @@ void mt_claim_up(mote_self *self, struct mt_link *link, bool hidden) {
     link->hidden = hidden;
     for (struct mt_attempt *a = dist->attempts; a; a = a->next)
         if (is_named(a, node) && a->creation == link->creation && a->replaces != link->process) a->overtaken = true;
+    mt_branch_up_locked(link);
     struct mt_listener *told = mt_told_locked(dist, node, true, true);
     mt_lock_drop(&dist->mu);
     mt_tell(mt_self(self)->task.sched, told, node, true);

@@ -310,7 +310,7 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
         enum mt_verdict v = mt_frames_in_feed(c->in, data, size, &used, &frame);
         if (v == MT_MORE) return count_hoard(c, mt_frames_in_bytes(c->in)) ? MT_FINE : MT_NO_HOARD;
         if (!v && frame.tick) c->ticked = true;
-        else if (!v) v = mt_link_deliver(c->self, c->link, c->in, &frame);
+        else if (!v) v = mt_link_deliver(c->self, c->link, c->in, &frame, NULL);
         if (v) return v;
         mt_self(c->self)->task.budget -= REDUCTIONS_A_FRAME;
     }

@@ -2,7 +2,7 @@
  * Links: from the first signal for a node to the last that its end tells. */
 #include <string.h>
 
-#include "dist/node.h"
+#include "dist/branch.h"
 
 /* --------------------------------------------------------------------------------------------- identifiers */
 
@@ -56,6 +56,7 @@ void mt_link_free(struct mt_link *link) {
     mt_hash_fini(&link->watches);
     mt_hash_fini(&link->refs);
     mt_hash_fini(&link->ties);
+    mt_bonds_fini(&link->bonds);
     mt_frames_out_free(link->out);
     mt_atom_drop(link->node);
     mt_lock_fini(&link->mu);
@@ -73,26 +74,32 @@ static mote_err make(struct mt_dist *dist, uint64_t node, struct mt_link **link)
     mote_err err = mt_hash_init(&l->watches);
     if (!err) err = mt_hash_init(&l->refs);
     if (!err) err = mt_hash_init(&l->ties);
+    if (!err && !dist->is_branch) err = mt_bonds_init(&l->bonds);
+    if (!err && dist->is_branch && !(l->purse = mt_facts_purse(dist, node))) err = MOTE_ENOMEM;
+    l->flags = dist->is_branch ? MT_FLAGS_OFFERED : 0; /* by which the hub and its workers write */
     if (err) mt_link_free(l);
     else *link = l;
     return err;
 }
 
-/* There is one: its place is open, or about to be (no longer than mt_far_node_open() takes). */
-static void await_place(struct mt_dist *dist, uint64_t node) {
-    for (bool open = false; !open; mt_cpu_relax()) {
+struct mt_link *mt_link_await(struct mt_dist *dist, uint64_t node) {
+    struct mt_link *l;
+    for (bool open = false; !open; mt_cpu_relax()) { /* no longer than mt_far_node_open() takes */
         mt_lock_take(&dist->mu);
-        const struct mt_link *l = mt_link_find_locked(dist, node);
+        l = mt_link_find_locked(dist, node);
         open = !l || l->place;
         mt_lock_drop(&dist->mu);
     }
+    return l;
 }
 
 static mote_err enter(struct mt_link *l, const struct mt_attempt *attempt) {
     struct mt_dist *dist = l->dist;
     mt_lock_take(&dist->mu);
     mote_err err = mt_link_find_locked(dist, l->node) ? MOTE_EBUSY : attempt && attempt->overtaken ? MOTE_ESTOPPED : MOTE_OK;
+    if (!err && !dist->is_branch && !(l->facts = mt_facts_locked(dist, l->node))) err = MOTE_ENOMEM;
     if (!err) {
+        l->number = dist->ends;
         l->next = dist->links;
         dist->links = l;
         l->state = attempt ? MT_LINK_TAKEN : MT_LINK_DIALLING;
@@ -129,7 +136,7 @@ mote_err mt_link_new(struct mt_dist *dist, struct mt_sched *s, uint64_t node, co
     mote_err err = make(dist, node, &l);
     if (err) return err;
     err = enter(l, attempt);
-    if (err == MOTE_EBUSY) await_place(dist, node);
+    if (err == MOTE_EBUSY) (void)mt_link_await(dist, node);
     if (!err) err = open_place(l, s);
     if (err) mt_link_free(l);
     else *link = l;
@@ -193,7 +200,9 @@ enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer 
     struct mt_message *over = mt_frames_out_over(link->out);
     mt_lock_drop(&link->mu);
     mt_frames_over_free(over);
-    if (drained) mt_far_drained(mt_self(self)->task.sched, link->place);
+    if (!drained) return verdict;
+    mt_far_drained(mt_self(self)->task.sched, link->place);
+    mt_branch_drained(link);
     return verdict;
 }
 
@@ -209,6 +218,7 @@ void mt_link_end(mote_self *self, struct mt_link *link) {
     bool was_up = link->state == MT_LINK_UP;
     link->state = MT_LINK_ENDING;
     mt_far_close(dist->runtime, link->place, &notes);
+    mt_branch_lost_locked(link);
     struct mt_listener *told = mt_told_locked(dist, link->node, false, was_up);
     mt_lock_drop(&dist->mu);
     mt_far_tell(s, link->place, &notes, (mote_term){MT_WORD_OF(noconnection)});

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dist/node.h"
+#include "dist/branch.h"
 
 #define AGAIN_MS 500 /* at most, before the port mapper is asked for again: all its nodes do so at once */
 
@@ -22,7 +22,11 @@ static bool is_told(const struct mt_listener *l, uint64_t node, bool up, bool wa
     return l->node == node && (l->kind == MT_TOLD_REF || !up);
 }
 
-static void tell_one(struct mt_sched *s, const struct mt_listener *l, uint64_t node, bool up) {
+void mt_tell_one(struct mt_sched *s, const struct mt_listener *l, uint64_t node, bool up) {
+    if (mt_is_far(mt_runtime_of_sched(s), l->pid)) {
+        mt_branch_tell(mt_runtime_of_sched(s), l, node, up);
+        return;
+    }
     mote_arena *arena = mote_arena_new(0);
     mote_term term = MOTE_TERM_NONE;
     struct mt_sig *sig;
@@ -78,7 +82,7 @@ struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up,
 void mt_tell(struct mt_sched *s, struct mt_listener *told, uint64_t node, bool up) {
     for (struct mt_listener *l = told, *next; l; l = next) {
         next = l->next;
-        tell_one(s, l, node, up);
+        mt_tell_one(s, l, node, up);
         if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
         mt_os_free(l);
     }

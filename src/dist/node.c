@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The public functions of node.h, and the beginning and end of a node. */
-#include "dist/node.h"
+#include "dist/branch.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,9 +57,9 @@ static bool dial(void *context, struct mt_sched *s, uint64_t node) {
     mote_name name = mt_name_of_atom(node);
     struct mt_link *link;
     if (!mt_node_name_fits((mote_bytes){name.data, name.size})) return false;
-    struct mt_sig *order = order_of(d, s, node);
-    mote_err err = order ? mt_link_new(d, s, node, NULL, &link) : MOTE_ENOMEM;
-    if (err == MOTE_OK) mt_deliver(s, atomic_load_explicit(&d->process, memory_order_relaxed), order);
+    struct mt_sig *order = d->is_branch ? NULL : order_of(d, s, node); /* of a worker's the hub hears by what is sent */
+    mote_err err = order || d->is_branch ? mt_link_new(d, s, node, NULL, &link) : MOTE_ENOMEM;
+    if (err == MOTE_OK && order) mt_deliver(s, atomic_load_explicit(&d->process, memory_order_relaxed), order);
     else if (order) mt_sig_free(&s->cache, order);
     if (err && err != MOTE_EBUSY) mt_log(d->runtime, MOTE_LOG_ERROR, "no connection to %s is tried: %s", name.data, mote_err_text(err));
     return !err || err == MOTE_EBUSY;
@@ -148,6 +149,7 @@ static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size
     if (!err) err = mt_far_net(d->runtime, &d->net);
     if (!err) err = export_node(d);
     if (!err && (err = mote_spawn_opt(self, &options, arg, &pid)) == MOTE_OK) atomic_store(&d->process, pid.word);
+    if (!err) err = mt_branch_begin(d->runtime);
     mote_arena_free(arena);
     if (err && size) snprintf(why, size, "%s", err == MOTE_EBUSY ? "it is a node already" : mote_err_text(err));
     return err;
@@ -198,6 +200,7 @@ static mote_err connect_all(mote_self *self, char *why, size_t size) {
 mote_err mote_node_start(mote_self *self, const mote_node_options *options, char *why, size_t size) {
     if (!self) return MOTE_ESELF;
     if (!why) size = 0;
+    if (mt_own_worker(mt_runtime(mt_self(self)))) return wrong(why, size, MOTE_ECONTEXT, "a worker is of its hub's node: the hub starts it");
     if (!options) {
         const mote_node_options said = of_environment();
         if (!said.name) return wrong(why, size, MOTE_ENAME, "no name: `mote run` gives this program one, or its options");
@@ -213,6 +216,32 @@ mote_err mote_node_start(mote_self *self, const mote_node_options *options, char
     mote_err err = make(self, d, options, why, size);
     if (err && mt_dist_of(d->runtime) != d) free_dist(d); /* once it is published it stays as long as the runtime */
     return err;
+}
+
+mote_err mt_dist_join(mote_runtime *rt, mote_bytes name, uint32_t creation, uint16_t port, uint64_t process, struct mt_dist **dist) {
+    mote_err err = MOTE_OK;
+    if (name.size > MT_NODE_NAME_MAX || !mt_node_name_fits(name)) return MOTE_ENAME;
+    struct mt_dist *d = mt_os_alloc_zero(sizeof *d);
+    if (!d) return MOTE_ENOMEM;
+    memcpy(d->name, name.data, name.size);
+    d->runtime = rt;
+    d->is_branch = true;
+    d->listener = -1;
+    d->port = port;
+    d->options = (mote_node_options){.processes_max = MT_SERVED_MAX, .call_ms = MT_CALL_MS, .atoms_max = MT_ATOMS_MAX, .relations_max = MT_RELATIONS_MAX}; /* what a peer may the hub says with each message */
+    d->shake.name = (mote_bytes){d->name, name.size};
+    d->net = (struct mt_net){.context = d, .creation = creation, .dial = dial, .over = (void (*)(void *))free_dist};
+    atomic_init(&d->process, process);
+    mt_lock_init(&d->mu, MT_RANK_DIST);
+    if (!(d->net.name = mt_atom_intern(d->name, name.size, true, &err)) || (err = mt_far_net(rt, &d->net))) free_dist(d);
+    else *dist = d;
+    return err;
+}
+
+mote_err mote_node_join(mote_self *self) {
+    if (!self) return MOTE_ESELF;
+    mote_runtime *rt = mt_runtime(mt_self(self));
+    return mt_own_worker(rt) ? mt_branch_begin(rt) : MOTE_EARG;
 }
 
 mote_atom mote_node_name(mote_self *self, uint32_t *creation, uint16_t *port) {
@@ -258,7 +287,8 @@ void mt_facts_tidy(struct mt_dist *d, uint64_t node) {
     while (*at && (*at)->node != node) at = &(*at)->next;
     f = *at;
     bool said = f && (f->port || f->cookie[0] || f->has_rights);
-    bool counts = f && (f->running || mt_link_find_locked(d, node) || (f->purse && mt_purse_held(f->purse)));
+    bool counts = f && (f->running || atomic_load(&f->ended) || (f->purse && mt_purse_held(f->purse)));
+    for (const struct mt_link *l = d->links; l && f; l = l->next) counts |= l->facts == f || l->node == node;
     if (said || counts) f = NULL;
     if (f) *at = f->next;
     mt_lock_drop(&d->mu);
@@ -285,6 +315,7 @@ mote_err mote_node_at(mote_self *self, mote_atom node, const char *address, uint
     mote_err err = dist_of(self, &d);
     if (!err && (!node.word || !address || !mt_net_is_address(address) || strlen(address) >= MT_NET_ADDRESS || !port)) err = MOTE_EARG;
     if (err) return err;
+    if (d->is_branch) return mt_branch_ask(d, MT_BRANCH_AT, node.word, address, port);
     mt_lock_take(&d->mu);
     struct mt_peer_facts *f = mt_facts_locked(d, node.word);
     if (f) {
@@ -309,6 +340,7 @@ mote_err mote_node_cookie(mote_self *self, mote_atom node, const char *cookie) {
     mote_err err = dist_of(self, &d);
     if (!err && (!node.word || !cookie || !cookie[0] || strlen(cookie) > MT_COOKIE_MAX)) err = MOTE_EARG;
     if (err) return err;
+    if (d->is_branch) return mt_branch_ask(d, MT_BRANCH_COOKIE, node.word, cookie, 0);
     mt_lock_take(&d->mu);
     struct mt_peer_facts *f = mt_facts_locked(d, node.word);
     if (f) memcpy(f->cookie, cookie, strlen(cookie) + 1);
@@ -323,8 +355,8 @@ static bool is_up_locked(struct mt_dist *d, uint64_t node) {
     return link && link->state == MT_LINK_UP;
 }
 
-/* One more who listens; who asks for a connection that is up has the answer instead: MOTE_EBUSY. */
-static mote_err listen(struct mt_dist *d, const struct mt_listener *what) {
+/* One more who listens, NULL; or who asks for a connection that is up: he has his answer, and is given back. */
+static mote_err enlist(struct mt_dist *d, const struct mt_listener *what, struct mt_listener **told) {
     struct mt_listener *l = mt_os_alloc(sizeof *l);
     if (!l) return MOTE_ENOMEM;
     *l = *what;
@@ -336,21 +368,16 @@ static mote_err listen(struct mt_dist *d, const struct mt_listener *what) {
         over = mt_listeners_over_locked(d);
         d->look_at = 2 * d->listening + LISTENERS_FEW;
     }
-    if (!up) {
-        l->next = d->listeners;
-        d->listeners = l;
-        d->listening++;
-    }
+    l->next = up ? NULL : d->listeners;
+    if (!up) d->listeners = l, d->listening++;
     mt_lock_drop(&d->mu);
     mt_listeners_free(over);
-    if (!up) return MOTE_OK;
-    mt_atom_drop(l->node);
-    mt_os_free(l);
-    return MOTE_EBUSY;
+    *told = up ? l : NULL;
+    return MOTE_OK;
 }
 
-/* Takes one such out; false: there is none. */
-static bool unlisten(struct mt_dist *d, const struct mt_listener *what) {
+/* Takes one such out. NULL: there is none. */
+static struct mt_listener *delist(struct mt_dist *d, const struct mt_listener *what) {
     struct mt_listener *found = NULL;
     mt_lock_take(&d->mu);
     for (struct mt_listener **at = &d->listeners, *l; (l = *at) && !found; at = &l->next) {
@@ -358,12 +385,39 @@ static bool unlisten(struct mt_dist *d, const struct mt_listener *what) {
         found = l;
         *at = l->next;
         d->listening--;
+        found->next = NULL;
         break;
     }
     mt_lock_drop(&d->mu);
-    if (found && found->kind != MT_TOLD_ALL) mt_atom_drop(found->node);
-    mt_os_free(found);
-    return found != NULL;
+    return found;
+}
+
+mote_err mt_listen(struct mt_dist *d, struct mt_sched *s, const struct mt_listener *what, bool on) {
+    struct mt_listener *told = NULL;
+    if (d->is_branch) return mt_branch_listen(d, what, on);
+    mote_err err = on ? enlist(d, what, &told) : MOTE_OK;
+    if (!on) mt_listeners_free(delist(d, what));
+    if (err || !on || what->kind == MT_TOLD_ALL) return err;
+    if (told) mt_tell(s, told, what->node, true);
+    else if (!dial(d, s, what->node)) mt_tell(s, delist(d, what), what->node, false); /* else what becomes of it finds him in the list */
+    return MOTE_OK;
+}
+
+void mt_unlisten_worker(struct mt_dist *d, unsigned worker) {
+    struct mt_listener *gone = NULL, *l;
+    mt_lock_take(&d->mu);
+    for (struct mt_listener **at = &d->listeners; (l = *at);) {
+        if (mt_pid_worker(l->pid) != worker) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        l->next = gone;
+        gone = l;
+        d->listening--;
+    }
+    mt_lock_drop(&d->mu);
+    mt_listeners_free(gone);
 }
 
 mote_err mote_node_connect_start(mote_self *self, mote_atom node, mote_ref *ref) {
@@ -372,13 +426,7 @@ mote_err mote_node_connect_start(mote_self *self, mote_atom node, mote_ref *ref)
     if (!err && (!node.word || !ref || node.word == d->net.name)) err = MOTE_EARG;
     if (err) return err;
     *ref = mote_ref_make(self);
-    const struct mt_listener what = {.kind = MT_TOLD_REF, .node = node.word, .pid = mote_self_pid(self).word, .ref = ref->word};
-    err = listen(d, &what);
-    if (err && err != MOTE_EBUSY) return err;
-    bool up = err == MOTE_EBUSY;
-    if (!up && dial(d, mt_self(self)->task.sched, node.word)) return MOTE_OK; /* what becomes of it finds us in the list */
-    if (up || unlisten(d, &what)) (void)mote_send(self, mote_self_pid(self), "{mote_node, ^, ?}", *ref, up);
-    return MOTE_OK;
+    return mt_listen(d, mt_self(self)->task.sched, &(struct mt_listener){.kind = MT_TOLD_REF, .node = node.word, .pid = mote_self_pid(self).word, .ref = ref->word}, true);
 }
 
 mote_err mote_node_connect(mote_self *self, mote_atom node, int64_t timeout_ms) {
@@ -391,7 +439,7 @@ mote_err mote_node_connect(mote_self *self, mote_atom node, int64_t timeout_ms) 
     mote_term m;
     err = mote_receive_match(self, timeout_ms < 0 ? WAIT_MS : timeout_ms, "{mote_node, ^, ?}", ref, &up);
     (void)m;
-    if (err == MOTE_TIMEOUT) (void)unlisten(d, &(struct mt_listener){.kind = MT_TOLD_REF, .node = node.word, .pid = mote_self_pid(self).word, .ref = ref.word});
+    if (err == MOTE_TIMEOUT) (void)!mt_listen(d, mt_self(self)->task.sched, &(struct mt_listener){.kind = MT_TOLD_REF, .node = node.word, .pid = mote_self_pid(self).word, .ref = ref.word}, false);
     return err ? err : up ? MOTE_OK : MOTE_ENOPROC;
 }
 
@@ -402,7 +450,9 @@ mote_err mote_node_disconnect(mote_self *self, mote_atom node) {
     mt_lock_take(&d->mu);
     const struct mt_link *link = mt_link_find_locked(d, node.word);
     uint64_t process = link ? link->process : 0;
+    bool asks = d->is_branch && link && link->state == MT_LINK_UP;
     mt_lock_drop(&d->mu);
+    if (asks) return mt_branch_ask(d, MT_BRANCH_DISCONNECT, node.word, "", 0);
     return process ? mote_send(self, (mote_pid){process}, "close") : MOTE_ENOPROC;
 }
 
@@ -440,13 +490,7 @@ mote_err mote_node_monitor(mote_self *self, mote_atom node, bool on) {
     mote_err err = dist_of(self, &d);
     if (err || !node.word) return err ? err : MOTE_EARG;
     const struct mt_listener what = {.kind = MT_TOLD_DOWN, .node = node.word, .pid = mote_self_pid(self).word};
-    if (!on) {
-        (void)unlisten(d, &what);
-        return MOTE_OK;
-    }
-    if ((err = listen(d, &what))) return err;
-    if (!dial(d, mt_self(self)->task.sched, node.word) && unlisten(d, &what)) return mote_send(self, mote_self_pid(self), "{nodedown, ?}", node);
-    return MOTE_OK;
+    return mt_listen(d, mt_self(self)->task.sched, &what, on);
 }
 
 mote_err mote_nodes_monitor(mote_self *self, bool on) {
@@ -454,7 +498,5 @@ mote_err mote_nodes_monitor(mote_self *self, bool on) {
     mote_err err = dist_of(self, &d);
     if (err) return err;
     const struct mt_listener what = {.kind = MT_TOLD_ALL, .pid = mote_self_pid(self).word};
-    if (on) return listen(d, &what);
-    (void)unlisten(d, &what);
-    return MOTE_OK;
+    return mt_listen(d, mt_self(self)->task.sched, &what, on);
 }

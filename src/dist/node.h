@@ -23,6 +23,7 @@
 #include "dist/guard.h"
 #include "dist/handshake.h"
 #include "dist/tls.h"
+#include "dist/bonds.h"
 #include "proc/far.h"
 
 #define MT_LINK_CROWD ((size_t)1 << 20)  /* bytes that may wait before senders stand still */
@@ -89,6 +90,10 @@ struct mt_link { /* MT_SHARED */
     struct mt_hash watches, refs; /* lock: mu: struct mt_watch, by both keys */
     struct mt_hash ties;          /* lock: mu: struct mt_tie */
     struct mt_purse *purse;       /* const once it is up: pays for atoms that are made of what comes; its peer's */
+    struct mt_bonds bonds;        /* lock: mu: of the workers' processes; the hub's */
+    struct mt_peer_facts *facts;  /* const: the hub's */
+    uint64_t number;              /* const: a worker's: V2 of branch.h */
+    uint64_t crowders;            /* lock: dist->mu: workers (a bit each) that have been told that it is crowded */
     _Atomic uint32_t woken;       /* atomic: seq_cst: the process has been, and not looked since */
     _Atomic uint64_t waker;       /* atomic: relaxed: as `process`, for wakes */
 };
@@ -120,6 +125,7 @@ struct mt_peer_facts {
     uint64_t refilled_ns;     /* when `starts` was raised */
     uint64_t told_ns;         /* when a refusal was logged last, and how many have not been since */
     uint32_t missed;
+    _Atomic uint64_t ended; /* the number of the last end of its links (V2 of branch.h) */
 };
 
 /* Who is told of nodes: {nodedown, Node} once; or of all, always; or {mote_node, Ref, true | false} once. */
@@ -133,6 +139,7 @@ struct mt_listener {
 struct mt_dist { /* MT_SHARED */
     struct mt_net net;            /* const */
     mote_runtime *runtime;        /* const */
+    bool is_branch;               /* const: a worker's: connections are the hub's, see branch.h */
     char name[MT_NODE_NAME_MAX + 1]; /* const */
     size_t alive_size;            /* const: of the part before the @ */
     char cookie[MT_COOKIE_MAX + 1]; /* const; wiped at the end */
@@ -145,6 +152,7 @@ struct mt_dist { /* MT_SHARED */
     _Atomic uint64_t process;     /* atomic: relaxed: net.c's */
     struct mt_lock mu;
     struct mt_link *links;        /* lock: mu */
+    uint64_t ends;                /* lock: mu: of links, so far; in a worker: that it has heard of */
     struct mt_peer_facts *facts;  /* lock: mu */
     struct mt_listener *listeners; /* lock: mu */
     unsigned listening, look_at;  /* lock: mu: how many those are; with how many those of processes that have ended are taken out */
@@ -163,11 +171,15 @@ void mt_facts_tidy(struct mt_dist *dist, uint64_t node);
 
 /* The node of a runtime; NULL: it is none. */
 struct mt_dist *mt_dist_of(const mote_runtime *rt);
+/* Makes a worker's of what the hub has said of the node. Borrows the name. Gives, to the runtime. MOTE_ENAME, MOTE_ENOMEM. */
+mote_err mt_dist_join(mote_runtime *rt, mote_bytes name, uint32_t creation, uint16_t port, uint64_t process, struct mt_dist **dist);
 
 /* ------------------------------------------------------------------------------------------------ links (link.c) */
 
 /* The link of a node that has not begun to end, which its caller keeps for as long as it holds dist->mu, or runs its process; NULL. */
 struct mt_link *mt_link_find_locked(struct mt_dist *dist, uint64_t node);
+/* The same, once its place is open. The connection's process, or in a worker who takes records: nobody else ends it. */
+struct mt_link *mt_link_await(struct mt_dist *dist, uint64_t node);
 /* A new link, and its place: of a peer's attempt, which has proved itself, or (NULL) to be dialled. MOTE_EBUSY: there is one, whose place is open; MOTE_ESTOPPED: the attempt was overtaken;
  * MOTE_ELIMIT, MOTE_ENOMEM. Any thread. */
 mote_err mt_link_new(struct mt_dist *dist, struct mt_sched *s, uint64_t node, const struct mt_attempt *attempt, struct mt_link **link);
@@ -221,8 +233,15 @@ extern const struct mt_carrier mt_link_carrier;
 /* Puts a control message, its payload being a term (or 0), for a sender. False: it is lost, which is logged. Any thread. */
 bool mt_link_put(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control, uint64_t payload);
 
-/* A message has come (take.c), which is the last of `in`: delivers it. The connection's process. */
-enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame);
+/* Puts a control message that is whole. False: it is lost. Any thread. */
+bool mt_link_put_control(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control);
+
+/* A message has come (take.c), which is the last of `in`: delivers it. The connection's process; in a worker the postman: then `in` is NULL, and `found` is what the hub says (else NULL). */
+struct mt_found {
+    uint64_t named;  /* the process that it is for, by pid or by name */
+    unsigned rights; /* of the peer */
+};
+enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame, const struct mt_found *found);
 
 /* A message for a name that nobody has here, which may be one that every node answers (service.c). */
 bool mt_is_service(const mote_name *name);
@@ -259,6 +278,7 @@ const char *mt_serve_rex(mote_self *self, struct mt_link *link, const struct mt_
 void mt_service_answer(mote_self *self, mote_arena *arena, enum mt_answer kind, mote_term to, mote_term tag, mote_term result);
 /* Whether a peer has one of these rights (MOTE_RIGHT_...). Any thread. */
 bool mt_has_right(struct mt_dist *dist, uint64_t node, unsigned right);
+unsigned mt_rights_of(struct mt_dist *dist, uint64_t node); /* all of them */
 /* Logs that a peer may not do something, once in MT_REFUSED_NS. */
 void mt_refused(struct mt_dist *dist, uint64_t node, const char *what, const char *why);
 
@@ -317,8 +337,14 @@ struct mt_listener *mt_listeners_over_locked(struct mt_dist *dist);
 /* Takes; NULL is allowed. No lock may be held. */
 void mt_listeners_free(struct mt_listener *list);
 
+/* A process is told of nodes, or (not `on`) not any more; what can be said at once is. In a worker the hub does it. MOTE_ENOMEM. Any thread; never waits. */
+mote_err mt_listen(struct mt_dist *dist, struct mt_sched *s, const struct mt_listener *what, bool on);
+/* Those of a worker (number and incarnation) have ended. */
+void mt_unlisten_worker(struct mt_dist *dist, unsigned worker);
 /* Who is to be told that a node is there, or is not (`was_up`: it was); taken out of the list, if that is once. Under dist->mu. */
 struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up);
+/* Tells one. Borrows. */
+void mt_tell_one(struct mt_sched *s, const struct mt_listener *listener, uint64_t node, bool up);
 /* Tells them. Takes. No lock may be held. */
 void mt_tell(struct mt_sched *s, struct mt_listener *told, uint64_t node, bool up);
 

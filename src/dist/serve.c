@@ -29,14 +29,16 @@ struct served {
 
 /* ------------------------------------------------------------------------------------------------- limits */
 
-bool mt_has_right(struct mt_dist *d, uint64_t node, unsigned right) {
+unsigned mt_rights_of(struct mt_dist *d, uint64_t node) {
     mt_lock_take(&d->mu);
     const struct mt_peer_facts *f = d->facts;
     while (f && f->node != node) f = f->next;
     unsigned rights = f && f->has_rights ? f->rights : d->options.rights;
     mt_lock_drop(&d->mu);
-    return rights & right;
+    return rights;
 }
+
+bool mt_has_right(struct mt_dist *d, uint64_t node, unsigned right) { return mt_rights_of(d, node) & right; }
 
 void mt_refused(struct mt_dist *d, uint64_t node, const char *what, const char *why) {
     uint64_t now = mt_os_now_ns();

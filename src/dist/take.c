@@ -2,7 +2,7 @@
  * What comes from another node: control messages as signals. What is wrong ends the connection (L7); what the peer may not do is logged, and not done. */
 #include <string.h>
 
-#include "dist/node.h"
+#include "dist/branch.h"
 
 struct taking {
     mote_self *self;
@@ -10,8 +10,11 @@ struct taking {
     mote_runtime *rt;
     struct mt_link *link;
     const struct mt_control *c;
-    struct mt_frames_in *in; /* that it has come by */
-    mote_arena *arena;       /* of terms */
+    const struct mt_frame *frame; /* as it came */
+    struct mt_frames_in *in;          /* that it has come by; NULL: from the hub */
+    const struct mt_found *found;     /* by the hub; NULL: this is it */
+    uint64_t named;                   /* the process of ours whose name it says; 0: there is none */
+    mote_arena *arena;                /* of terms */
 };
 
 /* How a term that could not be read ends the connection; without memory only it is lost. */
@@ -33,7 +36,7 @@ mote_err mt_link_term(struct mt_link *link, mote_arena *arena, mote_bytes bytes,
 }
 
 static mote_err deliver_message(struct taking *t, uint64_t pid, uint64_t alias) {
-    struct mt_bin *block = mt_frames_in_give(t->in);
+    struct mt_bin *block = t->in ? mt_frames_in_give(t->in) : NULL;
     mt_atom_payer(t->link->purse);
     mote_err err = mt_far_message(t->s, pid, alias, t->c->payload, block);
     mt_atom_payer(NULL);
@@ -54,7 +57,7 @@ uint64_t mt_link_atom(struct mt_link *link, const mote_name *name) {
 static uint64_t named(const struct taking *t, const mote_name *name) {
     char buffer[510];
     mote_bytes utf8 = mote_name_utf8(name, buffer);
-    if (!mt_atom_exists(utf8.data, utf8.size)) return 0;
+    if (!mt_atom_exists(utf8.data, utf8.size)) return mt_whereis_away(t->rt, utf8.data, utf8.size);
     uint64_t atom = mt_link_atom(t->link, name);
     uint64_t pid = atom ? mt_whereis_for_others(t->rt, atom) : 0;
     if (atom) mt_atom_drop(atom);
@@ -65,10 +68,10 @@ static uint64_t named(const struct taking *t, const mote_name *name) {
 
 static enum mt_verdict take_message(struct taking *t, uint64_t pid) {
     uint64_t alias = 0, ref;
-    if (t->c->op == MT_CONTROL_SEND_NAMED) pid = named(t, &t->c->name);
+    if (t->c->op == MT_CONTROL_SEND_NAMED) pid = t->named;
     if (t->c->op == MT_CONTROL_SEND_ALIAS && (ref = mt_own_ref(t->link->dist, &t->c->ref)) && mt_resolve(t->rt, ref, &pid, &alias)) pid = 0;
     if (t->c->op == MT_CONTROL_SEND_ALIAS && !alias) pid = 0;
-    if (!pid && t->c->op == MT_CONTROL_SEND_NAMED) return mt_service(t->self, t->link, &t->c->name, t->c->payload);
+    if (!pid && t->c->op == MT_CONTROL_SEND_NAMED && !t->found) return mt_service(t->self, t->link, &t->c->name, t->c->payload);
     return pid ? verdict_of(t, deliver_message(t, pid, alias)) : MT_FINE;
 }
 
@@ -92,9 +95,12 @@ static void refuse_monitor(struct taking *t) {
     (void)mt_link_put(t->link, t->s, 0, &c, MT_WORD_OF(noproc));
 }
 
+/* In a worker the hub says what the peer may. */
+static bool has_right(const struct taking *t, unsigned right) { return t->found ? t->found->rights & right : mt_has_right(t->link->dist, t->link->node, right); }
+
 /* Whether the peer may link with a process, or end it: one that is protected is for those that have a right to. */
 static bool may_touch(struct taking *t, uint64_t to, const char *what) {
-    if (mt_reach_of(t->rt, to) != MOTE_REACH_PROTECTED || mt_has_right(t->link->dist, t->link->node, MOTE_RIGHT_SYSTEM)) return true;
+    if (mt_reach_of(t->rt, to) != MOTE_REACH_PROTECTED || has_right(t, MOTE_RIGHT_SYSTEM)) return true;
     mt_refused(t->link->dist, t->link->node, what, "it has no MOTE_RIGHT_SYSTEM");
     return false;
 }
@@ -111,7 +117,7 @@ static enum mt_verdict take_link(struct taking *t, uint64_t to, uint64_t from) {
 
 static enum mt_verdict take_monitor(struct taking *t, uint64_t to, uint64_t from) {
     uint64_t name = 0, own = 0;
-    if (t->c->named && !(to = named(t, &t->c->name)) && mt_is_service(&t->c->name)) to = atomic_load(&t->link->dist->process); /* who calls these watches them */
+    if (t->c->named && !(to = t->named) && !t->found && mt_is_service(&t->c->name)) to = atomic_load(&t->link->dist->process); /* who calls these watches them */
     mote_err err = to ? mt_watch_add(t->self, t->link, &t->c->ref, to, &own) : MOTE_OK;
     if (err == MOTE_ELIMIT || err == MOTE_EBUSY) return err == MOTE_ELIMIT ? MT_NO_RELATIONS : MT_FINE;
     if (t->c->named && own) name = mt_link_atom(t->link, &t->c->name);
@@ -192,10 +198,35 @@ static enum mt_verdict take_leader(struct taking *t, uint64_t to) {
 /* ------------------------------------------------------------------------------------------------ the rest */
 
 /* Whether the one that ends has a right to: kill and exit/2 are for those that may. */
-static enum mt_verdict take_exit2(struct taking *t, uint64_t to, uint64_t from) {
-    if (!mt_has_right(t->link->dist, t->link->node, MOTE_RIGHT_EXIT)) mt_refused(t->link->dist, t->link->node, "end processes that it is not linked with", "it has no MOTE_RIGHT_EXIT");
-    else if (!to || may_touch(t, to, "end a process that is protected")) return take_exit(t, to, from);
-    return MT_FINE;
+static bool may_exit(const struct taking *t) {
+    if (has_right(t, MOTE_RIGHT_EXIT)) return true;
+    mt_refused(t->link->dist, t->link->node, "end processes that it is not linked with", "it has no MOTE_RIGHT_EXIT");
+    return false;
+}
+
+/* The process whose name it says: in a worker the one that the hub has found, if others may still know it by that. */
+static uint64_t who_is_named(const struct taking *t) {
+    bool says = t->c->op == MT_CONTROL_SEND_NAMED || (t->c->op == MT_CONTROL_MONITOR && t->c->named);
+    uint64_t pid = says ? named(t, &t->c->name) : 0;
+    return t->found && pid != t->found->named ? 0 : pid;
+}
+
+/* The process of another worker that it is for; 0: it is for none, or this is no hub. */
+static uint64_t away(const struct taking *t, uint64_t to) {
+    const struct mt_control *c = t->c;
+    uint64_t pid = t->named ? t->named : to, alias, ref;
+    if (t->found || c->op == MT_CONTROL_SPAWN) return 0;
+    if (c->op == MT_CONTROL_DEMONITOR) pid = mt_branch_watched(t->link, &c->ref);
+    if (c->op == MT_CONTROL_SEND_ALIAS && (!(ref = mt_own_ref(t->link->dist, &c->ref)) || mt_resolve(t->rt, ref, &pid, &alias))) return 0;
+    return pid && mt_is_far(t->rt, pid) ? pid : 0;
+}
+
+/* Gives it to the worker whose process it is for. False: it is for one of here, or for nobody any more: then *to says whom to answer for. */
+static bool pass_on(struct taking *t, uint64_t *to) {
+    uint64_t pid = away(t, *to);
+    enum mt_branch_gave gave = pid ? mt_branch_give(t->link, t->c, t->frame, pid) : MT_BRANCH_ABSENT;
+    if (pid && gave == MT_BRANCH_FULL) *to = t->named = 0;
+    return gave == MT_BRANCH_GAVE;
 }
 
 /* What we have asked to be started there has been, or not. */
@@ -239,14 +270,18 @@ static uint64_t reached(const struct taking *t, uint64_t to) {
 
 static enum mt_verdict take(struct taking *t) {
     const struct mt_control *c = t->c;
-    uint64_t to = reached(t, mt_own_pid(t->link->dist, &c->to)), from = says_from(c) ? mt_peer_pid(t->link, &c->from) : 0; /* what the message has not is 0 */
+    uint64_t to = mt_own_pid(t->link->dist, &c->to); /* what the message has not is 0 */
+    t->named = who_is_named(t);
+    if ((c->op == MT_CONTROL_EXIT2 && !may_exit(t)) || pass_on(t, &to)) return MT_FINE;
+    to = reached(t, to);
+    uint64_t from = says_from(c) ? mt_peer_pid(t->link, &c->from) : 0;
     switch (c->op) {
     case MT_CONTROL_SEND:
     case MT_CONTROL_SEND_NAMED:
     case MT_CONTROL_SEND_ALIAS: return take_message(t, to);
     case MT_CONTROL_LINK: return take_link(t, to, from);
     case MT_CONTROL_EXIT: return take_exit(t, to, from);
-    case MT_CONTROL_EXIT2: return take_exit2(t, to, from);
+    case MT_CONTROL_EXIT2: return !to || may_touch(t, to, "end a process that is protected") ? take_exit(t, to, from) : MT_FINE;
     case MT_CONTROL_GROUP_LEADER: return take_leader(t, to);
     case MT_CONTROL_MONITOR: return take_monitor(t, to, from);
     case MT_CONTROL_DEMONITOR: return take_demonitor(t);
@@ -259,12 +294,12 @@ static enum mt_verdict take(struct taking *t) {
     }
 }
 
-enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame) {
+enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame, const struct mt_found *found) {
     struct mt_control c;
     const mote_name peer = mt_name_of_atom(link->node);
     enum mt_verdict verdict = mt_control_read(frame->control, frame->payload, link->flags, (mote_bytes){peer.data, peer.size}, &c);
     if (verdict) return verdict;
-    struct taking t = {.self = self, .s = mt_self(self)->task.sched, .rt = link->dist->runtime, .link = link, .c = &c, .in = in};
+    struct taking t = {.self = self, .s = mt_self(self)->task.sched, .rt = link->dist->runtime, .link = link, .c = &c, .frame = frame, .in = in, .found = found};
     verdict = take(&t);
     mote_arena_free(t.arena);
     return mt_purse_refused(link->purse) ? MT_NO_MADE : verdict;

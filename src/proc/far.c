@@ -34,7 +34,8 @@ struct peer { /* MT_SHARED */
     uint64_t *standing;        /* lock: mu: pids of those who stand still for it */
     size_t standing_count;     /* lock: mu */
     size_t standing_room;      /* lock: mu */
-    uint64_t node;             /* const while it is up: a node's name, held */
+    _Atomic uint64_t node;     /* atomic: relaxed: a node's name, held; changes while it is not up, and nobody uses the carrier */
+    uint64_t connection;       /* const while it is up: of a node: no other has had this number */
 };
 
 struct mt_far { /* MT_SHARED */
@@ -43,9 +44,11 @@ struct mt_far { /* MT_SHARED */
     uint64_t questions;        /* lock: mu: counts ids */
     struct peer peers[MT_WORKERS_MAX]; /* see there */
     _Atomic(const struct mt_net *) net; /* atomic: release */
+    _Atomic(const struct mt_gate *) gate; /* atomic: release; NULL: there is none */
     _Atomic(struct mt_remotes *) remotes; /* atomic: release: there is one with the first word */
     _Atomic(struct peer *) nodes[MT_NODES_MAX]; /* atomic: release; they stay */
     _Atomic unsigned nodes_end; /* atomic: release: there is none from here on; changes under rt->mu */
+    uint64_t connections;      /* lock: rt->mu: that nodes have had */
 };
 
 static struct mt_far *far_of(const mote_runtime *rt) { return atomic_load_explicit(&rt->far, memory_order_acquire); }
@@ -98,20 +101,40 @@ mote_err mt_far_freight(mote_runtime *rt, const struct mt_freighter *freighter) 
     return far ? MOTE_OK : MOTE_ENOMEM;
 }
 
-bool mt_far_put(mote_runtime *rt, unsigned worker, const void *record, size_t size) {
-    struct peer *peer = hold(rt, worker, false);
+bool mt_far_put(mote_runtime *rt, unsigned worker, bool any, const void *record, size_t size) {
+    struct peer *peer = hold(rt, worker, any);
     if (!peer) return false;
     (void)peer->carrier.put(peer->carrier.context, record, size); /* what is not a message is never refused */
     release(peer);
     return true;
 }
 
-/* It is there from now on. */
-static mote_err rise(struct peer *peer, unsigned place, const struct mt_carrier *carrier) {
+void mt_far_put_all(mote_runtime *rt, const void *record, size_t size) {
+    for (unsigned i = 0; i < MT_WORKERS_MAX; i++) (void)mt_far_put(rt, i, true, record, size);
+}
+
+bool mt_far_crowded(const mote_runtime *rt, unsigned worker) {
+    struct peer *peer = hold(rt, worker, false);
+    bool crowded = peer && peer->carrier.crowded(peer->carrier.context, 0);
+    if (peer) release(peer);
+    return crowded;
+}
+
+static uint64_t node_of(struct peer *peer) { return atomic_load_explicit(&peer->node, memory_order_relaxed); }
+
+/* It is there from now on; `node`: as a node's, by its name, else 0. */
+static mote_err rise(struct mt_far *far, struct peer *peer, unsigned place, const struct mt_carrier *carrier, uint64_t node) {
     mote_err err = atomic_load(&peer->up) ? MOTE_EBUSY : peer->notes.buckets ? MOTE_OK : mt_hash_init(&peer->notes);
     if (err) return err;
     while (atomic_load(&peer->users)) mt_cpu_relax(); /* of the incarnation before: no longer than a put() takes */
     peer->carrier = *carrier;
+    if (node) {
+        uint64_t before = node_of(peer);
+        mt_atom_hold(node);
+        atomic_store_explicit(&peer->node, node, memory_order_relaxed);
+        if (before) mt_atom_drop(before);
+        peer->connection = ++far->connections;
+    }
     atomic_store(&peer->up, place + 1);
     return MOTE_OK;
 }
@@ -120,9 +143,28 @@ mote_err mt_far_open(mote_runtime *rt, unsigned worker, const struct mt_carrier 
     if (worker >> MT_PID_WORKER_BITS || worker % MT_WORKERS_MAX == mt_own_worker(rt) || worker % MT_WORKERS_MAX == MT_REMOTE) return MOTE_EARG;
     mt_lock_take(&rt->mu);
     struct mt_far *far = make(rt);
-    mote_err err = far ? rise(&far->peers[worker % MT_WORKERS_MAX], worker, carrier) : MOTE_ENOMEM;
+    mote_err err = far ? rise(far, &far->peers[worker % MT_WORKERS_MAX], worker, carrier, 0) : MOTE_ENOMEM;
+    const struct mt_gate *gate = err ? NULL : atomic_load(&far->gate);
     mt_lock_drop(&rt->mu);
+    if (gate) gate->opened(rt, worker);
     return err;
+}
+
+mote_err mt_far_gate(mote_runtime *rt, const struct mt_gate *gate) {
+    mt_lock_take(&rt->mu);
+    struct mt_far *far = make(rt);
+    if (far) atomic_store_explicit(&far->gate, gate, memory_order_release);
+    mt_lock_drop(&rt->mu);
+    for (unsigned i = 0; far && i < MT_WORKERS_MAX; i++) { /* one that is opened now may be told of twice */
+        uint32_t up = atomic_load(&far->peers[i].up);
+        if (up) gate->opened(rt, up - 1);
+    }
+    return far ? MOTE_OK : MOTE_ENOMEM;
+}
+
+static const struct mt_gate *gate_of(const mote_runtime *rt) {
+    struct mt_far *far = far_of(rt);
+    return far ? atomic_load_explicit(&far->gate, memory_order_acquire) : NULL;
 }
 
 /* -------------------------------------------------------------------------------------------------- nodes */
@@ -197,9 +239,17 @@ static unsigned node_place(const mote_runtime *rt, uint64_t node) {
     unsigned end = far ? atomic_load_explicit(&far->nodes_end, memory_order_acquire) : 0;
     for (unsigned i = 0; i < end; i++) {
         struct peer *peer = atomic_load_explicit(&far->nodes[i], memory_order_acquire);
-        if (atomic_load(&peer->up) && peer->node == node) return MT_PLACE_NODES + i;
+        if (atomic_load(&peer->up) && node_of(peer) == node) return MT_PLACE_NODES + i;
     }
     return PLACE_NONE;
+}
+
+/* As hold(), and only if it is that node's: the number may have become another's since it was looked up. */
+static struct peer *hold_for(const mote_runtime *rt, unsigned place, uint64_t node) {
+    struct peer *peer = hold(rt, place, false);
+    if (!peer || node_of(peer) == node) return peer;
+    release(peer);
+    return NULL;
 }
 
 /* The same; a node that has none is dialled. */
@@ -211,11 +261,35 @@ static unsigned place_for_node(struct mt_sched *s, uint64_t node) {
     return net->dial(net->context, s, node) ? node_place(rt, node) : PLACE_NONE;
 }
 
-/* The place of a far pid, whose node is dialled if it has none. */
-static unsigned place_for(struct mt_sched *s, uint64_t pid) {
+/* The peer of a word's node, as hold(), and what the word stands for. NULL: the word is forgotten, or nobody connects the node. */
+static struct peer *hold_node(struct mt_sched *s, uint64_t word, struct mt_remote_id *id) {
+    mote_runtime *rt = mt_runtime_of_sched(s);
+    return mt_far_id(rt, word, id) ? hold_for(rt, place_for_node(s, id->node), id->node) : NULL;
+}
+
+/* The peer of a far pid, as hold(); a node that has none is dialled. */
+static struct peer *hold_of(struct mt_sched *s, uint64_t pid) {
     struct mt_remote_id id;
-    if (!mt_is_remote(pid)) return mt_pid_worker(pid);
-    return mt_far_id(mt_runtime_of_sched(s), pid, &id) ? place_for_node(s, id.node) : PLACE_NONE;
+    return mt_is_remote(pid) ? hold_node(s, pid, &id) : hold(mt_runtime_of_sched(s), mt_pid_worker(pid), false);
+}
+
+bool mt_far_pass(struct mt_sched *s, uint64_t node, const void *what) {
+    struct peer *peer = hold_for(mt_runtime_of_sched(s), place_for_node(s, node), node);
+    if (!peer) return false;
+    peer->carrier.pass(peer->carrier.context, s, what);
+    release(peer);
+    return true;
+}
+
+void mt_far_each_node(const mote_runtime *rt, void (*call)(void *carrier, void *context), void *context) {
+    struct mt_far *far = far_of(rt);
+    unsigned end = far ? atomic_load_explicit(&far->nodes_end, memory_order_acquire) : 0;
+    for (unsigned i = 0; i < end; i++) {
+        struct peer *peer = hold(rt, MT_PLACE_NODES + i, false);
+        if (!peer) continue;
+        call(peer->carrier.context, context);
+        release(peer);
+    }
 }
 
 /* A peer for a node: one that has been the same node's, or has none now, or a new one. */
@@ -223,8 +297,8 @@ static mote_err node_peer(struct mt_far *far, uint64_t node, unsigned *index) {
     unsigned end = atomic_load(&far->nodes_end), spare = end;
     for (unsigned i = 0; i < end; i++) {
         struct peer *peer = atomic_load(&far->nodes[i]);
-        if (atomic_load(&peer->up) && peer->node == node) return MOTE_EBUSY;
-        if (!atomic_load(&peer->up) && (spare == end || peer->node == node)) spare = i;
+        if (atomic_load(&peer->up) && node_of(peer) == node) return MOTE_EBUSY;
+        if (!atomic_load(&peer->up) && (spare == end || node_of(peer) == node)) spare = i;
     }
     *index = spare;
     if (spare < end) return MOTE_OK;
@@ -241,13 +315,7 @@ mote_err mt_far_node_open(mote_runtime *rt, uint64_t node, const struct mt_carri
     mt_lock_take(&rt->mu);
     struct mt_far *far = make(rt);
     mote_err err = far ? node_peer(far, node, &index) : MOTE_ENOMEM;
-    struct peer *peer = err ? NULL : atomic_load(&far->nodes[index]);
-    if (!err) {
-        if (peer->node) mt_atom_drop(peer->node);
-        mt_atom_hold(node);
-        peer->node = node;
-        err = rise(peer, MT_PLACE_NODES + index, carrier);
-    }
+    if (!err) err = rise(far, atomic_load(&far->nodes[index]), MT_PLACE_NODES + index, carrier, node);
     if (!err) *place = MT_PLACE_NODES + index;
     mt_lock_drop(&rt->mu);
     return err;
@@ -276,7 +344,7 @@ void mt_far_free(mote_runtime *rt) {
     for (unsigned i = 0; i < atomic_load(&far->nodes_end); i++) {
         struct peer *peer = atomic_load(&far->nodes[i]);
         free_peer(rt, peer);
-        if (peer->node) mt_atom_drop(peer->node);
+        if (node_of(peer)) mt_atom_drop(node_of(peer));
         mt_os_free(peer);
     }
     mt_remotes_free(atomic_load(&far->remotes));
@@ -294,12 +362,13 @@ static bool mark(mote_runtime *rt, uint64_t local) {
 
 /* A new note, in the table. */
 static bool note_locked(struct mt_sched *s, struct peer *peer, uint64_t local, unsigned place) {
-    struct mt_sig *note = mt_sig_new(&s->cache, MT_SIG_LOST, 3);
+    struct mt_sig *note = mt_sig_new(&s->cache, MT_SIG_LOST, 4);
     if (!note) return false;
     note->extra = (uint16_t)place;
     note->root = local;
     note->heap[0] = note->heap[1] = 0;
-    note->heap[2] = peer->node; /* of a place that is a node's */
+    note->heap[2] = node_of(peer); /* of a place that is a node's, and the connection */
+    note->heap[3] = peer->connection;
     if (mark(mt_runtime_of_sched(s), local))
         mt_hash_insert(&peer->notes, (struct mt_node *)(void *)note);
     else
@@ -307,15 +376,25 @@ static bool note_locked(struct mt_sched *s, struct peer *peer, uint64_t local, u
     return true;
 }
 
-bool mt_far_note(struct mt_sched *s, uint64_t local, uint64_t far_pid) {
-    unsigned place = place_for(s, far_pid);
+/* At a peer that is held. False: it is not there any more, or there is no memory. */
+static bool note_at(struct mt_sched *s, struct peer *peer, uint64_t local, unsigned place) {
     struct mt_far *far = far_of(mt_runtime_of_sched(s));
-    struct peer *peer = far && place != PLACE_NONE ? peer_at(far, place) : NULL;
-    if (!peer) return false;
     mt_lock_take(&far->mu);
-    bool ok = atomic_load_explicit(&peer->up, memory_order_relaxed) == place + 1 &&
-              (*mt_hash_find(&peer->notes, local) || note_locked(s, peer, local, place));
+    bool ok = atomic_load_explicit(&peer->up, memory_order_relaxed) == place + 1 && (*mt_hash_find(&peer->notes, local) || note_locked(s, peer, local, place));
     mt_lock_drop(&far->mu);
+    return ok;
+}
+
+/* The place of a peer that is held: until it is released there is no other there. */
+static bool note(struct mt_sched *s, struct peer *peer, uint64_t local) {
+    uint32_t up = atomic_load_explicit(&peer->up, memory_order_relaxed);
+    return up && note_at(s, peer, local, up - 1);
+}
+
+bool mt_far_note(struct mt_sched *s, uint64_t local, uint64_t far_pid) {
+    struct peer *peer = hold_of(s, far_pid);
+    bool ok = peer && note(s, peer, local);
+    if (peer) release(peer);
     return ok;
 }
 
@@ -467,17 +546,25 @@ static void put_terms(struct record *r, const struct mt_sig *sig) {
     }
 }
 
-/* The peer of a word's node, as hold(), and what the word stands for. NULL: the word is forgotten, or nobody connects the node. */
-static struct peer *hold_node(struct mt_sched *s, uint64_t word, struct mt_remote_id *id) {
-    mote_runtime *rt = mt_runtime_of_sched(s);
-    return mt_far_id(rt, word, id) ? hold(rt, place_for_node(s, id->node), false) : NULL;
-}
-
 /* Its carrier has taken something: gives the peer up. */
 static enum mt_far_sent leave_node(struct peer *peer) {
     bool crowded = peer->carrier.crowded(peer->carrier.context, 0);
     release(peer);
     return crowded ? MT_FAR_CROWDED : MT_FAR_TAKEN;
+}
+
+enum mt_far_sent mt_far_relate(struct mt_sched *s, uint64_t local, uint64_t far_pid, struct mt_sig *sig, uint64_t *connection) {
+    struct mt_remote_id id;
+    if (!mt_is_remote(far_pid)) return mt_far_note(s, local, far_pid) ? mt_far_send(s, far_pid, sig) : MT_FAR_ABSENT;
+    struct peer *peer = hold_node(s, far_pid, &id);
+    if (!peer) return MT_FAR_ABSENT;
+    if (!note(s, peer, local)) {
+        release(peer);
+        return MT_FAR_ABSENT;
+    }
+    *connection = peer->connection;
+    peer->carrier.signal(peer->carrier.context, s, &id, sig); /* if that is over it is dropped: the note tells */
+    return leave_node(peer);
 }
 
 static enum mt_far_sent send_to_node(struct mt_sched *s, uint64_t word, struct mt_sig *sig) {
@@ -562,16 +649,17 @@ void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_p
 
 /* ------------------------------------------------------------------------------------------------- standing still */
 
-/* The place of a far pid whose node need not be connected. */
-static unsigned known_place(const mote_runtime *rt, uint64_t pid) {
+/* As hold(), of a far pid, whose node need not be connected. */
+static struct peer *hold_known(const mote_runtime *rt, uint64_t pid) {
     struct mt_remote_id id;
-    return !mt_is_remote(pid) ? mt_pid_worker(pid) : mt_far_id(rt, pid, &id) ? node_place(rt, id.node) : PLACE_NONE;
+    if (!mt_is_remote(pid)) return hold(rt, mt_pid_worker(pid), true);
+    return mt_far_id(rt, pid, &id) ? hold_for(rt, node_place(rt, id.node), id.node) : NULL;
 }
 
 bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
     mote_runtime *rt = mt_runtime(self);
     struct mt_far *far = far_of(rt);
-    struct peer *peer = hold(rt, known_place(rt, pid), true);
+    struct peer *peer = hold_known(rt, pid);
     if (!peer) return false;
     mt_lock_take(&far->mu);
     bool stands = peer->carrier.crowded(peer->carrier.context, mt_proc_pid(self)); /* asked under the lock: mt_far_drained() comes later, or has been */
@@ -594,7 +682,7 @@ bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
 }
 
 enum mt_far_way mt_far_way_to(struct mt_proc *self, uint64_t pid) {
-    struct peer *peer = hold(mt_runtime(self), known_place(mt_runtime(self), pid), true);
+    struct peer *peer = hold_known(mt_runtime(self), pid);
     if (!peer) return MT_FAR_NO_WAY;
     bool crowded = peer->carrier.crowded(peer->carrier.context, mt_proc_pid(self));
     release(peer);
@@ -613,10 +701,7 @@ static void resume_all(struct mt_sched *s, uint64_t *pids, size_t count) {
     mt_os_free(pids);
 }
 
-void mt_far_drained(struct mt_sched *s, unsigned place) {
-    struct mt_far *far = far_of(mt_runtime_of_sched(s));
-    struct peer *peer = far ? peer_at(far, place) : NULL;
-    if (!peer) return;
+static void drained(struct mt_sched *s, struct mt_far *far, struct peer *peer) {
     mt_lock_take(&far->mu);
     uint64_t *pids = peer->standing;
     size_t count = peer->standing_count;
@@ -624,6 +709,16 @@ void mt_far_drained(struct mt_sched *s, unsigned place) {
     peer->standing_count = peer->standing_room = 0;
     mt_lock_drop(&far->mu);
     resume_all(s, pids, count);
+}
+
+void mt_far_drained(struct mt_sched *s, unsigned place) {
+    mote_runtime *rt = mt_runtime_of_sched(s);
+    struct mt_far *far = far_of(rt);
+    struct peer *peer = far ? peer_at(far, place) : NULL;
+    if (!peer) return;
+    drained(s, far, peer);
+    unsigned end = place == 0 && mt_own_worker(rt) ? atomic_load_explicit(&far->nodes_end, memory_order_acquire) : 0;
+    for (unsigned i = 0; i < end; i++) drained(s, far, atomic_load_explicit(&far->nodes[i], memory_order_acquire));
 }
 
 /* ----------------------------------------------------------------------------------------------------- taking */
@@ -841,6 +936,7 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
     uint64_t alias;
     if (size < sizeof t.head || !far_of(t.rt)) return MOTE_ETERM;
     memcpy(&t.head, record, sizeof t.head);
+    if (t.head.kind == MT_FAR_GATE) return gate_of(t.rt) ? gate_of(t.rt)->take(t.rt, s, worker, record, size) : MOTE_OK;
     t.form = (mote_external_options){.form = MOTE_FORM_MOTE, .unblob = unblob, .release = drop_blob, .context = &t};
     t.next = (const uint8_t *)record + sizeof t.head;
     t.end = (const uint8_t *)record + size;
@@ -946,6 +1042,7 @@ mote_err mt_far_lost(struct mt_sched *s, unsigned place, mote_term term) {
     if ((err = mt_hash_init(&notes)) == MOTE_OK) {
         mt_far_close(rt, place, &notes);
         tell_all(s, place, &notes, &reason);
+        if (place < MT_PLACE_NODES && gate_of(rt)) gate_of(rt)->lost(rt, s, place, (mote_term){reason.word});
     }
     mt_reason_drop(&reason);
     return err;

@@ -5,7 +5,8 @@
  * F1 what is sent to a far pid is with its carrier before the send returns, so the order of sends is the order of records; mt_far_take() delivers them
  *    in the order they are given to it. F2 a process is noted with a worker before a signal about a relation with it is sent, or delivered; who is noted
  *    when the worker is lost gets a LOST signal, and finds in its own relations what has ended. So each is told once, and nobody looks through all
- *    processes. F3 what a record says is checked: a wrong one is refused, and does nothing.
+ *    processes. F3 what a record says is checked: a wrong one is refused, and does nothing. F5 each connection to a node has a number, higher than those before. Who relates to a process there is
+ *    noted with the connection that takes his signal; a LOST tells of relations over its connection or an earlier one, and leaves later ones alone.
  */
 #ifndef MT_PROC_FAR_H
 #define MT_PROC_FAR_H
@@ -30,6 +31,8 @@ struct mt_carrier {
     /* A node's has these instead of put(). A signal for one of its processes, or from a process a message that is encoded already (Erlang's form). Take, borrow. Never block. */
     void (*signal)(void *context, struct mt_sched *s, const struct mt_remote_id *to, struct mt_sig *sig);
     void (*message)(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_bytes term);
+    /* What the gate has for it, of its own kind: see mt_far_pass(). Borrows. */
+    void (*pass)(void *context, struct mt_sched *s, const void *what);
 };
 
 /* This runtime as a node among others. */
@@ -49,6 +52,20 @@ const struct mt_net *mt_far_net_of(const mote_runtime *rt);
 
 /* A node has a place from now on; its name is an atom, which is held. MOTE_EBUSY (it has one that has not been lost), MOTE_ELIMIT (there are MT_NODES_MAX), MOTE_ENOMEM. */
 mote_err mt_far_node_open(mote_runtime *rt, uint64_t node, const struct mt_carrier *carrier, unsigned *place);
+
+/* Nodes and workers: the *gate* passes on what comes from a node for another worker, and back. Its records travel between workers as others, and begin with these four bytes. */
+#define MT_FAR_GATE 65u
+struct mt_gate {
+    mote_err (*take)(mote_runtime *rt, struct mt_sched *s, unsigned worker, const void *record, size_t size); /* such a record has come: as mt_far_take() */
+    void (*opened)(mote_runtime *rt, unsigned worker); /* it is there */
+    void (*lost)(mote_runtime *rt, struct mt_sched *s, unsigned worker, mote_term reason); /* it is not any more; who was noted with it is told already */
+};
+/* From now on this runtime has it, and is told of workers that are there. Shares it for ever. Without it such records do nothing. MOTE_ENOMEM. */
+mote_err mt_far_gate(mote_runtime *rt, const struct mt_gate *gate);
+/* Has the carrier of a node's place take something; the node is dialled when it has none. False: it will not be. Any thread; never blocks. */
+bool mt_far_pass(struct mt_sched *s, uint64_t node, const void *what);
+/* Calls it with each node's carrier's context. */
+void mt_far_each_node(const mote_runtime *rt, void (*call)(void *carrier, void *context), void *context);
 
 /* The word for a term about another node (mt_remote_id_of()); 0: it is none, or there is no memory. *own: it is about this node. */
 uint64_t mt_far_word(mote_runtime *rt, uint64_t term, bool *own);
@@ -79,8 +96,12 @@ struct mt_freighter {
 /* From now on big binaries travel so. Borrows it while the runtime lives. MOTE_ENOMEM. */
 mote_err mt_far_freight(mote_runtime *rt, const struct mt_freighter *freighter);
 
-/* Gives a record of the carrier's own to the worker (number and incarnation): false: it is not there. Any thread; never waits. */
-bool mt_far_put(mote_runtime *rt, unsigned worker, const void *record, size_t size);
+/* Gives a record of the freighter's or the gate's to the worker (number and incarnation; `any`: whatever incarnation): false: it is not there. Any thread; never waits. */
+bool mt_far_put(mote_runtime *rt, unsigned worker, bool any, const void *record, size_t size);
+/* The same to all workers that are there. */
+void mt_far_put_all(mote_runtime *rt, const void *record, size_t size);
+/* Whether too much waits for a worker: who sends there shall stand still. */
+bool mt_far_crowded(const mote_runtime *rt, unsigned worker);
 
 /* The other worker (number and incarnation) is there: signals go to it. MOTE_EARG (a number that is none, or this runtime's own), MOTE_EBUSY (an
  * incarnation before it has not been lost), MOTE_ENOMEM. */
@@ -131,11 +152,13 @@ mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes
 /* Whether somebody may be in the carrier of a worker. Once it has been lost and this was false, its carrier can be freed. */
 bool mt_far_is_used(const mote_runtime *rt, unsigned place);
 
-/* What waited at the carrier has gone: who stood still for it goes on. */
+/* What waited at the carrier has gone: who stood still for it goes on. In a worker what waits for the hub holds up those that send to nodes: they go on, too. */
 void mt_far_drained(struct mt_sched *s, unsigned place);
 
 /* Notes that a process has a relation with a far pid, F2; false: its worker is not there, or there is no memory. */
 bool mt_far_note(struct mt_sched *s, uint64_t local, uint64_t far);
+/* The same, and sends the signal that makes the relation, F5. Takes it, unless MT_FAR_ABSENT: not noted, or nobody is there. *connection: its number, if it is a node's; else untouched. */
+enum mt_far_sent mt_far_relate(struct mt_sched *s, uint64_t local, uint64_t far, struct mt_sig *sig, uint64_t *connection);
 
 /* The process ends: forgets its notes. */
 void mt_far_forget(struct mt_proc *p);

@@ -640,8 +640,84 @@ static void named(void) {
     CHECK_INT(over, 1);
 }
 
+/* A node's carrier counts what is for it. */
+static void counts_signal(void *context, struct mt_sched *s, const struct mt_remote_id *to, struct mt_sig *sig) {
+    CHECK(to->kind == MT_REMOTE_PID);
+    ++*(int *)context;
+    mt_sig_free(&s->cache, sig);
+}
+static bool never_crowded(void *context, uint64_t sender) { return context == NULL && sender; }
+
+static void open_node(struct both *b, const char *name, int *signals, unsigned *place) {
+    const struct mt_carrier carrier = {.crowded = never_crowded, .signal = counts_signal, .context = signals};
+    CHECK_OK(mt_far_node_open(b->node.left, mote_atom_make(name).word, &carrier, place));
+}
+
+static void lose_node(struct both *b, unsigned place) { CHECK_OK(mt_far_lost(mt_self(b->left)->task.sched, place, atom("noconnection"))); }
+
+static mote_pid pid_at(mote_arena *arena, const char *node, uint32_t number) {
+    const struct mt_remote_id id = {.node = mote_atom_make(node).word, .kind = MT_REMOTE_PID, .creation = 4, .count = 2, .words = {number, 1}};
+    return pid_of(mt_remote_term(arena, &id));
+}
+
+/* What is made over the next connection to a node is not lost with the one before, though that has not been heard of yet: F5. */
+static void connections(void) {
+    struct both b;
+    int before = 0, after = 0;
+    unsigned place, next;
+    mote_ref first, second;
+    mote_arena *arena = mote_arena_new(0);
+    begin(&b, 1000);
+    mote_pid x = pid_at(arena, "node@host", 1), y = pid_at(arena, "node@host", 2), z = pid_at(arena, "node@host", 3);
+    CHECK_OK(mote_flag_set(b.left, MOTE_TRAP_EXIT, 1, NULL));
+    open_node(&b, "node@host", &before, &place);
+    CHECK_OK(mote_monitor(b.left, x, &first));
+    CHECK_OK(mote_link(b.left, y));
+    lose_node(&b, place);
+    open_node(&b, "node@host", &after, &next);
+    CHECK_INT(next, place);
+    CHECK_OK(mote_monitor(b.left, x, &second));
+    CHECK_OK(mote_link(b.left, z));
+    CHECK(before == 2 && after == 2);
+    for (int i = 0; i < 2; i++) {
+        mote_term m;
+        CHECK_OK(mote_receive(b.left, PATIENCE_MS, &m));
+        CHECK(mote_match(m, "{'DOWN', ^, process, _, noconnection}", first) || mote_match(m, "{'EXIT', ^, noconnection}", y));
+    }
+    CHECK_INT(mote_receive_match(b.left, 0, "_"), MOTE_TIMEOUT);
+    lose_node(&b, next);
+    CHECK_OK(mote_receive_match(b.left, PATIENCE_MS, "{'DOWN', ^, process, _, noconnection}", second));
+    CHECK_OK(mote_receive_match(b.left, PATIENCE_MS, "{'EXIT', ^, noconnection}", z));
+    CHECK_INT(mote_receive_match(b.left, 0, "_"), MOTE_TIMEOUT);
+    mote_arena_free(arena);
+    end(&b);
+}
+
+/* A place that was a node's and is another's now gets nothing for the first. */
+static void places(void) {
+    struct both b;
+    int one = 0, two = 0;
+    unsigned place, next;
+    mote_ref ref;
+    mote_arena *arena = mote_arena_new(0);
+    begin(&b, 1000);
+    mote_pid x = pid_at(arena, "one@host", 1), y = pid_at(arena, "two@host", 1);
+    open_node(&b, "one@host", &one, &place);
+    CHECK_OK(mote_send(b.left, x, "hello"));
+    lose_node(&b, place);
+    open_node(&b, "two@host", &two, &next);
+    CHECK_INT(next, place);
+    CHECK_OK(mote_send(b.left, x, "hello"));
+    CHECK_OK(mote_monitor(b.left, x, &ref));
+    CHECK_OK(mote_receive_match(b.left, 0, "{'DOWN', ^, process, _, noconnection}", ref));
+    CHECK_OK(mote_send(b.left, y, "hello"));
+    CHECK(one == 1 && two == 1);
+    mote_arena_free(arena);
+    end(&b);
+}
+
 int main(int argc, char **argv) {
     return check_main(argc, argv, (struct check_test[]){TEST(pids), TEST(terms), TEST(large_terms), TEST(order), TEST(to_nobody), TEST(monitors), TEST(links),
                                                         TEST(unlinks), TEST(exits_and_questions), TEST(aliases), TEST(lost), TEST(lost_question), TEST(many),
-                                                        TEST(crowd), TEST(garbage), TEST(named), {0}});
+                                                        TEST(crowd), TEST(garbage), TEST(named), TEST(connections), TEST(places), {0}});
 }

@@ -191,14 +191,18 @@ static uint64_t look_up(struct mt_names *n, const struct mt_hash *by, uint64_t k
     return other;
 }
 
-uint64_t mt_whereis(mote_runtime *rt, uint64_t name) {
+uint64_t mt_whereis_away(mote_runtime *rt, const char *text, size_t size) {
     const struct mt_name_board *board = board_of(rt->names);
+    uint64_t pid = board ? board->whereis(board->context, text, size) : 0;
+    return mt_is_far(rt, pid) && mt_pid_serial(pid) ? pid : 0; /* of this worker's own the table knows more */
+}
+
+uint64_t mt_whereis(mote_runtime *rt, uint64_t name) {
     uint64_t pid = look_up(rt->names, &rt->names->by_name, name);
     size_t size;
-    if (pid || !board || mt_tag(name) != MT_ATOM) return pid;
+    if (pid || !board_of(rt->names) || mt_tag(name) != MT_ATOM) return pid;
     const char *text = letters(name, &size);
-    pid = board->whereis(board->context, text, size);
-    return mt_is_far(rt, pid) && mt_pid_serial(pid) ? pid : 0; /* of this worker's own the table above knows more */
+    return mt_whereis_away(rt, text, size);
 }
 
 uint64_t mt_whereis_for_others(mote_runtime *rt, uint64_t name) {

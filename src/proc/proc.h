@@ -601,6 +601,8 @@ mote_err mt_unregister(mote_runtime *rt, uint64_t name);
 uint64_t mt_whereis(mote_runtime *rt, uint64_t name);
 /* The same for another node: 0 also for a name that is not for them. */
 uint64_t mt_whereis_for_others(mote_runtime *rt, uint64_t name);
+/* The same of another worker's process, by the name's text: which need be no atom here. */
+uint64_t mt_whereis_away(mote_runtime *rt, const char *text, size_t size);
 mote_err mt_registered(mote_runtime *rt, mote_atom *names, size_t capacity, size_t *count);
 /* What can be started, or called, by name, in the same lock: a body (arity 1), or what gives a result. */
 #define MT_ARITY_ANY 256u

@@ -8,6 +8,8 @@
  *   WATCH    reference    0: fragment of the tag (SHARED), 1: whom this process monitors, 2: the tag, 3: the name by which, if it is far, or 0
  *   ALIAS    reference    as a WATCH; `extra` of both: mode and flags of the alias
  *   STARTING reference    as a WATCH, 1: {undefined, Node}, where a process is to be started; 2: the node, `extra`: MT_STARTS_...
+ * One with another node's process that was made from here has the connection's number (F5 of far.h), as a small: a LINK at 2, WATCH and STARTING at 4.
+ * A signal DEMONITOR of a process of here has at 1: who sends it, for nodes.
  * A signal STARTED has at 1: the process, or 0, 3: or the error, 4: the node that answers; `extra`: what of LINKED and MONITORED is so there.
  *
  * R1 an unlinked link stays in the table, inactive, until the other side has acknowledged: what it sent before that (LINK, LINK_EXIT)
@@ -158,20 +160,29 @@ struct mt_relation_counts mt_relations_count(const struct mt_proc *p) {
 
 static const struct mt_reason noproc = {MT_WORD_OF(noproc), NULL}, noconnection = {MT_WORD_OF(noconnection), NULL};
 
-/* As reaches(), to another worker's. */
-static bool reaches_far(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
-    self->task.budget -= MT_COST_AWAY;
-    bool relates = sig->kind == MT_SIG_LINK || sig->kind == MT_SIG_MONITOR || sig->kind == MT_SIG_SPAWN;
-    if (relates && !mt_far_note(self->task.sched, mt_proc_pid(self), pid)) return false;
-    return mt_far_send(self->task.sched, pid, sig) != MT_FAR_ABSENT;
+/* Where a relation with another node's process has the number of its connection; NULL: it is of none that do. */
+static uint64_t *connection_of(struct mt_sig *relation) {
+    if (relation->kind == MT_SIG_LINK) return &relation->heap[2];
+    bool has = (relation->kind == MT_SIG_WATCH || relation->kind == MT_SIG_STARTING) && relation->words > WATCH_WORDS;
+    return has ? &relation->heap[WATCH_WORDS] : NULL;
 }
 
-/* Pushes a signal of the process's own. Takes it; false (and it is still the caller's): the receiver has ended. Signals that pile up cost more, as
- * messages do; mt_pay() then lets the receiver run. */
-static bool reaches(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
+/* As reaches(), to another worker's, or another node's. */
+static bool reaches_far(struct mt_proc *self, uint64_t pid, struct mt_sig *sig, struct mt_sig *relation) {
+    uint64_t connection = 0;
+    self->task.budget -= MT_COST_AWAY;
+    if (!relation) return mt_far_send(self->task.sched, pid, sig) != MT_FAR_ABSENT;
+    bool sent = mt_far_relate(self->task.sched, mt_proc_pid(self), pid, sig, &connection) != MT_FAR_ABSENT;
+    if (connection) *connection_of(relation) = mt_small((int64_t)connection);
+    return sent;
+}
+
+/* Pushes a signal of the process's own; `relation`: of its table, that the signal makes, else NULL. Takes it; false (and it is still the caller's): the receiver has ended. Signals that
+ * pile up cost more, as messages do; mt_pay() then lets the receiver run. */
+static bool reaches(struct mt_proc *self, uint64_t pid, struct mt_sig *sig, struct mt_sig *relation) {
     struct mt_sched *s = self->task.sched;
     struct mt_proc *p = mt_table_find(mt_runtime_of_sched(s), pid);
-    if (mt_unlikely(!p && mt_is_far(mt_runtime_of_sched(s), pid))) return reaches_far(self, pid, sig);
+    if (mt_unlikely(!p && mt_is_far(mt_runtime_of_sched(s), pid))) return reaches_far(self, pid, sig, relation);
     enum mt_push pushed = p ? mt_push(p, mt_pid_serial(pid), sig) : MT_PUSH_DEAD;
     if (pushed == MT_PUSH_WOKE) mt_sched_wake(s, &p->task);
     self->task.budget -= pushed == MT_PUSH_QUEUED ? MT_COST_QUEUED : 1;
@@ -179,7 +190,7 @@ static bool reaches(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
 }
 
 static void send(struct mt_proc *self, uint64_t pid, struct mt_sig *sig) {
-    if (!reaches(self, pid, sig)) mt_bury_letter(self->task.sched, pid, sig);
+    if (!reaches(self, pid, sig, NULL)) mt_bury_letter(self->task.sched, pid, sig);
 }
 
 /* A MONITOR becomes its DOWN. `item`: the process that has ended (not used when it was monitored by name). */
@@ -204,15 +215,21 @@ static void fill_down(struct mt_sig *sig, uint64_t item, const struct mt_reason 
     sig->heap[6] = reason->word;
 }
 
+static struct mt_sig *demonitor_of(struct mt_cache *cache, uint64_t ref, uint64_t from) {
+    struct mt_sig *sig = mt_sig_new(cache, MT_SIG_DEMONITOR, 2);
+    if (!sig) return NULL;
+    sig->root = ref;
+    sig->heap[0] = 0;
+    sig->heap[1] = from;
+    return sig;
+}
+
 /* Nobody waits for the process that another node has started: it is told what it would be of one that has ended. */
 static void forsake(struct mt_sched *s, uint64_t from, struct mt_sig *sig) {
     uint64_t child = sig->heap[1];
-    struct mt_sig *demonitor = child && (sig->extra & MT_STARTS_MONITORED) ? mt_sig_new(&s->cache, MT_SIG_DEMONITOR, 0) : NULL;
+    struct mt_sig *demonitor = child && (sig->extra & MT_STARTS_MONITORED) ? demonitor_of(&s->cache, sig->root, from) : NULL;
     struct mt_sig *exit = child && (sig->extra & MT_STARTS_LINKED) ? mt_sig_new(&s->cache, MT_SIG_LINK_EXIT, MT_EXIT_WORDS) : NULL;
-    if (demonitor) {
-        demonitor->root = sig->root;
-        mt_deliver(s, child, demonitor);
-    }
+    if (demonitor) mt_deliver(s, child, demonitor);
     if (exit) {
         mt_exit_fill(exit, MT_SIG_LINK_EXIT, from, &noproc);
         mt_deliver(s, child, exit);
@@ -286,7 +303,7 @@ struct mt_sig *mt_link_of_far(struct mt_cache *cache, uint64_t from) {
     struct mt_sig *sig = mt_sig_new(cache, MT_SIG_LINK, MT_EXIT_WORDS);
     if (!sig) return NULL;
     sig->root = from;
-    sig->heap[0] = sig->heap[1] = 0;
+    sig->heap[0] = sig->heap[1] = sig->heap[2] = 0;
     return sig;
 }
 
@@ -304,7 +321,7 @@ mote_err mt_link(struct mt_proc *self, uint64_t pid) {
     }
     if (made) insert(self, made);
     link->heap[1] = 0;
-    if (reaches(self, pid, sig)) return MOTE_OK;
+    if (reaches(self, pid, sig, link)) return MOTE_OK;
     if (self->flags & MT_PF_TRAPS) {
         mt_relation_bury(self->task.sched, pid, sig);
         return MOTE_OK;
@@ -368,8 +385,9 @@ static mote_err new_watch(struct mt_proc *self, uint64_t pid, const mote_monitor
         mote_err err = mt_reason_of(options->tag, self->current, &tag);
         if (err) return err;
     }
-    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_WATCH, WATCH_WORDS);
+    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_WATCH, WATCH_WORDS + mt_is_remote(pid));
     if (sig) {
+        if (mt_is_remote(pid)) sig->heap[WATCH_WORDS] = 0;
         sig->root = options->alias ? new_alias_ref(self) : mt_ref_next(self->task.sched);
         mt_reason_share(sig, &tag);
         sig->heap[1] = pid;
@@ -438,7 +456,7 @@ mote_err mt_monitor(struct mt_proc *self, uint64_t pid, uint64_t name, const mot
     }
     if (name && mt_is_far(mt_runtime(self), pid)) note_name(watch, name);
     insert(self, watch);
-    if (!pid || !reaches(self, pid, sig)) mt_relation_bury(self->task.sched, pid, sig);
+    if (!pid || !reaches(self, pid, sig, watch)) mt_relation_bury(self->task.sched, pid, sig);
     return MOTE_OK;
 }
 
@@ -447,14 +465,14 @@ static void send_demonitor(struct mt_proc *self, struct mt_sig *watch) {
     uint64_t pid = watch->heap[1];
     take_out(self, watch);
     watch->kind = MT_SIG_DEMONITOR;
+    watch->heap[1] = mt_proc_pid(self);
     send(self, pid, watch);
 }
 
 /* The monitor goes, its alias stays. */
 static mote_err keep_alias(struct mt_proc *self, struct mt_sig *watch) {
-    struct mt_sig *sig = mt_sig_new(mt_cache_of(self), MT_SIG_DEMONITOR, 0);
+    struct mt_sig *sig = demonitor_of(mt_cache_of(self), watch->root, mt_proc_pid(self));
     if (!sig) return MOTE_ENOMEM;
-    sig->root = watch->root;
     watch->kind = MT_SIG_ALIAS;
     watch->extra &= PRIORITY;
     send(self, watch->heap[1], sig);
@@ -546,11 +564,13 @@ static struct mt_sig *lose(struct mt_proc *self, const struct mt_sig *sig, const
     return out;
 }
 
-/* Whether a far process was at the place that is lost. */
-static bool is_of_place(const mote_runtime *rt, uint64_t other, const struct mt_sig *lost) {
+/* Whether a relation with a far process is with the place that is lost. */
+static bool is_of_place(const mote_runtime *rt, struct mt_sig *sig, const struct mt_sig *lost) {
     struct mt_remote_id id;
+    uint64_t other = other_of(sig), *connection = connection_of(sig);
     if (!mt_is_remote(other)) return mt_pid_worker(other) == lost->extra;
-    return lost->extra >= MT_PLACE_NODES && (!mt_far_id(rt, other, &id) || id.node == lost->heap[2]);
+    if (lost->extra < MT_PLACE_NODES || (mt_far_id(rt, other, &id) && id.node != lost->heap[2])) return false;
+    return !connection || (uint64_t)mt_small_value(*connection) <= lost->heap[3]; /* F5 */
 }
 
 /* Links and monitors of it are told by signals to oneself, as if it had sent them last; what it had of this process goes. */
@@ -559,8 +579,7 @@ static void apply_lost(struct mt_proc *self, struct mt_sig *lost) {
     struct mt_sig *kept = NULL, *next;
     bool failed = false;
     for (struct mt_sig *sig; (sig = pop(self));) {
-        uint64_t other = other_of(sig);
-        bool is_its = mt_is_far(mt_runtime(self), other) && is_of_place(mt_runtime(self), other, lost);
+        bool is_its = mt_is_far(mt_runtime(self), other_of(sig)) && is_of_place(mt_runtime(self), sig, lost);
         struct mt_sig *out = is_its ? lose(self, sig, &reason, &failed) : NULL;
         if (out) mt_deliver(self->task.sched, mt_proc_pid(self), out);
         if (is_its && (sig->kind == MT_SIG_MONITOR || (sig->kind == MT_SIG_LINK && sig->heap[1]))) {
@@ -609,7 +628,8 @@ mote_err mt_request_new(struct mt_proc *self, uint64_t where, unsigned flags, ui
 
 void mt_request_send(struct mt_proc *self, uint64_t where, uint64_t ref, struct mt_sig *sig) {
     struct mt_sig *request = find(self, ref), *answer;
-    if (reaches(self, where, sig)) return;
+    bool sent = request ? reaches(self, where, sig, request) : mt_far_send(self->task.sched, where, sig) != MT_FAR_ABSENT;
+    if (sent) return;
     mt_sig_free(mt_cache_of(self), sig);
     if (!request) return;
     if ((answer = mt_started_new(mt_cache_of(self), ref, request->heap[2], 0, 0, MT_WORD_OF(noconnection)))) mt_deliver(self->task.sched, mt_proc_pid(self), answer);
@@ -642,8 +662,12 @@ static struct mt_sig *apply_started(struct mt_proc *self, struct mt_sig *sig) {
     unsigned flags = request->extra, both = flags & sig->extra;
     take_out(self, request);
     if (child && (both & MT_STARTS_LINKED) && !find(self, child)) {
-        if ((link = new_link(self, child))) insert(self, link);
-        else fail(self);
+        if ((link = new_link(self, child))) {
+            link->heap[2] = *connection_of(request);
+            insert(self, link);
+        } else {
+            fail(self);
+        }
     }
     if (!child || !(flags & MT_STARTS_QUIETLY)) out = spawn_reply(self, sig);
     if (child && (both & MT_STARTS_MONITORED)) {
@@ -808,12 +832,14 @@ static void tell(struct mt_sched *s, uint64_t me, const struct mt_reason *reason
         mt_sig_free(&s->cache, sig);
         return;
     }
-    if (sig->kind == MT_SIG_LINK)
+    if (sig->kind == MT_SIG_LINK) {
         mt_exit_fill(sig, MT_SIG_LINK_EXIT, me, reason);
-    else if (sig->kind == MT_SIG_MONITOR)
+    } else if (sig->kind == MT_SIG_MONITOR) {
         fill_down(sig, me, reason);
-    else
+    } else {
         sig->kind = MT_SIG_DEMONITOR;
+        sig->heap[1] = me;
+    }
     mt_deliver(s, to, sig);
 }
 

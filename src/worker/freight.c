@@ -68,7 +68,7 @@ static uint64_t bit_of(mt_peer peer) { return UINT64_C(1) << mt_peer_worker(peer
 static void send_record(struct mt_freight *f, mt_peer to, struct record *r) {
     atomic_fetch_add(&f->users, 1);
     mote_runtime *rt = atomic_load(&f->rt);
-    if (rt) (void)mt_far_put(rt, to & 255, r, sizeof *r);
+    if (rt) (void)mt_far_put(rt, to & 255, false, r, sizeof *r);
     atomic_fetch_sub(&f->users, 1);
 }
 

@@ -354,7 +354,7 @@ static void nonsense(void) {
             mote_writer_fini(&w);
         } else {
             words[1] = kind == 4 ? 1 : 0; /* that it, or that we, have ended */
-            CHECK(mt_far_put(sides[1].runtime, 0, words, kind == 7 ? 4 : 32));
+            CHECK(mt_far_put(sides[1].runtime, 0, false, words, kind == 7 ? 4 : 32));
         }
         uint64_t since = now_ns();
         while (!mote_worker_cut(sides[0].worker)) {
