@@ -118,6 +118,8 @@ class Hub:
         self.wanted = 1  # places of the pool, and the hub
         self.stopping = False
         self.main = main_of_program()
+        self.secret = os.urandom(16)
+        _stock.share(self.secret)
         _stock.start_keeper()
         self.thread = threading.Thread(target=self.run, name="mote-workers", daemon=True)
         self.thread.start()
@@ -168,7 +170,7 @@ class Hub:
         self.selector.register(ours, selectors.EVENT_READ, (worker, False))
         plan = (self.plan.spreads, self.plan.hook, self.plan.recycle_after if worker.place is not None else 0)
         main = (self.main[0], os.fsencode(self.main[1]))
-        send(ours, "hello", worker.peer, worker.place, *plan, *main, fds=(self.board, self.event, worker.channel, self.blobs))
+        send(ours, "hello", worker.peer, self.secret, worker.place, *plan, *main, fds=(self.board, self.event, worker.channel, self.blobs))
 
     def heard(self, worker: Worker) -> None:
         """A child of a worker may have the channel open after its death, so this does not wait. Who sends nonsense here is ended as one who does so elsewhere."""

@@ -4,6 +4,8 @@ they are. The worker's *keeper* is the process that grants them; it also does wh
 
 Y1 a granted process is told once what it is, or that it is given back, or it ends with the keeper that it was granted to. So when a worker *retires* (it grants nothing more, and
 the others give back what they have) it has no processes but those that somebody wanted.
+Y2 who says so is of this node: he knows its secret, which is never sent to another. (Hidden to others like a keeper it cannot be: whom it is told to may be
+in another node, and write to it before it has heard what it is.)
 """
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import time
 from collections import deque
 
 from mote import _mote
-from mote._control import HIDDEN
+from mote._control import HERE, HIDDEN
 from mote._errors import Exit
 from mote._mote import ANY, Atom, NoProc, Pid, Ref
 from mote._travel import call_of, function_of
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 BATCH, BATCH_MAX = 128, 4096
 CALL_SECONDS = 5.0  # for a keeper's answer
-_MORE, _PIDS, _ORDER, BACK = Atom("more"), Atom("pids"), Atom("$mote_spawn"), Atom("$mote_back")
+_MORE, _PIDS, _ORDER, _BACK = Atom("more"), Atom("pids"), Atom("$mote_spawn"), Atom("$mote_back")
 OK, _CALL, _PLACE, _STARTED = Atom("ok"), Atom("$gen_call"), Atom("$mote_place"), Atom("$started")
 DEDICATE, CANCEL, MOVED = Atom("dedicate"), Atom("cancel"), Atom("$mote_moved")
 
@@ -35,6 +37,13 @@ places: set[int] = set()  # all there have ever been
 hidden: list[Callable[..., Any]] = []  # functions whose processes are this node's own: others do not reach them
 listeners: set[Pid[Any]] = set()  # are told MOVED when a place has another worker
 _stocks: dict[int, Stock] = {}
+_secret = b""
+
+
+def share(secret: bytes) -> None:
+    """All workers of the node have it."""
+    global _secret
+    _secret = secret
 
 
 def number() -> int:
@@ -121,7 +130,7 @@ class Stock:
         for pids in self.kinds:
             while pids:
                 try:
-                    _mote.send(pids.popleft(), BACK)
+                    give_back(pids.popleft())
                 except IndexError:  # somebody has taken the last one
                     break
 
@@ -138,19 +147,23 @@ def spawn(worker: int, function: Callable[..., Any], args: tuple[Any, ...], kwar
     return None if pid is None else order(pid, *call, link, monitor)
 
 
+def give_back(pid: Pid[Any]) -> None:
+    _mote.send(pid, (_BACK, _secret))
+
+
 def order(pid: Pid[Any], path: tuple[str, str], args: tuple[Any, ...], kwargs: dict[str, Any], link: bool, monitor: bool) -> Any:
     """Tells a granted process what it is. NotSendable: the arguments are no message, and the process is given back."""
     ref = _mote.monitor(pid) if monitor else None
     if link:
         _mote.link(pid)
     try:
-        _mote.send(pid, (_ORDER, *path, args, kwargs))
+        _mote.send(pid, (_ORDER, _secret, *path, args, kwargs))
     except BaseException:
         if ref is not None:
             _mote.demonitor(ref, True)
         if link:
             _mote.unlink(pid)
-        _mote.send(pid, BACK)
+        give_back(pid)
         raise
     return (pid, ref) if monitor else pid
 
@@ -225,7 +238,7 @@ def _grant(asker: Pid[Any], coroutine: bool, count: int) -> None:
 
 def grant(asker: Pid[Any], coroutine: bool) -> Pid[Any]:
     """A process that waits to be told what it is, as long as the asker lives."""
-    return _mote.spawn_opt(_becomes_coroutine if coroutine else _becomes_function, (asker,), {}, *HIDDEN)  # type: ignore[no-any-return]
+    return _mote.spawn_opt(_becomes_coroutine if coroutine else _becomes_function, (asker,), {}, *HERE)  # type: ignore[no-any-return]
 
 
 def _granted(worker: int, coroutine: bool, pids: tuple[Pid[Any], ...]) -> None:
@@ -271,14 +284,15 @@ def _hub_asked(what: str, *args: Any) -> None:
         hub.ask(getattr(hub, what), *args)
 
 
-_ordered = _mote.any_of((_ORDER, ANY, ANY, ANY, ANY), BACK, (Atom("DOWN"), ANY, Atom("process"), ANY, ANY))
+def _awaited(watch: Ref) -> Any:
+    return _mote.any_of((_ORDER, _secret, ANY, ANY, ANY, ANY), (_BACK, _secret), (Atom("DOWN"), watch, ANY, ANY, ANY))
 
 
 def _becomes_function(asker: Pid[Any]) -> None:
     watch = _mote.monitor(asker)
-    order = _mote.receive(_ordered)
+    order = _mote.receive(_awaited(watch))
     if order[0] == _ORDER:
-        function, args, kwargs = _begin(watch, *order[1:])
+        function, args, kwargs = _begin(watch, *order[2:])
         function(*args, **kwargs)
 
 
@@ -286,9 +300,9 @@ async def _becomes_coroutine(asker: Pid[Any]) -> None:
     from mote import aio
 
     watch = _mote.monitor(asker)
-    order = await aio.receive(_ordered)
+    order = await aio.receive(_awaited(watch))
     if order[0] == _ORDER:
-        function, args, kwargs = _begin(watch, *order[1:])
+        function, args, kwargs = _begin(watch, *order[2:])
         await function(*args, **kwargs)
 
 
@@ -299,8 +313,8 @@ def _begin(watch: Any, module: str, name: str, args: tuple[Any, ...], kwargs: di
     if _orders == recycle_after:
         worn()
     function = function_of(module, name)
-    if not any(function is own for own in hidden):
-        _mote.set_reach(0)
+    if any(function is own for own in hidden):
+        _mote.set_reach(2)
     return function, args, kwargs
 
 

@@ -28,7 +28,8 @@ class Main:
         hello, fds = _hub.receive(sock)
         if hello is None:  # the hub has ended
             os._exit(0)
-        _, self.peer, _stock.place, self.spreads, self.hook, _stock.recycle_after, kind, where = hello
+        _, self.peer, secret, _stock.place, self.spreads, self.hook, _stock.recycle_after, kind, where = hello
+        _stock.share(secret)
         _travel.program = (kind, os.fsdecode(where))
         _mote.start(0, 0.1, 0, 0, self.peer & 255)
         self.membership, _, event, blobs = _mote.worker_join(self.peer, fds[0])

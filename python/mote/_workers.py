@@ -239,7 +239,7 @@ async def place_child(caller: Any, held: Any) -> None:
     _mote.reply(caller, (_PLACED, pid, _mote.self()))
     message = await aio.receive(_mote.any_of((_GO, pid), (Atom("DOWN"), watch, ANY, ANY, ANY)))
     if message[0] != _GO:
-        _mote.send(pid, _stock.BACK)
+        _stock.give_back(pid)
         return
     path, before, keywords = call
     try:

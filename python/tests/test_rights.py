@@ -105,13 +105,14 @@ class Rights(Case):
         with tempfile.TemporaryDirectory() as work:
             marks = [os.path.join(work, f"mark{i}") for i in range(2)]
             granted = _stock.grant(mote.self(), False)  # as the keeper does
-            n.send(n.frame((22, n.me, self.pid_of(granted)), self.raw((Atom("$mote_spawn"), Atom("os"), Atom("mkdir"), (marks[0].encode(),), {}))))
+            does = (Atom("os"), Atom("mkdir"), (marks[0].encode(),), {})
+            for forged in ((Atom("$mote_spawn"), *does), (Atom("$mote_spawn"), os.urandom(16), *does), (Atom("$mote_back"), b""), (Atom("DOWN"), 1, Atom("process"), 1, 1)):
+                n.send(n.frame((22, n.me, self.pid_of(granted)), self.raw(forged)))
             n.send(n.named("mote keeper 0", self.raw((Atom("more"), mote.self(), False, 5))))
             self.answers(n, self.pid_of(witness), b"they were told")
             self.assertIsNone(mote.receive((Atom("pids"), mote.ANY, mote.ANY, mote.ANY), timeout=0, default=None))
             self.assertTrue(mote.is_alive(granted))
-            mote.send(granted, (Atom("$mote_spawn"), Atom("os"), Atom("mkdir"), (marks[1].encode(),), {}))  # it does run what its node tells it
-            ref = mote.monitor(granted)
+            _, ref = _stock.order(granted, (Atom("os"), Atom("mkdir")), (marks[1].encode(),), {}, False, True)  # it does run what its node tells it
             mote.receive((mote.ANY, ref, mote.ANY, mote.ANY, mote.ANY), timeout=PATIENCE)
             self.assertEqual(os.listdir(work), ["mark1"])
 
