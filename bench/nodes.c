@@ -257,6 +257,7 @@ void run_node_mixed(mote_self *self, const struct bench *bench) {
     int64_t count = bench->number[0], *took = take((size_t)count, sizeof *took);
     mote_pid stream, echo = start_there(self, &o, "echo", MOTE_TERM_NIL), sink = start_sink(self, &o, 1 << 30);
     mote_term arg;
+    mote_ref ref;
     sure(mote_build(o.kept, &arg, "{?, ?}", sink, binary_of(o.kept, (size_t)64 << 20)));
     sure(mote_spawn(self, stream_body, arg, &stream));
     sure(mote_sleep(self, 300)); /* the stream is under way: as bench.erl */
@@ -266,6 +267,9 @@ void run_node_mixed(mote_self *self, const struct bench *bench) {
         took[k] = now_ns() - t0;
         sure(mote_sleep(self, 2));
     }
+    sure(mote_monitor(self, stream, &ref));
+    sure(mote_exit_send(self, mote_pid_term(stream), mote_atom_term(mote_atom_make("kill"))));
+    sure(mote_receive_match(self, -1, "{'DOWN', ^, _, _, _}", ref));
     qsort(took, (size_t)count, sizeof *took, compare);
     out((double)took[count / 2], "ns", "node.mixed.p50");
     out((double)took[count * 99 / 100], "ns", "node.mixed.p99");

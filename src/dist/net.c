@@ -98,7 +98,7 @@ static void spawn_conn(struct net *n, mote_term arg) {
     int fd;
     mote_err err = mote_spawn_opt(n->self, &options, arg, &pid);
     if (!err) return;
-    mt_log(n->dist->runtime, MOTE_LOG_ERROR, "a connection is given up: %s", mote_err_text(err));
+    if (err != MOTE_ESTOPPED) mt_log(n->dist->runtime, MOTE_LOG_ERROR, "a connection is given up: %s", mote_err_text(err)); /* else all of it ends */
     struct mt_link *link = mote_match(arg, "{dial, ?, _}", &node) ? mt_claim_dial(n->self, n->dist, node.word) : NULL;
     if (link) mt_link_end(n->self, link);
     else if (mote_match(arg, "{accept, ?, ?, _}", &fd, &knock)) mt_shaken(n->dist, (struct mt_knock *)(uintptr_t)knock, fd);
