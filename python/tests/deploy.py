@@ -16,56 +16,24 @@ import subprocess
 import sys
 import tempfile
 
+from netns import PATIENCE, Network, Skip, run
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "examples" / "deploy"
-PATIENCE = 60
 NET = "10.213.77"  # of namespaces without a way out
 HOSTS = 3
 
 
-class Skip(Exception):
-    pass
-
-
-def run(*command, **how):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, **how)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}: {done.returncode}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-class Hosts:
+class Hosts(Network):
     """Machines 1 to HOSTS with addresses and names n1 ..., and app-headless, which is all of them."""
 
     def __init__(self, work, stack):
-        if os.geteuid() or not shutil.which("ip"):
-            raise Skip("root and ip (iproute2) are needed for network namespaces")
+        super().__init__(NET, HOSTS, stack)
         self.file = work / "hosts"
         self.file.write_text("".join(f"{NET}.{i} n{i} app-headless\n" for i in range(1, HOSTS + 1)) + "127.0.0.1 localhost\n")
-        self.names = [f"mote-{os.getpid()}-{i}" for i in range(HOSTS + 1)]  # the first is the wire
-        try:
-            for name in self.names:
-                run("ip", "netns", "add", name)
-                stack.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
-            run("ip", "-n", self.names[0], "link", "add", "name", "wire", "type", "bridge")
-            run("ip", "-n", self.names[0], "link", "set", "wire", "up")
-            for i in range(1, HOSTS + 1):
-                self.connect(i)
-            run(*self.on(1), "true")
-        except RuntimeError as error:
-            raise Skip(f"no network namespaces here: {error}".replace("\n", " ")) from None
 
-    def connect(self, i):
-        name, wire = self.names[i], self.names[0]
-        run("ip", "-n", name, "link", "set", "lo", "up")
-        run("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", f"port{i}", "netns", wire)
-        run("ip", "-n", wire, "link", "set", f"port{i}", "master", "wire", "up")
-        run("ip", "-n", name, "addr", "add", f"{NET}.{i}/24", "dev", "eth0")
-        run("ip", "-n", name, "link", "set", "eth0", "up")
-
-    def on(self, i):
-        """What runs a command there."""
-        return ["ip", "netns", "exec", self.names[i], "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(self.file)]
+    def on(self, i, *command):
+        return super().on(i, "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(self.file), *command)
 
 
 class Recipes:
