@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured, what must be reached, what is drawn.
 
-A series is named "peer/schedulers/metric", "mote/1/ring.1000": the metric is the name that the workload prints. plan_python.py is another plan.
+A series is named "peer/schedulers/metric", "mote/1/ring.1000": the metric is the name that the workload prints. plan_python.py and plan_nodes.py are other plans.
 """
 from dataclasses import dataclass
 
@@ -43,13 +43,6 @@ _TABLE = """
 1  | payload bin 64 300000       | payload bin 64 30000      | me
 1  | payload list 100 100000     | payload list 100 10000    | me
 1  | payload map 20 100000       | payload map 20 10000      | me
-2  | node_pingpong 20000         | node_pingpong 5000        | me
-2  | node_flood 1 1000000         | node_flood 1 100000       | me
-2  | node_flood 100 1000000       | node_flood 100 100000     | me
-2  | node_binary 67108864 20     | node_binary 67108864 5    | me
-2  | node_spawn 400              | node_spawn 100            | me
-2  | node_connect 30             | node_connect 10           | me
-2  | node_mixed 200              | node_mixed 50             | me
 """
 
 
