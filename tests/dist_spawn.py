@@ -19,6 +19,7 @@ import dist_erlang
 SOURCE = pathlib.Path(__file__).resolve().parent / "dist" / "dist_spawn.erl"
 RIGHTS = "7"
 
+PRINTED = "chars Ä\ntext and Ö are {a,\"b\"}, [1,2] ~ 7\n\n"
 
 def start_mote(program, port, name, rights, log):
     """A mote node; it is there once it says so."""
@@ -29,12 +30,12 @@ def start_mote(program, port, name, rights, log):
 
 
 def stop_mote(node):
-    """Ends it as it ends by itself; its exit code, so that a sanitizer's word counts."""
+    """Ends it as it ends by itself; its exit code, so that a sanitizer's word counts, and what it has printed."""
     try:
-        node.communicate(b"end\n", dist_erlang.SECONDS_MAX)
+        said, _ = node.communicate(b"end\n", dist_erlang.SECONDS_MAX)
     finally:
         dist_erlang.end(node, False)
-    return node.returncode
+    return node.returncode, said.decode()
 
 
 def run(program, work):
@@ -53,7 +54,8 @@ def run(program, work):
         command = ["erl", "+S", "1", "-noinput", "-sname", "caller@localhost", *flags, "-pa", work, "-run", "dist_spawn", "start"]
         command[command.index("-run"):] = ["-eval", f"dist_spawn:start(['{names[0]}', '{names[1]}'])"]
         said = subprocess.run(command, env=environment, cwd=work, stdout=subprocess.PIPE, timeout=240, check=False)
-        codes = [stop_mote(node) for node in nodes]
+        ends = [stop_mote(node) for node in nodes]
+        codes = [code for code, _ in ends]
     finally:
         for node in nodes:
             dist_erlang.end(node, False)
@@ -66,6 +68,7 @@ def run(program, work):
     more = [
         ("the nodes have ended well", codes == [0, 0], f"exit codes {codes}"),
         ("refusals are logged with the peer's name, not each of them", 1 <= len(told) <= 6, logs[1].read_text()),
+        ("what Erlang's process prints that ours has started comes out here", ends[0][1] == PRINTED, repr(ends[0][1])),
         ("who may is refused nothing", "may not" not in logs[0].read_text(), logs[0].read_text()),
     ]
     for n, (what, fine, why) in enumerate(more, count + 1):

@@ -164,6 +164,7 @@ static mote_err hear(mote_runtime *rt, struct mt_sched *s, const struct came *c)
     if (c->head.what == GREETING) {
         mote_err err = d ? MOTE_OK : mt_dist_join(rt, c->name, c->head.creation, (uint16_t)c->head.port, c->head.pid, &d);
         if (err) return err;
+        atomic_store_explicit(&d->leader, c->head.ref, memory_order_relaxed);
         mt_lock_take(&d->mu);
         if (c->head.number > d->ends) d->ends = c->head.number;
         mt_lock_drop(&d->mu);
@@ -270,7 +271,7 @@ static void crowd(struct mt_link *l, unsigned worker, uint64_t sender) {
 static void greet(mote_runtime *rt, unsigned worker) {
     struct mt_dist *d = mt_dist_of(rt);
     if (mt_own_worker(rt) != HUB || !d) return;
-    struct record r = {.what = GREETING, .pid = atomic_load_explicit(&d->process, memory_order_relaxed), .creation = d->net.creation, .port = d->port};
+    struct record r = {.what = GREETING, .pid = atomic_load_explicit(&d->process, memory_order_relaxed), .ref = atomic_load_explicit(&d->leader, memory_order_relaxed), .creation = d->net.creation, .port = d->port};
     mt_lock_take(&d->mu);
     r.number = d->ends;
     (void)put(rt, worker, false, &r, d->shake.name, nothing, nothing);

@@ -262,7 +262,8 @@ static void put_spawn(struct mt_link *l, struct mt_sched *s, const struct mt_sig
     uint64_t first[32];
     if (!mote_match((mote_term){sig->root}, "{?, ?, ?, ?, ?, ?}", &ref, &me, &module, &function, &args, &flags) || mote_list_length(args, &arity)) MT_ASSERT(false);
     struct mt_control c = {.op = MT_CONTROL_SPAWN, .arity = (uint8_t)arity, .ref = mt_far_ref_of(l->dist, ref.word), .from = mt_far_pid_of(l->dist, me.word)};
-    c.leader = c.from;
+    const uint64_t leader = atomic_load_explicit(&l->dist->leader, memory_order_relaxed);
+    c.leader = leader ? mt_far_pid_of(l->dist, leader) : c.from;
     c.module = mt_name_of_atom(module.word);
     c.function = mt_name_of_atom(function.word);
     mote_arena *arena = mote_arena_new(0);

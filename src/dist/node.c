@@ -122,18 +122,6 @@ static void free_dist(struct mt_dist *d) {
     mt_os_free(d);
 }
 
-/* erlang:node/0, which every node may call that may call at all. */
-static mote_term own_name(mote_self *self, size_t count, const mote_term *args, void *context) {
-    (void)self, (void)count, (void)args;
-    return (mote_term){((const struct mt_dist *)context)->net.name};
-}
-
-static mote_err export_node(struct mt_dist *d) {
-    const struct mt_export export = {.module = mote_atom_make("erlang").word, .function = mote_atom_make("node").word, .call = own_name, .context = d};
-    mote_err err = export.module && export.function ? mt_export(d->runtime, &export) : MOTE_ENOMEM;
-    return err == MOTE_EBUSY ? MOTE_OK : err; /* the program has its own */
-}
-
 /* The name, registered, and the net process. */
 static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size) {
     const mote_spawn_options options = {.body = mt_net_process, .name = "net", .stack_size = 131072, .reach = MOTE_REACH_NONE};
@@ -147,8 +135,10 @@ static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size
     d->net.creation = d->shake.creation = creation;
     err = arena ? mote_build(arena, &arg, "{?, ?}", (uint64_t)(uintptr_t)d, epmd) : MOTE_ENOMEM;
     if (!err) err = mt_far_net(d->runtime, &d->net);
-    if (!err) err = export_node(d);
+    if (!err) err = mt_observe(d);
     if (!err && (err = mote_spawn_opt(self, &options, arg, &pid)) == MOTE_OK) atomic_store(&d->process, pid.word);
+    const mote_spawn_options leads = {.body = mt_leader_process, .name = "group leader", .reach = MOTE_REACH_PROTECTED};
+    if (!err && (err = mote_spawn_opt(self, &leads, MOTE_TERM_NIL, &pid)) == MOTE_OK) atomic_store(&d->leader, pid.word);
     if (!err) err = mt_branch_begin(d->runtime);
     mote_arena_free(arena);
     if (err && size) snprintf(why, size, "%s", err == MOTE_EBUSY ? "it is a node already" : mote_err_text(err));

@@ -150,6 +150,7 @@ struct mt_dist { /* MT_SHARED */
     uint16_t port, epmd_port;     /* const */
     bool beyond;                  /* const: it listens not on loopback alone; so does the port mapper that it becomes */
     _Atomic uint64_t process;     /* atomic: relaxed: net.c's */
+    _Atomic uint64_t leader;      /* atomic: relaxed: leader.c's, in a worker its hub's; 0: there is none yet */
     struct mt_lock mu;
     struct mt_link *links;        /* lock: mu */
     uint64_t ends;                /* lock: mu: of links, so far; in a worker: that it has heard of */
@@ -242,6 +243,12 @@ struct mt_found {
     unsigned rights; /* of the peer */
 };
 enum mt_verdict mt_link_deliver(mote_self *self, struct mt_link *link, struct mt_frames_in *in, const struct mt_frame *frame, const struct mt_found *found);
+
+/* What is the group leader of what this node starts elsewhere (leader.c). */
+void mt_leader_process(mote_self *self, mote_term arg);
+
+/* Exports what an operator asks a node for (observe.c): erlang:node/0, process_info/2 and the like. MOTE_ENOMEM. */
+mote_err mt_observe(struct mt_dist *dist);
 
 /* A message for a name that nobody has here, which may be one that every node answers (service.c). */
 bool mt_is_service(const mote_name *name);

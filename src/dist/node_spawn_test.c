@@ -522,7 +522,58 @@ static void errors(void) {
     end();
 }
 
+/* Asks for what operators ask; of this node and of another. */
+static mote_err observe(unsigned node, const char *function, mote_term list, mote_term *r) {
+    return mote_rpc_call(nodes[0].self, nodes[node].name, named("erlang"), named(function), list, PATIENCE_MS, r);
+}
+
+static bool has(mote_term list, mote_term what) {
+    mote_term head;
+    while (mote_list_get(list, &head, &list) == MOTE_OK)
+        if (mote_term_same(head, what)) return true;
+    return false;
+}
+
+static void observed(void) {
+    begin_with(MOTE_RIGHT_RPC, 0, 0);
+    for (unsigned node = 0; node < 2; node++) {
+        mote_term r, pid;
+        mote_pid started;
+        CHECK_OK(mote_spawn(nodes[node].self, never_ends, MOTE_TERM_NIL, &started));
+        CHECK_OK(mote_register(nodes[node].self, "observed", started));
+        CHECK_OK(observe(node, "whereis", args("[observed]"), &r));
+        CHECK(mote_term_type(r) == MOTE_PID);
+        pid = mote_term_copy(arena, r);
+        CHECK_OK(observe(node, "processes", MOTE_TERM_NIL, &r));
+        CHECK(has(r, pid));
+        CHECK_OK(observe(node, "registered", MOTE_TERM_NIL, &r));
+        CHECK(has(r, mote_atom_term(named("observed"))));
+        CHECK_OK(observe(node, "nodes", MOTE_TERM_NIL, &r));
+        CHECK(mote_match(r, "[]")); /* they are hidden */
+        CHECK_OK(observe(node, "process_info", mote_cons_make(mote_scratch(nodes[0].self), pid, MOTE_TERM_NIL), &r));
+        CHECK(mote_match(r, "[{registered_name, observed}, {status, waiting}, {message_queue_len, 0}, {trap_exit, _}, {group_leader, _}, {memory, _}, {reductions, _}, {label, _}]"));
+        const mote_term one[] = {pid, mote_atom_term(named("message_queue_len"))}, wrong[] = {pid, mote_atom_term(named("nothing"))};
+        CHECK_OK(observe(node, "process_info", mote_list_make(mote_scratch(nodes[0].self), 2, one, MOTE_TERM_NIL), &r));
+        CHECK(mote_match(r, "{message_queue_len, 0}"));
+        const mote_term two[] = {pid, args("[status, trap_exit]")};
+        CHECK_OK(observe(node, "process_info", mote_list_make(mote_scratch(nodes[0].self), 2, two, MOTE_TERM_NIL), &r));
+        CHECK(mote_match(r, "[{status, waiting}, {trap_exit, _}]"));
+        CHECK_INT(observe(node, "process_info", mote_list_make(mote_scratch(nodes[0].self), 2, wrong, MOTE_TERM_NIL), &r), MOTE_ECALL);
+        CHECK(mote_match(r, "{error, badarg, _}"));
+        CHECK_INT(observe(node, "process_info", args("[no_pid]"), &r), MOTE_ECALL);
+        CHECK_INT(observe(node, "whereis", args("[1]"), &r), MOTE_ECALL);
+        CHECK_OK(observe(node, "whereis", args("[nobody_has_it]"), &r));
+        CHECK(mote_match(r, "undefined"));
+    }
+    end();
+    begin_with(0, 0, 0); /* who may call nothing may not look either */
+    mote_term r;
+    CHECK_INT(observe(1, "processes", MOTE_TERM_NIL, &r), MOTE_ECALL);
+    CHECK(mote_match(r, "{refused, denied}"));
+    end();
+}
+
 int main(int argc, char **argv) {
     return check_main(argc, argv, (struct check_test[]){TEST(spawns), TEST(relates), TEST(is_answered_first), TEST(wait_for_it), TEST(asker_ends), TEST(gives_up), TEST(is_lost), TEST(refuses), TEST(calls),
-                                                        TEST(calls_end), TEST(limits), TEST(refused_by_rex), TEST(oddities), TEST(errors), {0}});
+                                                        TEST(calls_end), TEST(limits), TEST(refused_by_rex), TEST(oddities), TEST(errors), TEST(observed), {0}});
 }

@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Erlang's side of tests/dist_spawn.py: starts processes on a mote node in all the ways there are, and calls functions there. Each line says what came, and what should have.
 -module(dist_spawn).
--export([start/1, hello/1, killed/0, waits/1]).
+-export([start/1, hello/1, killed/0, waits/1, prints/1]).
 
 -define(IS(Want, Expression), is(??Expression, fun() -> Expression end, fun(G) -> case G of Want -> true; _ -> false end end)).
 
@@ -16,7 +16,7 @@ is(Text, Does, Fits) ->
 start([Free, Closed]) ->
     put(number, 0),
     process_flag(trap_exit, true),
-    spawns(Free), requests(Free), calls(Free), rex(Free), closed(Closed), ours(Free),
+    spawns(Free), requests(Free), calls(Free), rex(Free), closed(Closed), ours(Free), observes(Free),
     io:format("1..~b~n", [get(number)]),
     halt(0).
 
@@ -137,6 +137,22 @@ closed(N) ->
 ours(N) ->
     {inbox, N} ! {run, self(), node()},
     ?IS({ran, 0}, next()).
+
+%% What an operator asks.
+observes(N) ->
+    P = rpc:call(N, erlang, whereis, [inbox]),
+    ?IS(true, is_pid(P) andalso node(P) =:= N),
+    ?IS(true, lists:member(P, rpc:call(N, erlang, processes, []))),
+    ?IS({message_queue_len, 0}, rpc:call(N, erlang, process_info, [P, message_queue_len])),
+    ?IS([{registered_name, inbox}, {status, waiting} | _], rpc:call(N, erlang, process_info, [P])),
+    ?IS({badrpc, {'EXIT', {badarg, _}}}, rpc:call(N, erlang, process_info, [P, no_such_item])).
+
+%% Started by the mote node, which is its group leader: what is printed comes to that node's standard output; there is nothing to be read.
+prints(Pid) ->
+    ok = io:put_chars([<<"chars ">>, "Ä", [$\n]]),
+    ok = io:format("~s and ~ts are ~p, ~w ~~ ~5.10b~n", ["text", <<"Ö"/utf8>>, {a, "b"}, [1, 2], 7]),
+    ok = io:nl(),
+    Pid ! {printed, node(group_leader()) =/= node(), catch io:get_line("")}.
 
 hello(Pid) -> Pid ! {hello, self()}, exit(bye).
 killed() -> exit(self(), kill), receive never -> ok end.

@@ -75,6 +75,9 @@ static int run(mote_self *self, mote_atom node) {
     WANT(call(self, node, "erlang", "error", "[wrong]", &r) == MOTE_ECALL && mote_match(r, "{error, wrong, _}"));
     WANT(call(self, node, "no", "such", "[1]", &r) == MOTE_ECALL && mote_match(r, "{error, undef, [{no, such, [1], _}|_]}"));
     WANT(call(self, node, "dist_spawn", "killed", "[]", &r) == MOTE_ECALL && mote_match(r, "{signal, killed}"));
+    mote_term printed;
+    WANT(mote_spawn_at(self, node, a("dist_spawn"), a("prints"), mote_cons_make(mote_scratch(self), mote_pid_term(mote_self_pid(self)), MOTE_TERM_NIL), 0, PATIENCE_MS, NULL, NULL) == MOTE_OK);
+    WANT(mote_receive_match(self, PATIENCE_MS, "{printed, true, ?}", &printed) == MOTE_OK && mote_match(printed, "{error, enotsup}"));
     WANT(mote_rpc_call(self, node, a("timer"), a("sleep"), list(self, "[infinity]"), 50, &r) == MOTE_TIMEOUT);
     mote_term me = mote_pid_term(mote_self_pid(self));
     mote_term echo = mote_cons_make(mote_scratch(self), me, MOTE_TERM_NIL);
