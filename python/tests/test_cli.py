@@ -16,6 +16,7 @@ import time
 import unittest
 
 import mote
+import quick
 from test_cluster import PATIENCE, ended, free_port
 
 SECRET = "a_secret_of_this_test"
@@ -414,6 +415,7 @@ class Run(Case):
 
 if shutil.which("erl") and shutil.which("erlc"):
 
+    @quick.once
     class Erlang(Case):
         def setUp(self):
             super().setUp()

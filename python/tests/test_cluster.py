@@ -16,6 +16,7 @@ import time
 import unittest
 
 import mote
+import quick
 from mote import ANY, Atom, Down, ExitSignal, NodeDown, NodeUp
 from mote._mote import term_parse as parse
 
@@ -572,6 +573,7 @@ class WithMote(Peers, Case):
 
 if shutil.which("erl") and shutil.which("erlc"):
 
+    @quick.once
     class WithErlang(Peers, Case):
         how = {"cookie": SECRET.replace(" ", "_"), "visible": True}
         plain, visible = True, True

@@ -10,6 +10,7 @@ import unittest
 
 import mote
 import mote._workers
+import quick
 from mote import ANY, Atom, Down
 from test_cluster import PATIENCE, SECRET, A, AsyncProbe, Case, Peers, Probe, idle, watch
 
@@ -261,6 +262,7 @@ class WithMote(Shared, unittest.TestCase):
 if shutil.which("erl") and shutil.which("erlc"):
 
     @asked_inside
+    @quick.once
     class WithErlang(Shared, unittest.TestCase):
         how = {"cookie": SECRET.replace(" ", "_"), "visible": True}
         plain, visible, servers = True, True, ("probe",)

@@ -291,6 +291,7 @@ class Functions(Together):
 
 
 @unittest.skipUnless(shutil.which("erl"), "Erlang is not installed")
+@quick.once
 class WithErlang(Together):
     def setUp(self):
         self.begin(cookie="plain", rights=["rpc", "spawn"], visible=True)
