@@ -170,7 +170,7 @@ class Hub:
         self.selector.register(ours, selectors.EVENT_READ, (worker, False))
         plan = (self.plan.spreads, self.plan.hook, self.plan.recycle_after if worker.place is not None else 0)
         main = (self.main[0], os.fsencode(self.main[1]))
-        send(ours, "hello", worker.peer, self.secret, worker.place, *plan, *main, fds=(self.board, self.event, worker.channel, self.blobs))
+        send(ours, "hello", worker.peer, self.secret, _mote.node(), worker.place, *plan, *main, fds=(self.board, self.event, worker.channel, self.blobs))
 
     def heard(self, worker: Worker) -> None:
         """A child of a worker may have the channel open after its death, so this does not wait. Who sends nonsense here is ended as one who does so elsewhere."""

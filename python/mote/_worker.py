@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -28,7 +29,7 @@ class Main:
         hello, fds = _hub.receive(sock)
         if hello is None:  # the hub has ended
             os._exit(0)
-        _, self.peer, secret, _stock.place, self.spreads, self.hook, _stock.recycle_after, kind, where = hello
+        _, self.peer, secret, self.node, _stock.place, self.spreads, self.hook, _stock.recycle_after, kind, where = hello
         _stock.share(secret)
         _travel.program = (kind, os.fsdecode(where))
         _mote.start(0, 0.1, 0, 0, self.peer & 255)
@@ -42,9 +43,8 @@ class Main:
 
     def begin(self) -> None:
         """Ready, once the program's own function has said so."""
-        hub = _mote.whereis(_stock.keeper_name(0))
-        if hub is not None:
-            _mote.is_alive(hub)  # the answer comes behind what the hub says of the node: its name, and who is connected
+        while _mote.node() != self.node and not select.select([self.sock], [], [], 0.001)[0]:
+            pass  # what the hub says of the node is the first in its channel; the hub itself may be about to end, and answers nothing
         if self.hook is not None:
             try:
                 _travel.function_of(*self.hook)()
