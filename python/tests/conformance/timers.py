@@ -63,11 +63,11 @@ async def g05_cancel_race(f):
 async def g06_to_name(f):
     async def takes_name(to):
         mote.register("conf_g6")
-        mote.send(to, await f.msg(0.2))
+        mote.send(to, await f.msg(3))
 
-    mote.send_after(0.03, "conf_g6", "t")
+    mote.send_after(0.15, "conf_g6", "t")
     await f.spawn(takes_name, mote.self())
-    came = await f.msg(0.5)
+    came = await f.msg(6)
     mote.send_after(0.001, "conf_g6_none", "t")
     await f.settle()
     return [came, len(await f.rest())]
