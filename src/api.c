@@ -764,7 +764,7 @@ mote_err mote_flag_set(mote_self *self, mote_flag flag, int64_t value, int64_t *
         return MOTE_OK;
     }
     if (flag == MOTE_REACH && value >= MOTE_REACH_ALL && value <= MOTE_REACH_NONE) {
-        int before = mt_reach_set(p, (mote_reach)value);
+        int before = (int)mt_reach_set(p, (mote_reach)value);
         if (old) *old = before;
         return MOTE_OK;
     }
