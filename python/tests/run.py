@@ -9,6 +9,7 @@
   -k WORD            only tests with WORD in their names
   --preload LIBRARY  libasan, which a sanitized extension needs; tests find `asan` in MOTE_TEST_UNDER
   --quick            leaves out long tests that need not run in each interpreter; tests find MOTE_TEST_QUICK (quick.py)
+  --part K/N         only each N-th file, from the K-th on: N of these are all
   --seconds N        for each test (60); a test that takes longer fails, with the stacks of all threads
   --file-seconds N   for each file (300)
   --slowest N        tells at the end which N tests have taken the longest
@@ -275,6 +276,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--file-seconds", type=float, default=300)
+    parser.add_argument("--part", default="1/1")
     parser.add_argument("--slowest", type=int, default=0)
     parser.add_argument("--child", type=int)
     parser.add_argument("--after")
@@ -286,7 +288,8 @@ def main():
     if options.child is not None:
         return child(options.child, options.files[0], options, options.after)
     report = Report()
-    for path in options.files or sorted(HERE.glob("test_*.py")):
+    part, parts = map(int, options.part.split("/"))
+    for path in (options.files or sorted(HERE.glob("test_*.py")))[part - 1 :: parts]:
         run_file(path.resolve(), options, report)
     report.slowest(options.slowest)
     print(f"1..{report.count}")
