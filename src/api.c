@@ -407,16 +407,21 @@ mote_err mote_blocking_start(mote_self *self, void (*call)(void *context), void 
 
 /* ------------------------------------------------------------------------------------------------- messages */
 
-/* What is sent and is no immediate, or not to a pid. */
-static __attribute__((noinline)) mote_err send_any(struct mt_proc *p, mote_term to, mote_term message, uint8_t flags) {
+/* To whom mt_resolve() has found. */
+static mote_err send_resolved(struct mt_proc *p, uint64_t pid, uint64_t alias, mote_term message, uint8_t flags) {
     struct mt_sig *sig;
-    uint64_t pid, alias;
-    mote_err err = mt_resolve(mt_runtime(p), to.word, &pid, &alias);
-    if (mt_unlikely(err)) return paid(mt_as_self(p), err);
+    mote_err err;
     if (mt_unlikely((err = mt_sig_of_term(mt_cache_of(p), message, alias != 0, p->current, &sig)))) return paid(mt_as_self(p), err);
     if (alias) sig->flags |= flags;
     mt_address(sig, alias);
     return mt_send(p, pid, sig);
+}
+
+/* What is sent and is no immediate, or not to a pid. */
+static __attribute__((noinline)) mote_err send_any(struct mt_proc *p, mote_term to, mote_term message, uint8_t flags) {
+    uint64_t pid, alias;
+    mote_err err = mt_resolve(mt_runtime(p), to.word, &pid, &alias);
+    return mt_unlikely(err) ? paid(mt_as_self(p), err) : send_resolved(p, pid, alias, message, flags);
 }
 
 static inline bool is_immediate(mote_term term) {
@@ -460,7 +465,7 @@ mote_err (mote_send_opt)(mote_self *self, mote_term to, mote_term message, unsig
     if (options & ~(unsigned)(MOTE_SEND_NOSUSPEND | MOTE_SEND_NOCONNECT | MOTE_SEND_PRIORITY)) err = MOTE_EARG;
     if (err || (err = mt_resolve(mt_runtime(p), to.word, &pid, &alias)) || (err = is_in_the_way(p, pid, options))) return paid(self, err);
     if (options & MOTE_SEND_NOSUSPEND) p->flags |= MT_PF_HURRIES; /* it may have got full since */
-    err = send_term(self, to, message, options & MOTE_SEND_PRIORITY ? MT_SIG_PRIORITY : 0);
+    err = send_resolved(p, pid, alias, message, options & MOTE_SEND_PRIORITY ? MT_SIG_PRIORITY : 0);
     p->flags &= ~(unsigned)MT_PF_HURRIES;
     return err;
 }

@@ -33,8 +33,9 @@ static bool is_same(const struct mt_bond *a, const struct mt_bond *b) {
 
 /* Where the one that is known by the same is; its link is NULL: there is none. */
 static struct mt_node **find(const struct mt_bonds *bonds, const struct mt_bond *like) {
-    struct mt_node **at = mt_hash_find(&bonds->hash, key_of(like));
-    while (*at && !((*at)->key == key_of(like) && is_same((struct mt_bond *)(void *)*at, like))) at = &(*at)->next;
+    const uint64_t key = key_of(like);
+    struct mt_node **at = mt_hash_find(&bonds->hash, key);
+    while (*at && !((*at)->key == key && is_same((struct mt_bond *)(void *)*at, like))) at = &(*at)->next;
     return at;
 }
 

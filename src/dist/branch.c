@@ -203,7 +203,8 @@ static void untie(struct mt_link *l, struct mt_control c, uint64_t pid) {
 }
 
 enum mt_branch_gave mt_branch_give(struct mt_link *l, const struct mt_control *c, const struct mt_frame *frame, uint64_t pid) {
-    struct record r = {.what = SIGNAL, .pid = pid, .flags = mt_rights_of(l->dist, l->node)};
+    bool asks = c->op == MT_CONTROL_LINK || c->op == MT_CONTROL_EXIT2; /* what the peer may: for messages it need not be looked up */
+    struct record r = {.what = SIGNAL, .pid = pid, .flags = asks ? mt_rights_of(l->dist, l->node) : 0};
     bool any = c->op == MT_CONTROL_SEND_ALIAS;
     mt_lock_take(&l->mu);
     mote_err err = mt_bonds_follow(&l->bonds, c, pid, true); /* T1 */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dist/node.h"
+#include "term/term.h"
 
 #define TEXT_MAX 65536u
 #define DEPTH_MAX 100u /* of lists in lists */
@@ -23,12 +24,8 @@ static void add(struct text *t, const void *bytes, size_t size) {
 }
 
 static void add_character(struct text *t, int64_t c) {
-    char utf8[4];
-    if (c < 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return;
-    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = n; i > 1; c >>= 6) utf8[--i] = (char)(0x80 | (c & 63));
-    utf8[0] = (char)(n == 1 ? c : (0xf00 >> n & 0xff) | c);
-    add(t, utf8, n);
+    uint8_t utf8[4];
+    if (c >= 0 && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff)) add(t, utf8, mt_utf8_put((uint32_t)c, utf8));
 }
 
 static void add_term(struct text *t, mote_term term) {

@@ -38,10 +38,11 @@ void mt_tell_one(struct mt_sched *s, const struct mt_listener *l, uint64_t node,
     mote_arena_free(arena);
 }
 
-struct mt_listener *mt_listeners_over_locked(struct mt_dist *dist) {
+/* Takes those out that have ended: with a worker (its number and incarnation), or (0) by themselves. */
+static struct mt_listener *take_out_locked(struct mt_dist *dist, unsigned worker) {
     struct mt_listener *over = NULL;
     for (struct mt_listener **at = &dist->listeners, *l; (l = *at);) {
-        if (!mt_has_ended(dist->runtime, l->pid)) {
+        if (worker ? mt_pid_worker(l->pid) != worker : !mt_has_ended(dist->runtime, l->pid)) {
             at = &l->next;
             continue;
         }
@@ -51,6 +52,15 @@ struct mt_listener *mt_listeners_over_locked(struct mt_dist *dist) {
         dist->listening--;
     }
     return over;
+}
+
+struct mt_listener *mt_listeners_over_locked(struct mt_dist *dist) { return take_out_locked(dist, 0); }
+
+void mt_unlisten_worker(struct mt_dist *dist, unsigned worker) {
+    mt_lock_take(&dist->mu);
+    struct mt_listener *gone = take_out_locked(dist, worker);
+    mt_lock_drop(&dist->mu);
+    mt_listeners_free(gone);
 }
 
 void mt_listeners_free(struct mt_listener *list) {

@@ -393,23 +393,6 @@ mote_err mt_listen(struct mt_dist *d, struct mt_sched *s, const struct mt_listen
     return MOTE_OK;
 }
 
-void mt_unlisten_worker(struct mt_dist *d, unsigned worker) {
-    struct mt_listener *gone = NULL, *l;
-    mt_lock_take(&d->mu);
-    for (struct mt_listener **at = &d->listeners; (l = *at);) {
-        if (mt_pid_worker(l->pid) != worker) {
-            at = &l->next;
-            continue;
-        }
-        *at = l->next;
-        l->next = gone;
-        gone = l;
-        d->listening--;
-    }
-    mt_lock_drop(&d->mu);
-    mt_listeners_free(gone);
-}
-
 mote_err mote_node_connect_start(mote_self *self, mote_atom node, mote_ref *ref) {
     struct mt_dist *d;
     mote_err err = dist_of(self, &d);

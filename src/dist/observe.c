@@ -5,32 +5,31 @@
 #include "dist/node.h"
 
 #define INFO_MS 5000 /* until a process that does not answer counts as one of which nothing is known */
-#define MANY 4096u
-
-static mote_term nil_or(mote_term list) { return list.word ? list : MOTE_TERM_NONE; }
+#define ROOM_FIRST 256u
 
 static mote_term own_name(mote_self *self, size_t count, const mote_term *args, void *context) {
     (void)self, (void)count, (void)args;
     return (mote_term){((const struct mt_dist *)context)->net.name};
 }
 
-static mote_term nodes(mote_self *self, size_t count, const mote_term *args, void *context) {
-    mote_atom found[MANY / 16];
-    size_t n = 0;
-    mote_term list = MOTE_TERM_NIL;
-    (void)count, (void)args, (void)context;
-    if (mote_nodes(self, false, found, sizeof found / sizeof *found, &n)) return MOTE_TERM_NONE;
-    for (size_t i = n < sizeof found / sizeof *found ? n : sizeof found / sizeof *found; i > 0 && list.word; i--) list = mote_cons_make(mote_scratch(self), mote_atom_term(found[i - 1]), list);
-    return nil_or(list);
-}
-
 /* Whether a word stays what it is while it is in our hands: a name from outside ends with who has it. */
 static bool is_kept(uint64_t word) { return mt_tag(word) != MT_ATOM || !mt_atom_counted(word); }
 
-/* Pids or names, of which there may be more each time. */
-static mote_term all_of(mote_self *self, bool names) {
-    size_t room = MANY, n = 0;
-    mote_term list = MOTE_TERM_NIL;
+enum kind { PROCESSES, NAMES, NODES };
+
+static mote_err list(mote_self *self, enum kind kind, uint64_t *words, size_t room, size_t *n) {
+    switch (kind) {
+    case PROCESSES: return mote_process_list(self, (mote_pid *)words, room, n);
+    case NAMES: return mote_registered(self, (mote_atom *)words, room, n);
+    case NODES: break;
+    }
+    return mote_nodes(self, false, (mote_atom *)words, room, n);
+}
+
+/* A list of all there are, which may be more each time. */
+static mote_term all_of(mote_self *self, enum kind kind) {
+    size_t room = ROOM_FIRST, n = 0;
+    mote_term all = MOTE_TERM_NIL;
     uint64_t *words = NULL;
     mote_err err = MOTE_OK;
     do {
@@ -38,23 +37,28 @@ static mote_term all_of(mote_self *self, bool names) {
         uint64_t *more = mt_os_realloc(words, room * sizeof *words);
         if (!more) break;
         words = more;
-        err = names ? mote_registered(self, (mote_atom *)words, room, &n) : mote_process_list(self, (mote_pid *)words, room, &n);
+        err = list(self, kind, words, room, &n);
     } while (!err && n > room);
-    if (!words || err || n > room) list = MOTE_TERM_NONE;
-    for (size_t i = 0; list.word && i < n; i++)
-        if (is_kept(words[i])) list = mote_cons_make(mote_scratch(self), (mote_term){words[i]}, list);
+    if (!words || err || n > room) all = MOTE_TERM_NONE;
+    for (size_t i = 0; all.word && i < n; i++)
+        if (is_kept(words[i])) all = mote_cons_make(mote_scratch(self), (mote_term){words[i]}, all);
     mt_os_free(words);
-    return nil_or(list);
+    return all;
 }
 
 static mote_term processes(mote_self *self, size_t count, const mote_term *args, void *context) {
     (void)count, (void)args, (void)context;
-    return all_of(self, false);
+    return all_of(self, PROCESSES);
 }
 
 static mote_term registered(mote_self *self, size_t count, const mote_term *args, void *context) {
     (void)count, (void)args, (void)context;
-    return all_of(self, true);
+    return all_of(self, NAMES);
+}
+
+static mote_term nodes(mote_self *self, size_t count, const mote_term *args, void *context) {
+    (void)count, (void)args, (void)context;
+    return all_of(self, NODES);
 }
 
 static mote_term atom(const char *name) { return mote_atom_term(mote_atom_make(name)); }
@@ -100,7 +104,7 @@ static unsigned item_of(mote_self *self, mote_term name) {
 static mote_term process_info(mote_self *self, size_t count, const mote_term *args, void *context) {
     mote_process_info info;
     mote_pid pid;
-    mote_term list = MOTE_TERM_NIL, head, rest = count > 1 ? args[1] : MOTE_TERM_NIL;
+    mote_term pairs = MOTE_TERM_NIL, head, rest = count > 1 ? args[1] : MOTE_TERM_NIL;
     unsigned wanted[64], n = 0;
     (void)context;
     if (!mote_match(args[0], "?", &pid) || mt_is_remote(pid.word)) mote_error(self, atom("badarg"));
@@ -112,11 +116,11 @@ static mote_term process_info(mote_self *self, size_t count, const mote_term *ar
     if (one) return pair_of(self, &info, wanted[0]);
     for (unsigned i = 0; count == 1 && i < ITEMS; i++)
         if (i || info.registered.word) wanted[n++] = i;
-    while (n > 0 && list.word) {
+    while (n > 0 && pairs.word) {
         const mote_term pair = pair_of(self, &info, wanted[--n]);
-        list = pair.word ? mote_cons_make(mote_scratch(self), pair, list) : MOTE_TERM_NONE;
+        pairs = pair.word ? mote_cons_make(mote_scratch(self), pair, pairs) : MOTE_TERM_NONE;
     }
-    return nil_or(list);
+    return pairs;
 }
 
 mote_err mt_observe(struct mt_dist *d) {

@@ -54,8 +54,6 @@ bool mt_scan_next(struct mt_scan *scan, struct mt_token *token);
 uint32_t mt_scan_char(const struct mt_scan *scan, size_t *at);
 /* The code point at *at, which is moved behind it; false: not UTF-8. */
 bool mt_utf8_next(const uint8_t *text, size_t size, size_t *at, uint32_t *c);
-/* Writes a code point as UTF-8 (up to 4 bytes); gives their number. */
-size_t mt_utf8_put(uint32_t c, uint8_t *to);
 /* Whether a name is one of Erlang's reserved words. */
 bool mt_scan_reserved(const char *name, size_t size);
 /* Characters that an atom written without quotes may start with, and go on with. */

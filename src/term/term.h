@@ -131,6 +131,8 @@ uint8_t mt_bits_byte(const struct mt_bits *bits, uint64_t i);
 void mt_bits_copy(const struct mt_bits *bits, uint8_t *to);
 /* Whether `size` bytes are UTF-8 (shortest forms, no surrogates); `chars` (may be NULL) gets the number of code points. */
 bool mt_utf8_valid(const void *data, size_t size, size_t *chars);
+/* Writes a code point as UTF-8 (up to 4 bytes); gives their number. */
+size_t mt_utf8_put(uint32_t c, uint8_t *to);
 
 /* ---------------------------------------------------------------------------------------- order (compare.c) */
 
