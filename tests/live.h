@@ -9,6 +9,7 @@
 #include <mote/mote.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -58,6 +59,13 @@ __attribute__((unused)) static uint64_t now_ns(void) {
 __attribute__((unused)) static int64_t ms_since(uint64_t start_ns) { return (int64_t)((now_ns() - start_ns) / 1000000); }
 
 #define PATIENCE_MS 60000
+
+/* For mote_blocking(): returns when whoever has started this program has closed its input. */
+__attribute__((unused)) static void wait_for_input_end(void *context) {
+    char byte;
+    (void)context;
+    while (read(STDIN_FILENO, &byte, 1) > 0) {}
+}
 
 /* Lets a millisecond pass; its caller looks again, until its patience is over. */
 __attribute__((unused)) static void look_later(mote_self *self, uint64_t since_ns) {

@@ -31,6 +31,20 @@ static uint16_t free_port(void) {
     return port;
 }
 
+/* Starts a runtime and makes it a node of the tests' port mapper. Copies; `cookie` NULL: COOKIE. */
+__attribute__((unused)) static mote_err enter(unsigned i, mote_options options, mote_node_options node, char *why, size_t size) {
+    struct node *n = &nodes[i];
+    options.chaos_seed = chaos_seed();
+    if (!options.schedulers) options.schedulers = 1;
+    if (!node.cookie) node.cookie = COOKIE;
+    node.epmd_port = epmd_port;
+    CHECK_OK(mote_runtime_start(&options, &n->runtime));
+    CHECK_OK(mote_attach(n->runtime, &n->self));
+    mote_err err = mote_node_start(n->self, &node, why, size);
+    if (!err) n->name = mote_node_name(n->self, NULL, NULL);
+    return err;
+}
+
 static void leave(unsigned i) {
     if (!nodes[i].runtime) return;
     CHECK_OK(mote_detach(nodes[i].self));

@@ -34,12 +34,10 @@ class Storm:
         self.environment = {**os.environ, "PYTHONPATH": options.package, "PYTHONDONTWRITEBYTECODE": "1"}
         self.programs, self.rest, self.violations = {}, {}, []
         self.kills = self.cuts = 0
-        self.logs = open(os.devnull, "wb")
-        stack.callback(self.logs.close)
 
     def begin(self, i):
         command = self.network.on(i, self.options.python, str(NODE), NET, str(i), str(self.options.nodes), str(PORT), self.cookie)
-        program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.logs, env=self.environment, bufsize=0)
+        program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self.environment, bufsize=0)
         self.stack.callback(end, program)
         self.programs[i], self.rest[i] = program, b""
 

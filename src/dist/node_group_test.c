@@ -14,13 +14,7 @@ static mote_self *self_of(unsigned i) { return nodes[i].self; }
 
 static void start(unsigned i, bool visible) {
     static const char *const names[] = {"a@127.0.0.1", "b@127.0.0.1", "c@127.0.0.1"};
-    struct node *n = &nodes[i];
-    mote_options options = {.schedulers = 1, .chaos_seed = chaos_seed(), .log = no_log};
-    mote_node_options node = {.name = names[i], .cookie = COOKIE, .epmd_port = epmd_port, .visible = visible};
-    CHECK_OK(mote_runtime_start(&options, &n->runtime));
-    CHECK_OK(mote_attach(n->runtime, &n->self));
-    CHECK_OK(mote_node_start(n->self, &node, NULL, 0));
-    n->name = mote_node_name(n->self, NULL, NULL);
+    CHECK_OK(enter(i, (mote_options){.log = no_log}, (mote_node_options){.name = names[i], .visible = visible}, NULL, 0));
 }
 
 static mote_pid scope_of(unsigned i) {

@@ -79,13 +79,8 @@ static void export(mote_self *self, const char *name, unsigned arity, mote_term 
 static void start(unsigned i, unsigned rights, uint32_t processes_max, uint32_t call_ms) {
     static const char *const names[] = {"a@127.0.0.1", "b@127.0.0.1", "c@127.0.0.1"};
     struct node *n = &nodes[i];
-    mote_options options = {.schedulers = 2, .chaos_seed = chaos_seed(), .log = note, .log_context = n};
-    mote_node_options node = {.name = names[i], .cookie = COOKIE, .epmd_port = epmd_port, .rights = rights, .processes_max = processes_max, .call_ms = call_ms};
-    char why[200];
-    CHECK_OK(mote_runtime_start(&options, &n->runtime));
-    CHECK_OK(mote_attach(n->runtime, &n->self));
-    CHECK_OK(mote_node_start(n->self, &node, why, sizeof why));
-    n->name = mote_node_name(n->self, NULL, NULL);
+    const mote_node_options node = {.name = names[i], .rights = rights, .processes_max = processes_max, .call_ms = call_ms};
+    CHECK_OK(enter(i, (mote_options){.schedulers = 2, .log = note, .log_context = n}, node, NULL, 0));
     CHECK_OK(mote_register(n->self, named("main"), mote_self_pid(n->self)));
     CHECK_OK(mote_export(n->self, named("m"), named("body"), body));
     export(n->self, "sum", MOTE_ARITY_ANY, sum);

@@ -64,14 +64,8 @@ static void echo(mote_self *self, mote_term arg) {
 
 static mote_err start(unsigned i, mote_node_options node, char *why, size_t size) {
     struct node *n = &nodes[i];
-    mote_options options = {.schedulers = 1, .chaos_seed = chaos_seed(), .log = keep_log};
-    if (!node.cookie) node.cookie = COOKIE;
-    node.epmd_port = epmd_port;
-    CHECK_OK(mote_runtime_start(&options, &n->runtime));
-    CHECK_OK(mote_attach(n->runtime, &n->self));
-    mote_err err = mote_node_start(n->self, &node, why, size);
+    mote_err err = enter(i, (mote_options){.log = keep_log}, node, why, size);
     if (err) return err;
-    n->name = mote_node_name(n->self, NULL, NULL);
     CHECK_OK(mote_spawn(n->self, echo, MOTE_TERM_NIL, &n->echo));
     CHECK_OK(mote_register(n->self, mote_atom_make("echo"), n->echo));
     return MOTE_OK;

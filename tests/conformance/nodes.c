@@ -161,12 +161,6 @@ static const struct {
     mote_term (*call)(mote_self *self, size_t count, const mote_term *args, void *context);
 } functions[] = {{"echo", 0, call_echo}, {"proxy", 1, call_proxy}, {"alive", 1, call_alive}, {"name", 2, call_name}, {"limit", 0, call_limit}, {"back", 1, call_back}};
 
-static void wait_for_end(void *context) {
-    char byte;
-    (void)context;
-    while (read(STDIN_FILENO, &byte, 1) > 0) {}
-}
-
 static void node_start(mote_self *self, const char *name, const char *cookie, unsigned rights) {
     const mote_node_options options = {.name = name, .cookie = cookie, .no_epmd = true, .tick_ms = TICK_MS, .rights = rights};
     char why[300];
@@ -185,7 +179,7 @@ int run_peer(mote_self *self, void *context) {
     (void)mote_node_name(self, NULL, &port);
     printf("%u\n", port);
     fflush(stdout);
-    mote_must(self, mote_blocking(self, wait_for_end, NULL));
+    mote_must(self, mote_blocking(self, wait_for_input_end, NULL));
     return 0;
 }
 
@@ -268,6 +262,12 @@ static bool reach(mote_self *self, mote_pid pid) {
     mote_must(self, mote_send(self, pid, "{?, ping}", me(self)));
     return mote_receive_match(self, LIMIT_MS, "{^, pong}", pid) == MOTE_OK;
 }
+/* node_echo() that has answered. */
+static mote_pid node_reached(mote_self *self, struct peer *p) {
+    mote_pid q = node_echo(self, p);
+    mote_assert(self, reach(self, q));
+    return q;
+}
 static void cut(mote_self *self, struct peer *p) { mote_must(self, mote_node_disconnect(self, p->node)); }
 static void halt_hard(struct peer *p) { kill(p->os, SIGKILL); }
 /* It has asked for it, and there it is. */
@@ -275,6 +275,15 @@ static void link_both(mote_self *self, mote_pid q) {
     mote_must(self, mote_link(self, q));
     mote_must(self, mote_send(self, q, "{link, ?}", me(self)));
     mote_assert(self, is(msg(self), "linked"));
+}
+/* A link over which the connection is lost: what this side is told. */
+static mote_pid link_and_cut(mote_self *self, struct out *out, struct peer *p) {
+    trap(self);
+    mote_pid q = node_echo(self, p);
+    link_both(self, q);
+    cut(self, p);
+    put_exit(out, q, msg(self));
+    return q;
 }
 static void put_received(mote_self *self, struct out *out, mote_atom node) {
     bool is_there = mote_receive_match(self, LIMIT_MS, "{nodedown, ^}", node) == MOTE_OK;
@@ -319,11 +328,7 @@ static void l03(mote_self *self, struct out *out) {
 
 static void l04(mote_self *self, struct out *out) {
     struct peer p = begin(self);
-    trap(self);
-    mote_pid q = node_echo(self, &p);
-    link_both(self, q);
-    cut(self, &p);
-    put_exit(out, q, msg(self));
+    mote_pid q = link_and_cut(self, out, &p);
     settle(self), settle(self);
     put_term(out, rcall(self, &p, "proxy", list_of(self, mote_pid_term(q))));
     end(&p);
@@ -376,8 +381,7 @@ static void l08(mote_self *self, struct out *out) {
 
 static void l09(mote_self *self, struct out *out) {
     struct peer p = begin(self);
-    mote_pid q = node_echo(self, &p);
-    mote_assert(self, reach(self, q));
+    mote_pid q = node_reached(self, &p);
     halt_hard(&p);
     gone(self, q);
     trap(self);
@@ -420,11 +424,7 @@ static void l11(mote_self *self, struct out *out) {
 
 static void l12(mote_self *self, struct out *out) {
     struct peer p = begin(self);
-    trap(self);
-    mote_pid q = node_echo(self, &p);
-    link_both(self, q);
-    cut(self, &p);
-    put_exit(out, q, msg(self));
+    mote_pid q = link_and_cut(self, out, &p);
     put_bool(out, reach(self, q));
     mote_must(self, mote_send(self, q, "{die, x}"));
     settle(self), settle(self);
@@ -435,8 +435,7 @@ static void l12(mote_self *self, struct out *out) {
 static void l13(mote_self *self, struct out *out) {
     const char *name = "conf_again@127.0.0.1";
     struct peer first = begin_as(self, name, COOKIE, "0");
-    mote_pid q = node_echo(self, &first);
-    mote_assert(self, reach(self, q));
+    mote_pid q = node_reached(self, &first);
     close(first.input);
     waitpid(first.os, NULL, 0);
     settle(self);
@@ -583,8 +582,7 @@ static void l21(mote_self *self, struct out *out) {
 
 static void l22(mote_self *self, struct out *out) {
     struct peer p = begin(self);
-    mote_pid q = node_echo(self, &p);
-    mote_assert(self, reach(self, q));
+    mote_pid q = node_reached(self, &p);
     halt_hard(&p);
     gone(self, q);
     count_rest(self);

@@ -168,12 +168,6 @@ static void keeper(mote_self *self, mote_term arg) {
     }
 }
 
-static void waits_for_input(void *context) {
-    char c;
-    (void)context;
-    while (read(STDIN_FILENO, &c, 1) > 0) {}
-}
-
 static const char *tls; /* NULL: without */
 
 /* For other nodes. */
@@ -210,7 +204,7 @@ static int begin(mote_self *self, void *context) {
     CHECK_OK(mote_register(self, mote_atom_make("keeper"), pid));
     puts("ready");
     fflush(stdout);
-    CHECK_OK(mote_blocking(self, waits_for_input, NULL));
+    CHECK_OK(mote_blocking(self, wait_for_input_end, NULL));
     return 0;
 }
 
