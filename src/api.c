@@ -1115,7 +1115,7 @@ mote_err mote_parcel_begin(mote_self *self, mote_term to, mote_parcel *parcel) {
     struct mt_proc *p = mt_self(self);
     *parcel = (mote_parcel){.self = self};
     if ((err = mt_resolve(mt_runtime(p), to.word, &parcel->pid, &parcel->alias))) return paid(self, err);
-    parcel->form = mt_is_remote(parcel->pid) ? MOTE_FORM_ERLANG : MOTE_FORM_MOTE;
+    parcel->form = mt_far_form(mt_runtime(p), parcel->pid);
     return mt_is_far(mt_runtime(p), parcel->pid) ? MOTE_OK : paid(self, MOTE_ENOPROC);
 }
 

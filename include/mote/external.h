@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Erlang's external term format: terms as bytes and back, and the primitives that codecs are made of.
  *
- * Two forms. MOTE_FORM_ERLANG is what Erlang writes and reads. MOTE_FORM_MOTE is that and some tags of our own, from 1 to 8, for what Erlang cannot
- * say; it is for peers that have said they understand it. A *writer* puts pieces of a term behind each other, a *reader* gives one piece (a token)
+ * Three forms. MOTE_FORM_ERLANG is what Erlang writes and reads. MOTE_FORM_MOTE is that and some tags of our own, from 1 to 8, for what Erlang cannot
+ * say; it is for peers that have said they understand it. MOTE_FORM_NODES is between the two: what mote's nodes say to each other. A *writer* puts pieces of a term behind each other, a *reader* gives one piece (a token)
  * after the other. A tuple, list, map, function, object of a host is a token that says how many terms follow. Tag bytes are known here.
  *
  * Any thread; a writer or reader is used by one at a time. Nothing here waits.
@@ -24,7 +24,8 @@ extern "C" {
 
 typedef enum mote_form {
     MOTE_FORM_ERLANG,
-    MOTE_FORM_MOTE /* also: local pids and references by their word, text, handles, objects of a host */
+    MOTE_FORM_MOTE, /* also: local pids and references by their word, text, handles, objects of a host */
+    MOTE_FORM_NODES /* Erlang's, and of the others text and objects of a host: what means the same everywhere */
 } mote_form;
 
 /* ------------------------------------------------------------------------------------------------ terms as bytes */
@@ -37,7 +38,7 @@ typedef struct mote_external_options {
     size_t memory_max;   /* reading: bytes that the term may take; 0: what X2 allows, 24 times the input and 64 KiB */
     mote_atom node;      /* this node, in whose name local pids and references are written in Erlang's form; word 0: nonode@nohost */
     uint32_t creation;   /* of this node */
-    size_t blob_min;     /* writing: binaries of so many bytes or more are offered to `blob` (MOTE_FORM_MOTE) or `leave` (MOTE_FORM_ERLANG) */
+    size_t blob_min;     /* writing: binaries of so many bytes or more are offered to `blob` (MOTE_FORM_MOTE) or `leave` (the others) */
     /* Writing, may be NULL: gives the size of a handle for a binary, which it has put into `handle` (255 bytes); 0: the bytes shall be written. */
     size_t (*blob)(void *context, mote_term binary, uint8_t *handle);
     /* Writing, may be NULL: whether a binary's bytes (its term is borrowed) are left out: `at` bytes have been written then, and they belong there. */
@@ -68,7 +69,7 @@ MOTE_API MOTE_MUST mote_err mote_term_decode(mote_arena *arena, const void *data
 
 /* ------------------------------------------------------------------------------------------------ writing pieces */
 
-/* The tags. 1 to 8 are of MOTE_FORM_MOTE alone. */
+/* The tags. 1 to 8 are our own; of MOTE_FORM_NODES are 3, 4 and 6 to 8. */
 enum mote_tag_ {
     MOTE_TAG_PID_ = 1,        /* u64 word */
     MOTE_TAG_REF_ = 2,        /* u64 word */
@@ -340,9 +341,14 @@ MOTE_API bool mote_far_get(mote_term term, mote_far *far);
 MOTE_API mote_pid mote_far_pid_make(mote_far_box *box, const mote_far *far);
 MOTE_API mote_ref mote_far_ref_make(mote_far_box *box, const mote_far *far);
 
-/* A tag of MOTE_FORM_MOTE and room behind it. In the other form: MOTE_ETERM. */
+/* Whether a form has one of our tags. */
+static inline bool mote_form_has_(mote_form form, uint8_t tag) {
+    return form == MOTE_FORM_MOTE || (form == MOTE_FORM_NODES && tag > MOTE_TAG_REF_ && tag != MOTE_TAG_HANDLE_);
+}
+
+/* A tag of our own and room behind it. In a form that has it not: MOTE_ETERM. */
 static inline uint8_t *mote_own_head_(mote_writer *writer, uint8_t tag, size_t more) {
-    if (!MOTE_LIKELY_(writer->form == MOTE_FORM_MOTE)) return mote_writer_fail(writer, MOTE_ETERM), (uint8_t *)NULL;
+    if (!MOTE_LIKELY_(mote_form_has_(writer->form, tag))) return mote_writer_fail(writer, MOTE_ETERM), (uint8_t *)NULL;
     uint8_t *p = mote_writer_room(writer, 1 + more);
     if (!p) return NULL;
     p[0] = tag;
@@ -366,7 +372,7 @@ static inline bool mote_ref_write(mote_writer *writer, mote_ref ref) {
 /* A handle: 1 to 255 bytes that both sides know the meaning of. MOTE_FORM_MOTE. */
 MOTE_API bool mote_handle_write(mote_writer *writer, const void *handle, size_t size);
 
-/* The head of an object of a host's: `count` terms follow, and the host says what `code` and they mean. MOTE_FORM_MOTE. */
+/* The head of an object of a host's: `count` terms follow, and the host says what `code` and they mean. Not in Erlang's form. */
 static inline bool mote_host_write(mote_writer *writer, uint8_t code, size_t count) {
     if (count > UINT32_MAX) return mote_writer_fail(writer, MOTE_ELIMIT);
     uint8_t *p = mote_own_head_(writer, count <= 255 ? MOTE_TAG_SHORT_HOST_ : MOTE_TAG_HOST_, count <= 255 ? 2 : 5);
@@ -377,7 +383,7 @@ static inline bool mote_host_write(mote_writer *writer, uint8_t code, size_t cou
     return true;
 }
 
-/* The head of an object of a host's that is a plain term to everybody else: `count` terms follow, and then that one. MOTE_FORM_MOTE. */
+/* The head of an object of a host's that is a plain term to everybody else: `count` terms follow, and then that one. Not in Erlang's form. */
 static inline bool mote_like_write(mote_writer *writer, uint8_t code, uint8_t count) {
     uint8_t *p = mote_own_head_(writer, MOTE_TAG_LIKE_, 2);
     if (p) p[0] = code, p[1] = count;
@@ -552,10 +558,10 @@ MOTE_INLINE_ bool mote_token_read(mote_reader *reader, mote_token *token) {
         if (left < 5 || !mote_reader_head_(reader, token, MOTE_TOKEN_MAP, 5, mote_get32_(p + 1), (uint64_t)mote_get32_(p + 1) * 2)) break;
         return true;
     case MOTE_TAG_SHORT_TEXT_:
-        if (reader->form != MOTE_FORM_MOTE || !mote_reader_bytes_(reader, token, MOTE_TOKEN_TEXT, 2, p[1])) break;
+        if (reader->form == MOTE_FORM_ERLANG || !mote_reader_bytes_(reader, token, MOTE_TOKEN_TEXT, 2, p[1])) break;
         return true;
     case MOTE_TAG_LIKE_:
-        if (reader->form != MOTE_FORM_MOTE || left < 3) break;
+        if (reader->form == MOTE_FORM_ERLANG || left < 3) break;
         token->code = p[1];
         if (!mote_reader_head_(reader, token, MOTE_TOKEN_LIKE, 3, p[2], (uint64_t)p[2] + 1)) break;
         return true;

@@ -28,7 +28,7 @@ typedef struct mote_host_kind {
     const char *name;            /* for printing: #Name<address> */
     void (*hold)(void *object);  /* one more message refers to it */
     void (*drop)(void *object);  /* one less */
-    /* Puts the object into a message to another worker, as one term of MOTE_FORM_MOTE (external.h); false: it cannot be, and the writer has failed. NULL: none can. */
+    /* Puts the object into a message to another worker or node, as one term of the writer's form (external.h; not Erlang's); false: it cannot be, and the writer has failed. NULL: none can. */
     bool (*encode)(void *object, struct mote_writer *writer);
 } mote_host_kind;
 
@@ -73,7 +73,7 @@ typedef struct mote_host_loop {
     unsigned held_ms; /* a turn that has run, or been blocked, for so long is held; 0: 100 */
     bool (*held)(void *context, unsigned scheduler, uint64_t turn, uint64_t held_ns, bool blocked); /* instead of the log. `blocked`: in the system, maybe
                                                                                                        for the host's lock; false: once more, later */
-    /* What another worker (MOTE_FORM_MOTE) or node (MOTE_FORM_ERLANG, `blobs` NULL) has sent to a hosted process: makes an object of the kind `decoded` from the term that the bytes begin
+    /* What another worker (MOTE_FORM_MOTE) or node (MOTE_FORM_NODES, `blobs` NULL) has sent to a hosted process: makes an object of the kind `decoded` from the term that the bytes begin
      * with. Gives it, held once, and the number of bytes in `used`; NULL: they are no term. It may read them more than once. On a scheduler's thread, between `busy` and `idle`. NULL: such processes get terms. */
     void *(*decode)(void *context, mote_form form, mote_bytes bytes, const mote_host_blobs *blobs, size_t *used);
     const mote_host_kind *decoded;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What Python's objects are in MOTE_FORM_MOTE besides what everybody has: the codes of its HOST and LIKE tokens. encode.c writes them, decode.c reads them.
+ * What Python's objects are in MOTE_FORM_MOTE and MOTE_FORM_NODES besides what everybody has: the codes of its HOST and LIKE tokens. encode.c writes them, decode.c reads them.
  *
  * C1 what mp_share() may give another process arrives in MOTE_FORM_MOTE as the same value of the same type, and a Term as an equal one; other buffers
  *    arrive as read-only memoryviews, as there. C2 what stands in brackets is what everybody else sees; without, it is nothing to them.
+ * C3 in MOTE_FORM_NODES messages of mote's own (DOWN and the like) are tuples: another node does not speak for this one. A message of a class that is not known is one, too.
  */
 #ifndef MP_CODEC_H
 #define MP_CODEC_H

@@ -381,7 +381,8 @@ static PyObject *message_fields(struct decode *d, Py_ssize_t count, struct place
 
 static PyObject *message_named(struct decode *d, PyObject *name, struct place place) {
     PyObject *class = class_of(d->st, name);
-    if (!class) return PyErr_Occurred() ? NULL : no_class(d, place, name);
+    if (!class && PyErr_Occurred()) return NULL;
+    if (!class) return d->r->form == MOTE_FORM_NODES ? get(d) : no_class(d, place, name); /* a node may be of another program */
     Py_INCREF(class);
     PyObject *names = PyTuple_GET_ITEM(mp_message_info(d->st, (PyTypeObject *)class), 1), *v = NULL;
     Py_INCREF(names);
@@ -474,15 +475,24 @@ static PyObject *marked_tuple(struct decode *d, struct place place) {
     return d->t.kind == MOTE_TOKEN_TUPLE ? elements(d, d->t.count) : refuse(d, place, "a tuple must stand here");
 }
 
+/* Where the class of such a code is; NULL: it is none. What a node says is no word of mote's own (C3). */
+static PyObject **system_class(struct mp_state *st, uint8_t code) {
+    switch (code) {
+    case MP_LIKE_DOWN: return &st->down;
+    case MP_LIKE_EXIT_SIGNAL: return &st->exit_signal;
+    case MP_LIKE_NODE_UP: return &st->node_up;
+    case MP_LIKE_NODE_DOWN: return &st->node_down;
+    default: return NULL;
+    }
+}
+
 /* What something is to everybody else is what it is to us when we do not know more. */
 static PyObject *like(struct decode *d, struct place place) {
     if (d->t.code == MP_LIKE_TUPLE && d->t.count == 0) return marked_tuple(d, place);
     if (d->t.code == MP_LIKE_ATOM && d->t.count == 0) return marked_atom(d, place);
     if (d->t.code == MP_LIKE_MESSAGE && d->t.count == 1) return message(d, place);
-    if (d->t.code == MP_LIKE_DOWN && d->t.count == 0) return system_message(d, d->st->down, place);
-    if (d->t.code == MP_LIKE_EXIT_SIGNAL && d->t.count == 0) return system_message(d, d->st->exit_signal, place);
-    if (d->t.code == MP_LIKE_NODE_UP && d->t.count == 0) return system_message(d, d->st->node_up, place);
-    if (d->t.code == MP_LIKE_NODE_DOWN && d->t.count == 0) return system_message(d, d->st->node_down, place);
+    PyObject **class = d->t.count == 0 && d->r->form == MOTE_FORM_MOTE ? system_class(d->st, d->t.code) : NULL;
+    if (class) return system_message(d, *class, place);
     if (d->t.code == MP_LIKE_BYTEARRAY && d->t.count == 0) return bytearray(d, place);
     if (d->t.code == MP_LIKE_VIEW) return view(d, d->t.count, place);
     if (d->t.code == MP_LIKE_TERM && d->t.count == 0) return as_term(d, here(d));

@@ -19,7 +19,9 @@ struct encode {
 
 static bool put(struct encode *e, PyObject *v);
 
-static inline bool is_own(const struct encode *e) { return e->out->form == MOTE_FORM_MOTE; }
+/* Whether types are kept; whether it stays within the node. */
+static inline bool is_own(const struct encode *e) { return e->out->form != MOTE_FORM_ERLANG; }
+static inline bool is_within(const struct encode *e) { return e->out->form == MOTE_FORM_MOTE; }
 
 static bool refuse(struct encode *e, PyObject *v, const char *why) {
     mp_refuse(&e->w, v, why);
@@ -116,14 +118,14 @@ static bool put_pid(struct encode *e, PyObject *v) {
     mote_far far;
     mote_pid pid = ((struct mp_pid *)v)->pid;
     if (mote_far_get(mote_pid_term(pid), &far)) return mote_far_pid_write(e->out, mp_name_text(far.node), far.words[0], far.words[1], far.creation);
-    return is_own(e) ? mote_pid_write(e->out, pid) : mote_pid_write_as(e->out, pid, mp_name_text(e->codec->node), e->codec->creation);
+    return is_within(e) ? mote_pid_write(e->out, pid) : mote_pid_write_as(e->out, pid, mp_name_text(e->codec->node), e->codec->creation);
 }
 
 static bool put_ref(struct encode *e, PyObject *v) {
     mote_far far;
     mote_ref ref = ((struct mp_ref *)v)->ref;
     if (mote_far_get(mote_ref_term(ref), &far)) return mote_far_ref_write(e->out, mp_name_text(far.node), far.creation, far.words, far.count);
-    return is_own(e) ? mote_ref_write(e->out, ref) : mote_ref_write_as(e->out, ref, mp_name_text(e->codec->node), e->codec->creation);
+    return is_within(e) ? mote_ref_write(e->out, ref) : mote_ref_write_as(e->out, ref, mp_name_text(e->codec->node), e->codec->creation);
 }
 
 /* Out of line: the handle has no place in the frames of put(). */
@@ -136,7 +138,7 @@ static __attribute__((noinline)) bool put_blob(struct encode *e, const void *dat
 
 /* Bytes, or a handle for them. */
 static bool put_bytes(struct encode *e, const void *data, size_t size) {
-    bool offered = e->codec->blob && size >= e->codec->blob_min && is_own(e);
+    bool offered = e->codec->blob && size >= e->codec->blob_min && is_within(e);
     return offered ? put_blob(e, data, size) : mote_binary_write(e->out, data, size);
 }
 
@@ -328,7 +330,7 @@ static uint8_t code_of(const struct mp_state *st, PyObject *class) {
 }
 
 static bool put_system_message(struct encode *e, PyObject *v) {
-    if (is_own(e) && !mote_like_write(e->out, code_of(e->w.st, (PyObject *)Py_TYPE(v)), 0)) return false;
+    if (is_within(e) && !mote_like_write(e->out, code_of(e->w.st, (PyObject *)Py_TYPE(v)), 0)) return false;
     return mote_tuple_write(e->out, (size_t)PyTuple_GET_SIZE(v)) && put_elements(e, v, NULL);
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes: this program with another of mote's, and with Erlang's where that is installed. All listen on loopback; the test's own node is the port mapper."""
+import array
 import contextlib
 import io
 import itertools
@@ -14,11 +15,13 @@ import sys
 import tempfile
 import time
 import unittest
+from typing import NamedTuple
 
 import mote
 import quick
 from mote import ANY, Atom, Down, ExitSignal, NodeDown, NodeUp
 from mote._mote import term_parse as parse
+from worker_node import Note
 
 HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE = 30
@@ -66,6 +69,12 @@ def count(total, to):
 def flood(to, total):
     for i in range(1, total + 1):
         to.send((A["n"], i))
+
+
+@mote.message
+class Mine(NamedTuple):  # of __main__ in the peer
+    text: str
+    number: int
 
 
 class Probe(mote.Server):
@@ -396,7 +405,7 @@ class Peers:
                 self.assertTrue(back == value and type(back) is type(value), repr(value)[:100])
                 self.assertEqual(sender.node, self.peer)
         pid.send((A["echo"], me, "größe"))
-        self.assertEqual(self.hears()[2], "größe".encode())
+        self.assertEqual(self.hears()[2], "größe".encode() if self.plain else "größe")
         self.assertEqual({pid: 1}[_again(pid)], 1)
 
     def test_to_names_and_aliases_of_ours(self):
@@ -491,7 +500,7 @@ class Peers:
         with self.assertRaises(mote.NoProc) as caught:
             mote.call(("nobody", self.peer), 1)
         self.assertEqual(caught.exception.reason, "noproc")
-        self.assertEqual(mote.get_state(self.probe), 101 if self.plain else {b"n": 101})
+        self.assertEqual(mote.get_state(self.probe), 101 if self.plain else {"n": 101})
 
     def test_they_call_us(self):
         for cls, name in ((Probe, "counter"), (AsyncProbe, "later")):
@@ -570,6 +579,35 @@ class WithMote(Peers, Case):
     def test_named_arguments(self):
         self.assertEqual(Probe.at(self.probe).named(1, b=(2,)), [1, (2,)])
 
+    def test_types(self):
+        """What Erlang has not keeps its type between two of mote's nodes, from the first message on."""
+        here = mote.spawn(idle)
+        values = ["größe", "", "x" * 300, "y" * 100_000, {"a": 1, b"a": 2}, {1, 2}, frozenset({"x"}), float("inf"), 1 + 2j, bytearray(b"bytes"), "\ud800", Atom("true"), Atom("nil"),
+                  (A["ok"], "text"), Note("of", [1, None]), [Note("first", 1), {"deep": (Note("second", {here}),)}], parse("<<1:3>>"), parse("[1|2]")]
+        for to in (self.probe, self.ask("idle")):
+            for value in values:
+                mote.send(to, (A["echo"], mote.self(), value))
+                back = self.hears((A["echo"], ANY, ANY))[2]
+                self.assertTrue(back == value and type(back) is type(value), (value, back))
+        numbers = memoryview(array.array("d", range(1000)))
+        mote.send(self.probe, (A["echo"], mote.self(), numbers))
+        back = self.hears((A["echo"], ANY, ANY))[2]
+        self.assertEqual((type(back), back.format, back.tolist(), back.readonly), (memoryview, "d", numbers.tolist(), True))
+
+    def test_classes_that_one_side_knows(self):
+        """Are tuples there, and again what they were here. What mote itself says, nobody else does."""
+        for value in (Mine("text", 1), Down(Atom("DOWN"), mote.make_ref(), Atom("process"), mote.self(), 1)):
+            mote.send(self.probe, (A["echo"], mote.self(), [value, [value]]))
+            back = self.hears((A["echo"], ANY, ANY))[2]
+            self.assertEqual(back, [value, [value]])
+            self.assertIs(type(back[0]), Mine if type(value) is Mine else tuple)
+
+    def test_types_of_reasons(self):
+        pid = self.ask("idle")
+        ref = mote.monitor(pid)
+        pid.send((A["exit"], {"why": ["text", b"bytes"]}))
+        self.assertEqual(self.hears(), Down(Atom("DOWN"), ref, Atom("process"), pid, {"why": ["text", b"bytes"]}))
+
 
 if shutil.which("erl") and shutil.which("erlc"):
 
@@ -580,6 +618,19 @@ if shutil.which("erl") and shutil.which("erlc"):
 
         def start(self):
             return self.start_erlang()
+
+        def test_what_it_has_not(self):
+            """Before anybody knows what the other is, it is lost, and told; from then on the sender knows."""
+            with contextlib.redirect_stderr(io.StringIO()) as log:
+                mote.send(self.probe, (A["echo"], mote.self(), {1}))
+                mote.send(self.probe, (A["echo"], mote.self(), {"text": [Note("of", "x")]}))
+                self.assertEqual(self.hears()[2], {b"text": [Note(b"of", b"x")]})
+            self.assertIn(f"a signal to {self.peer} is lost: it holds what only mote's nodes know", log.getvalue())
+            for value in ({1}, 1j, float("nan"), "\ud800", {"a": 1, b"a": 2}):
+                with self.assertRaises(mote.NotSendable):
+                    mote.send(self.probe, (A["echo"], mote.self(), value))
+            mote.send(self.probe, (A["echo"], mote.self(), "text"))
+            self.assertEqual(self.hears()[2], b"text")
 
 
 if __name__ == "__main__":

@@ -221,7 +221,7 @@ class Functions(Together):
         cluster = self.cluster("peer@127.0.0.1")
         pid, ref = cluster.spawn(f"{SELF}:greets", mote.self(), "text", on="peer@127.0.0.1", monitor=True)
         self.assertEqual(pid.node, "peer@127.0.0.1")
-        self.assertEqual(self.hears((Atom("hello"), ANY, ANY)), ("hello", pid, b"text"))
+        self.assertEqual(self.hears((Atom("hello"), ANY, ANY)), ("hello", pid, "text"))
         pid.send(Atom("stop"))
         down = self.hears((Atom("DOWN"), ANY, ANY, ANY, ANY))
         self.assertEqual((down.ref, down.process, down.reason), (ref, pid, "normal"))
@@ -231,7 +231,7 @@ class Functions(Together):
             mote.exit(pid, "over")
             self.assertEqual(self.hears((Atom("EXIT"), pid, ANY)).reason, "over")
         pid, ref = cluster.spawn(f"{SELF}:fails", on="peer@127.0.0.1", monitor=True)
-        self.assertEqual(self.hears().reason[1][0], b"ValueError")
+        self.assertEqual(self.hears().reason[1][0], "ValueError")
         for unknown in (f"{SELF}:coroutine", "os:getpid", "mote:kill"):
             pid, ref = cluster.spawn(unknown, on="peer@127.0.0.1", monitor=True)
             self.assertEqual(self.hears((Atom("DOWN"), ref, ANY, ANY, ANY)).reason[0], "undef")
@@ -282,7 +282,7 @@ class Functions(Together):
             return mote.call(me, (Atom("call"), Atom(SELF), Atom(name), list(args), Atom("user")), PATIENCE)
 
         self.assertEqual(rpc("adds", 1, 2), 3)
-        self.assertEqual(rpc("adds", [1, ("a", None)], [2.5]), [1, (b"a", None), 2.5])
+        self.assertEqual(rpc("adds", [1, ("a", None)], [2.5]), [1, ("a", None), 2.5])
         self.assertEqual(rpc("fails")[0], "badrpc")
         self.assertEqual(rpc("adds", 1)[0], "badrpc")  # one too few
         self.assertEqual(rpc("nothing")[0], "badrpc")

@@ -3,12 +3,19 @@
 import os
 import time
 import unittest
+from typing import NamedTuple
 
 import mote
 import mote._workers
 from mote import ANY, Atom
 
 PATIENCE = 30
+
+
+@mote.message
+class Note(NamedTuple):
+    what: str
+    value: object
 
 
 def here(to):

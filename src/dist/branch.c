@@ -16,10 +16,13 @@ struct record {
     uint64_t number;   /* V2 */
     uint64_t pid, ref; /* who sends, gets it, asks; with which reference */
     uint32_t creation; /* UP: the peer's; GREETING: ours */
-    uint32_t flags;    /* UP: hidden; LISTEN, TOLD: enum mt_told, and ON: from now on; up; SIGNAL of a peer's: its rights */
+    uint32_t flags;    /* UP: HIDDEN, UNTYPED; a worker's SIGNAL: TYPED; LISTEN, TOLD: enum mt_told, and ON: from now on; up; SIGNAL of a peer's: its rights */
     uint32_t port, name_size, control_size, none;
 };
 #define ON 16u
+#define HIDDEN 1u
+#define UNTYPED 2u /* UP: it does not know our types */
+#define TYPED 1u   /* SIGNAL of a worker's: control.h */
 
 /* One that has come. */
 struct came {
@@ -82,7 +85,7 @@ static mote_self *self_of(struct mt_sched *s) {
 /* -------------------------------------------------------------------------------------------------- a worker */
 
 bool mt_branch_put(struct mt_link *l, uint64_t sender, struct mt_control *c) {
-    struct record r = {.what = SIGNAL, .number = l->number, .pid = sender};
+    struct record r = {.what = SIGNAL, .number = l->number, .pid = sender, .flags = c->typed ? TYPED : 0};
     uint64_t first[64];
     mote_writer w;
     bool follows;
@@ -125,8 +128,9 @@ static void hear_up(struct mt_dist *d, struct mt_sched *s, uint64_t node, const 
     if (!link) return;
     mt_lock_take(&d->mu);
     link->state = MT_LINK_UP;
-    link->hidden = r->flags != 0;
+    link->hidden = r->flags & HIDDEN;
     mt_lock_drop(&d->mu);
+    atomic_store_explicit(&link->untyped, (r->flags & UNTYPED) != 0, memory_order_relaxed);
     mt_lock_take(&link->mu);
     link->creation = r->creation;
     mt_lock_drop(&link->mu);
@@ -223,7 +227,7 @@ uint64_t mt_branch_watched(struct mt_link *l, const struct mt_far_ref *ref) {
     return pid;
 }
 
-static struct record up_record(const struct mt_link *l) { return (struct record){.what = UP, .creation = l->creation, .flags = l->hidden}; }
+static struct record up_record(const struct mt_link *l) { return (struct record){.what = UP, .creation = l->creation, .flags = (l->hidden ? HIDDEN : 0) | (atomic_load_explicit(&l->untyped, memory_order_relaxed) ? UNTYPED : 0)}; }
 
 void mt_branch_up_locked(const struct mt_link *l) {
     struct record r = up_record(l);
@@ -336,6 +340,7 @@ static mote_err pass(struct mt_dist *d, struct mt_sched *s, unsigned worker, uin
     struct passed p = {.worker = worker, .number = c->head.number, .sender = c->head.pid};
     if (p.sender && (mt_tag(p.sender) != MT_PID || mt_pid_worker(p.sender) != worker)) return MOTE_ETERM;
     if (mt_control_read(c->control, c->payload, MT_FLAGS_OFFERED, d->shake.name, &p.control)) return MOTE_ETERM;
+    p.control.typed = c->head.flags & TYPED;
     p.from = mt_own_pid(d, &p.control.from);
     if (p.from && mt_pid_worker(p.from) != worker && !p.control.sender) return MOTE_ETERM; /* a timer's message is from the hub */
     while (!mt_far_pass(s, node, &p) && may_come(d, node, p.number)) continue;

@@ -47,7 +47,7 @@ static struct given *keep(const struct given *first) {
     if (!g) return NULL;
     *g = *first;
     if (first->writer.own) return g;
-    mote_writer_init(&g->writer, MOTE_FORM_ERLANG, NULL, 0, MT_MESSAGE_MAX);
+    mote_writer_init(&g->writer, first->writer.form, NULL, 0, MT_MESSAGE_MAX);
     if (mote_raw_write(&g->writer, bytes.data, bytes.size)) return g;
     mt_os_free(g);
     return NULL;
@@ -64,6 +64,11 @@ static void divide(struct given *g) {
 }
 
 /* ------------------------------------------------------------------------------------------------- putting */
+
+static void say_lost(const struct mt_link *l, mote_err err) {
+    const char *why = err == MOTE_ETERM ? "it holds what only mote's nodes know, or what only its own process does" : mote_err_text(err);
+    mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), why);
+}
 
 /* The connection's process looks, if it has not been woken since it last did. */
 static void wake(struct mt_link *l, struct mt_sched *s) {
@@ -113,26 +118,44 @@ static mote_err put(struct mt_link *l, struct mt_sched *s, uint64_t sender, uint
     if (bytes > MT_LINK_CROWD) l->crowded = true;
     mt_lock_drop(&l->mu);
     if (given && (err || !up)) let_go(given);
-    if (err == MOTE_ENOMEM || err == MOTE_ELIMIT)
-        mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(err));
+    if (err == MOTE_ENOMEM || err == MOTE_ELIMIT) say_lost(l, err);
     if (up && !err) wake(l, s);
     return err;
 }
 
-/* The flags by which control messages are written: until it is up, as for nearly everybody. */
+/* The flags by which control messages are written: until it is up, as for a node of mote's. */
 static uint64_t flags_of(struct mt_link *l) {
     mt_lock_take(&l->mu);
-    uint64_t flags = l->out ? l->flags : MT_FLAGS_OFFERED;
+    uint64_t flags = l->out ? l->flags : MT_FLAGS_OURS;
     mt_lock_drop(&l->mu);
     return flags;
 }
 
+static mote_form form_of(const struct mt_link *l) { return atomic_load_explicit(&l->untyped, memory_order_relaxed) ? MOTE_FORM_ERLANG : MOTE_FORM_NODES; }
+
+mote_err mt_link_plain(const struct mt_link *l, mote_bytes payload, uint64_t flags, mote_writer *to) {
+    const struct mt_dist *d = l->dist;
+    const mote_external_options form = {.form = MOTE_FORM_NODES, .node = {d->net.name}, .creation = d->net.creation};
+    mote_term term;
+    if (flags & MT_FLAG_TYPES || !payload.size) return mote_raw_write(to, payload.data, payload.size) ? MOTE_OK : to->err;
+    mote_arena *arena = mote_arena_new(0);
+    mote_err err = arena ? mote_term_decode(arena, payload.data, payload.size, &form, &term, NULL) : MOTE_ENOMEM;
+    if (!err) err = mote_term_encode(term, &form, to);
+    mote_arena_free(arena);
+    if (err) say_lost(l, err);
+    return err;
+}
+
+static bool put_plain(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, struct given *given);
+
+/* Puts a control message; `given` as put(). */
 static bool put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, mote_bytes payload, struct given *given) {
     uint64_t first[64];
     mote_writer w;
     bool follows = false, taken = false;
     mote_err err = MOTE_NOMATCH;
     c->payload = payload;
+    if (c->typed && form_of(l) == MOTE_FORM_ERLANG) return put_plain(l, s, sender, c, given);
     if (l->dist->is_branch) {
         bool done = mt_branch_put(l, sender, c);
         if (given) let_go(given);
@@ -140,6 +163,7 @@ static bool put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, 
     }
     while (err == MOTE_NOMATCH) { /* a second time if the link has risen meanwhile */
         uint64_t flags = flags_of(l);
+        if (c->typed && !(flags & MT_FLAG_TYPES)) return put_plain(l, s, sender, c, given);
         mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
         err = mt_control_write(c, flags, &w, &follows) == MT_FINE ? MOTE_OK : MOTE_EARG;
         if (!err) {
@@ -150,6 +174,26 @@ static bool put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, 
     }
     if (given && !taken) let_go(given);
     return !err;
+}
+
+/* The same for who does not know our types: it has been written before that was known. */
+static bool put_plain(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, struct given *given) {
+    uint64_t first[64];
+    mote_writer plain, whole;
+    mote_bytes bytes = c->payload;
+    mote_writer_init(&whole, MOTE_FORM_NODES, NULL, 0, MT_MESSAGE_MAX);
+    mote_writer_init(&plain, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
+    if (given && given->count) {
+        for (size_t i = 0; i < 2 * given->count + 1; i++) (void)!mote_raw_write(&whole, given->parts[i].data, given->parts[i].size);
+        bytes = mote_writer_bytes(&whole);
+    }
+    mote_err err = whole.err ? whole.err : mt_link_plain(l, bytes, 0, &plain);
+    c->typed = false;
+    bool done = !err && put_control(l, s, sender, c, mote_writer_bytes(&plain), NULL);
+    mote_writer_fini(&plain);
+    mote_writer_fini(&whole);
+    if (given) let_go(given);
+    return done;
 }
 
 /* Erlang cuts the connection to who sends these to a process of an earlier life. */
@@ -176,12 +220,13 @@ static bool put_term(struct mt_link *l, struct mt_sched *s, uint64_t sender, str
     uint64_t first[128];
     struct given g = {.count = 0}, *given = NULL;
     leaves = leaves && !l->dist->is_branch; /* it is copied into a record */
-    mote_writer_init(&g.writer, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
+    mote_writer_init(&g.writer, form_of(l), first, sizeof first, MT_MESSAGE_MAX);
+    c->typed = g.writer.form == MOTE_FORM_NODES;
     mote_err err = encode(l->dist, payload, &g.writer, leaves ? &g : NULL) ? MOTE_OK : g.writer.err;
     mote_bytes bytes = mote_writer_bytes(&g.writer);
     if (!err && (bytes.size > BORROWED_FROM || g.count) && !(given = keep(&g)) && g.count) err = MOTE_ENOMEM;
     if (err) {
-        mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(err));
+        say_lost(l, err);
         fini(&g);
         return false;
     }
@@ -233,9 +278,10 @@ static struct mt_control message_to(const struct mt_link *l, uint64_t from, cons
     return c;
 }
 
-static void message(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_bytes term) {
+static void message(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_form form, mote_bytes term) {
     struct mt_link *l = context;
     struct mt_control c = message_to(l, from, to);
+    c.typed = form == MOTE_FORM_NODES;
     (void)put_control(l, s, from, &c, term, NULL);
 }
 
@@ -352,4 +398,6 @@ static bool crowded(void *context, uint64_t sender) {
     return l->dist->is_branch ? mt_branch_crowded(l) : mt_link_crowded(l, sender);
 }
 
-const struct mt_carrier mt_link_carrier = {.crowded = crowded, .signal = signal, .message = message, .pass = mt_branch_pass};
+static mote_form form(void *context) { return form_of(context); }
+
+const struct mt_carrier mt_link_carrier = {.crowded = crowded, .form = form, .signal = signal, .message = message, .pass = mt_branch_pass};

@@ -67,6 +67,7 @@ struct mt_control {
     mote_name name, module, function;
     mote_bytes options;  /* a term */
     mote_bytes payload;  /* a term; writing: needed only by the forms in which it stands within the tuple */
+    bool typed;          /* writing: it is of MOTE_FORM_NODES, and not for those that do not know it */
 };
 
 /* Reads a message's control term, and what followed it, without the bytes 131; on a connection with `peer` and these flags. Borrows all, and so does *control.

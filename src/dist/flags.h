@@ -28,6 +28,7 @@
 #define MT_FLAG_V4_NC MT_FLAG(34) /* identifiers of 32 bits and more */
 #define MT_FLAG_ALIAS MT_FLAG(35)
 #define MT_FLAG_ALTACT_SIG MT_FLAG(37)
+#define MT_FLAG_TYPES MT_FLAG(61) /* mote's own: payloads are of MOTE_FORM_NODES */
 
 /* What OTP 25 asks of everybody: long references, funs, long pids and ports, exported functions, bitstrings, floats, UTF-8 atoms, maps, creations of 32 bits,
  * this handshake. */
@@ -42,6 +43,8 @@
      MT_FLAG_EXIT_PAYLOAD | MT_FLAG_FRAGMENTS | MT_FLAG_DIGEST | MT_FLAG_SPAWN | MT_FLAG_ALIAS)
 
 _Static_assert(MT_FLAGS_OFFERED == UINT64_C(0xd07df7fbc), "as OTP 25 says it");
+/* That, and what only nodes of mote know: Erlang passes over bits of which it has not heard. */
+#define MT_FLAGS_OURS (MT_FLAGS_OFFERED | MT_FLAG_TYPES)
 
 /* What holds on a connection between who says `ours` and who says `theirs` (G1). */
 static inline uint64_t mt_flags_agreed(uint64_t ours, uint64_t theirs) {

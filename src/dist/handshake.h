@@ -30,7 +30,7 @@
 struct mt_shake_self {
     mote_bytes name;    /* alive@host; of a node that is given its name by whom it dials: its host alone */
     uint32_t creation;  /* 4 or more; without a name: 0 */
-    uint64_t flags;     /* MT_FLAGS_OFFERED, and PUBLISHED of a node that is not hidden */
+    uint64_t flags;     /* MT_FLAGS_OURS, and PUBLISHED of a node that is not hidden */
     size_t prefix;      /* bytes of a message's size: 2 on a socket, 4 within TLS */
     struct mt_challenges *challenges;
     size_t (*cookie)(void *context, mote_bytes peer, char cookie[MT_COOKIE_MAX]); /* the cookie for a peer: its size; 0: there is none. Must not wait */

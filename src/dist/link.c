@@ -76,7 +76,7 @@ static mote_err make(struct mt_dist *dist, uint64_t node, struct mt_link **link)
     if (!err) err = mt_hash_init(&l->ties);
     if (!err && !dist->is_branch) err = mt_bonds_init(&l->bonds);
     if (!err && dist->is_branch && !(l->purse = mt_facts_purse(dist, node))) err = MOTE_ENOMEM;
-    l->flags = dist->is_branch ? MT_FLAGS_OFFERED : 0; /* by which the hub and its workers write */
+    l->flags = dist->is_branch ? MT_FLAGS_OURS : 0; /* by which the hub and its workers write */
     if (err) mt_link_free(l);
     else *link = l;
     return err;
@@ -143,36 +143,50 @@ mote_err mt_link_new(struct mt_dist *dist, struct mt_sched *s, uint64_t node, co
     return err;
 }
 
-/* Puts what has waited; its form is that of flags which nearly everybody has, and is written anew for who has not. */
-static bool put_early_locked(struct mt_link *l, struct mt_early *e) {
+/* Puts what has waited into `out`, which nobody else has yet. It is written for a node of mote's, and anew for who has other flags. */
+static bool put_early(const struct mt_link *l, struct mt_frames_out *out, uint64_t flags, const struct mt_early *e) {
     mote_bytes control = {e->bytes, e->control}, payload = {e->bytes + e->control, e->payload};
     struct mt_control c;
-    mote_writer w;
+    mote_writer w, plain;
     bool follows, done = true;
-    if ((l->flags & ~MT_FLAG_PUBLISHED) == MT_FLAGS_OFFERED) return mt_frames_out_put(l->out, e->sender, control, payload, NULL, NULL) == MOTE_OK;
+    if ((flags & ~MT_FLAG_PUBLISHED) == MT_FLAGS_OURS) return mt_frames_out_put(out, e->sender, control, payload, NULL, NULL) == MOTE_OK;
     if (mt_control_read(control, payload, MT_FLAGS_OFFERED, l->dist->shake.name, &c)) return true;
     mote_writer_init(&w, MOTE_FORM_ERLANG, NULL, 0, MT_MESSAGE_MAX);
-    if (mt_control_write(&c, l->flags, &w, &follows)) done = c.op != MT_CONTROL_SPAWN; /* who waits for an answer gets one when the link ends */
-    else
-        done = mt_frames_out_put(l->out, e->sender, mote_writer_bytes(&w), follows ? payload : (mote_bytes){0}, NULL, NULL) == MOTE_OK;
+    mote_writer_init(&plain, MOTE_FORM_ERLANG, NULL, 0, MT_MESSAGE_MAX);
+    if (mt_link_plain(l, c.payload, flags, &plain)) done = c.op != MT_CONTROL_SPAWN; /* who waits for an answer gets one when the link ends */
+    else if (c.payload = mote_writer_bytes(&plain), mt_control_write(&c, flags, &w, &follows)) done = c.op != MT_CONTROL_SPAWN;
+    else done = mt_frames_out_put(out, e->sender, mote_writer_bytes(&w), follows ? c.payload : (mote_bytes){0}, NULL, NULL) == MOTE_OK;
+    mote_writer_fini(&plain);
     mote_writer_fini(&w);
     return done;
+}
+
+/* Takes what has waited so far, in its order. Gives; NULL: nothing has, and from now on nothing will: it goes into `out`. */
+static struct mt_early *take_early(struct mt_link *l, struct mt_frames_out *out, const struct mt_shake *shake) {
+    mt_lock_take(&l->mu);
+    struct mt_early *early = l->early;
+    l->early = NULL;
+    l->early_end = &l->early;
+    if (!early) {
+        l->flags = shake->flags;
+        l->creation = shake->peer_creation;
+        l->out = out;
+        l->early_bytes = 0;
+    }
+    mt_lock_drop(&l->mu);
+    return early;
 }
 
 bool mt_link_rise(mote_self *self, struct mt_link *link, const struct mt_shake *shake) {
     struct mt_frames_out *out;
     if (!(link->purse = mt_facts_purse(link->dist, link->node)) || mt_frames_out_new(shake->flags, &out)) return false;
-    mt_lock_take(&link->mu);
-    link->flags = shake->flags;
-    link->creation = shake->peer_creation;
-    link->out = out;
     bool done = true;
-    for (struct mt_early *e; (e = link->early); mt_os_free(e)) {
-        done = put_early_locked(link, e) && done;
-        link->early = e->next;
-    }
-    link->early_bytes = 0;
-    mt_lock_drop(&link->mu);
+    atomic_store_explicit(&link->untyped, !(shake->flags & MT_FLAG_TYPES), memory_order_relaxed);
+    for (struct mt_early *early; (early = take_early(link, out, shake));)
+        for (struct mt_early *e; (e = early); mt_os_free(e)) {
+            done = put_early(link, out, shake->flags, e) && done;
+            early = e->next;
+        }
     mt_claim_up(self, link, !(shake->flags & MT_FLAG_PUBLISHED));
     return done;
 }

@@ -159,7 +159,7 @@ static mote_err make(mote_self *self, struct mt_dist *d, const mote_node_options
     d->net.dial = dial;
     d->net.over = (void (*)(void *))free_dist;
     d->shake.name = (mote_bytes){d->name, strlen(d->name)};
-    d->shake.flags = MT_FLAGS_OFFERED | (o->visible ? MT_FLAG_PUBLISHED : 0);
+    d->shake.flags = MT_FLAGS_OURS | (o->visible ? MT_FLAG_PUBLISHED : 0);
     d->shake.prefix = d->tls ? 4 : 2;
     d->shake.cookie = cookie_for;
     d->shake.context = d;

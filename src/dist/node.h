@@ -84,7 +84,8 @@ struct mt_link { /* MT_SHARED */
     struct mt_frames_out *out;    /* lock: mu: NULL until it is up */
     struct mt_early *early, **early_end; /* lock: mu */
     size_t early_bytes;           /* lock: mu */
-    uint64_t flags;               /* lock: mu: const once it is up */
+    uint64_t flags;               /* lock: mu: const once it is up; a worker's says only whether MT_FLAG_TYPES holds */
+    _Atomic bool untyped;         /* atomic: relaxed: the peer does not know MOTE_FORM_NODES; false: it does, or nobody knows yet */
     uint32_t creation;            /* lock: mu: const once it is up: the peer's */
     bool crowded, over;           /* lock: mu: somebody was told so; nothing is put any more */
     struct mt_hash watches, refs; /* lock: mu: struct mt_watch, by both keys */
@@ -233,6 +234,8 @@ void mt_claim_gone(mote_self *self, struct mt_link *link);
 extern const struct mt_carrier mt_link_carrier;
 /* Puts a control message, its payload being a term (or 0), for a sender. False: it is lost, which is logged. Any thread. */
 bool mt_link_put(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control, uint64_t payload);
+/* Writes a payload of MOTE_FORM_NODES for a peer with these flags. MOTE_ETERM: it has no form there; MOTE_ELIMIT, MOTE_ENOMEM: what fails is logged. */
+mote_err mt_link_plain(const struct mt_link *link, mote_bytes payload, uint64_t flags, mote_writer *to);
 
 /* Puts a control message that is whole. False: it is lost. Any thread. */
 bool mt_link_put_control(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control);

@@ -10,7 +10,12 @@
 
 #define NODES 3u /* and one more, of some tests */
 
-static void no_log(void *context, mote_log_level level, const char *text) { (void)context, (void)level, (void)text; }
+static _Atomic unsigned told_lost; /* lines of logs that say that a signal is lost */
+
+static void no_log(void *context, mote_log_level level, const char *text) {
+    (void)context, (void)level;
+    if (strstr(text, "a signal to c@127.0.0.1 is lost: it holds what only mote's nodes know")) told_lost++;
+}
 
 /* Sends back what comes, to whom it says; does what it is told. */
 static void echo(mote_self *self, mote_term arg) {
@@ -125,6 +130,39 @@ static void sends(void) {
     leave_all();
 }
 
+/* Sends it there and back; whether it comes as it went. */
+static bool comes_back(mote_term to, mote_term what) {
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, ?}", mote_self_pid(nodes[0].self), what));
+    return mote_term_same(got(0), what);
+}
+
+/* Text is text there: in the first message, that waits for the connection, as in later ones. For a node that knows Erlang's form alone it is a binary; what has no such form is lost, and that is told. */
+static void types(void) {
+    mote_arena *arena = mote_arena_new(0);
+    mote_term text = mote_text_make(arena, "\xc3\xa4 text", 7), binary = mote_binary_make(arena, "\xc3\xa4 text", 7), both;
+    static char letters[3000000];
+    memset(letters, 'x', sizeof letters);
+    mote_term large = mote_text_make(arena, letters, sizeof letters);
+    CHECK_OK(mote_build(arena, &both, "#{? => 1, ? => [?, <<3:2>>]}", text, binary, text));
+    told_lost = 0;
+    begin();
+    mt_dist_of(nodes[2].runtime)->shake.flags &= ~MT_FLAG_TYPES;
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(comes_back(at(0, "echo", 1), text) && comes_back(at(0, "echo", 1), binary));
+        CHECK(comes_back(at(0, "echo", 1), both) && comes_back(at(0, "echo", 1), large));
+    }
+    for (unsigned i = 0; i < 2; i++) { /* before it is connected, and after */
+        CHECK_OK(mote_send(nodes[0].self, at(0, "echo", 2), "{?, ?}", mote_self_pid(nodes[0].self), both));
+        CHECK_OK(mote_send(nodes[0].self, at(0, "echo", 2), "{?, [?, ?]}", mote_self_pid(nodes[0].self), text, large));
+        mote_term m = got(0), first, second;
+        CHECK(mote_match(m, "[?, ?]", &first, &second) && mote_term_same(first, binary));
+        CHECK(mote_term_type(second) == MOTE_BINARY);
+        CHECK_INT(told_lost, i + 1);
+    }
+    mote_arena_free(arena);
+    leave_all();
+}
+
 /* A message that the host has encoded. */
 static void send_encoded(mote_self *self, mote_term to, mote_term what) {
     mote_external_options form = {0};
@@ -132,7 +170,7 @@ static void send_encoded(mote_self *self, mote_term to, mote_term what) {
     mote_writer w;
     form.node = mote_node_name(self, &form.creation, NULL);
     CHECK_OK(mote_parcel_begin(self, to, &parcel));
-    CHECK_INT(parcel.form, MOTE_FORM_ERLANG);
+    CHECK_INT(parcel.form, MOTE_FORM_NODES);
     mote_writer_init(&w, parcel.form, NULL, 0, 1000);
     CHECK_OK(mote_term_encode(what, &form, &w));
     mote_host_send_encoded(&parcel, mote_writer_bytes(&w).data, mote_writer_bytes(&w).size);
@@ -472,5 +510,5 @@ static void listeners_end(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(types), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(errors), {0}});
 }

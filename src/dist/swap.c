@@ -45,7 +45,9 @@ static bool long_shape(const uint8_t *p, uint64_t left, struct shape *s) {
     }
     if (left < 5) return false;
     switch (p[0]) {
+    case MOTE_TAG_TEXT_:
     case MOTE_TAG_BINARY_: return plain(s, 5 + n, 0);
+    case MOTE_TAG_HOST_: return left >= 6 && plain(s, 6, mote_get32_(p + 2));
     case MOTE_TAG_BITS_:
     case MOTE_TAG_LARGE_BIG_: return plain(s, 6 + n, 0);
     case MOTE_TAG_LARGE_TUPLE_: return plain(s, 5, n);
@@ -67,6 +69,9 @@ static bool shape_of(const uint8_t *p, uint64_t left, struct shape *s) {
     case MOTE_TAG_SMALL_BIG_: return left >= 2 && plain(s, 3 + (uint64_t)p[1], 0);
     case MOTE_TAG_SMALL_TUPLE_: return left >= 2 && plain(s, 2, p[1]);
     case MOTE_TAG_EXPORT_: return plain(s, 1, 3);
+    case MOTE_TAG_SHORT_TEXT_: return left >= 2 && plain(s, 2 + (uint64_t)p[1], 0);
+    case MOTE_TAG_SHORT_HOST_: return left >= 3 && plain(s, 3, p[2]);
+    case MOTE_TAG_LIKE_: return left >= 3 && plain(s, 3, (uint64_t)p[2] + 1);
     case MOTE_TAG_NEW_PID_: return identifier(s, 1, 12);
     case MOTE_TAG_PID_OLD_: return identifier(s, 1, 9);
     case MOTE_TAG_NEW_PORT_: return identifier(s, 1, 8);

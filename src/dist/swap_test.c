@@ -29,7 +29,7 @@ static size_t holds(mote_bytes term) {
         free(copy);
     }
     mote_writer out, in;
-    mote_writer_init(&out, MOTE_FORM_ERLANG, NULL, 0, 1 << 20), mote_writer_init(&in, MOTE_FORM_ERLANG, NULL, 0, 1 << 20);
+    mote_writer_init(&out, MOTE_FORM_NODES, NULL, 0, 1 << 20), mote_writer_init(&in, MOTE_FORM_NODES, NULL, 0, 1 << 20);
     struct mt_swap_input input = {p, p + term.size};
     CHECK_INT(mt_swap_out(&input, by_letter, &asked, &out), MT_FINE);
     mote_bytes refs = mote_writer_bytes(&out);
@@ -51,6 +51,7 @@ static void each_shape(void) {
         {"6e010005", 0}, {"6e0000", 0}, {"6f0000000100ff", 0}, {"6b0003616263", 0}, {"6b0000", 0}, {"6d00000000", 0}, {"6d000000026162", 0}, {"4d0000000103e0", 0},
         {"770161", 1}, {"770162", 1}, {"77017a", 0}, {"7700", 0}, {"77026162", 0}, {"76000161", 0}, {"64000161", 0}, {"730161", 0},
         {"6800", 0}, {"6802770161770162", 2}, {"6900000002770161" "6a", 1}, {"6c00000001770161" "6a", 1}, {"6c000000006a", 0}, {"6c00000001770161770162", 2},
+        {"03026162", 0}, {"0300", 0}, {"04000000026162", 0}, {"060102" "770161" "6101", 1}, {"0701" "00000001" "770161", 1}, {"080200" "770161", 1}, {"080202" "6101" "770161" "0300", 1},
         {"7400000000", 0}, {"7400000001770161770162", 2}, {"71770161770162" "6103", 2},
         {"58770161" "000000010000000200000003", 1}, {"67770161" "000000010000000203", 1}, {"59770161" "0000000100000003", 1}, {"78770161" "000000000000000100000003", 1},
         {"66770161" "0000000103", 1}, {"65770161" "0000000103", 1}, {"5a0003770161" "00000003" "000000010000000200000003", 1}, {"720002770161" "03" "0000000100000002", 1},
@@ -59,7 +60,7 @@ static void each_shape(void) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         mote_reader r;
         mote_bytes term = hex(rows[i].term);
-        mote_reader_init(&r, MOTE_FORM_ERLANG, term.data, term.size);
+        mote_reader_init(&r, MOTE_FORM_NODES, term.data, term.size);
         CHECK(mote_reader_skip(&r, 1) && r.next == r.end); /* it is what it should be */
         CHECK_INT(holds(term), term.size - rows[i].less);
     }
@@ -69,7 +70,7 @@ static void what_has_no_shape(void) {
     for (unsigned tag = 0; tag < 256; tag++) {
         uint8_t bytes[64] = {(uint8_t)tag};
         mote_reader r;
-        mote_reader_init(&r, MOTE_FORM_ERLANG, bytes, sizeof bytes);
+        mote_reader_init(&r, MOTE_FORM_NODES, bytes, sizeof bytes);
         struct mt_swap_input input = {bytes, bytes + sizeof bytes};
         bool meant = mote_reader_skip(&r, 1), shaped = mt_swap_skip(&input, 0) == MT_FINE;
         CHECK(!meant || (shaped && input.at == r.next)); /* whatever has a meaning has that shape */
@@ -79,10 +80,10 @@ static void what_has_no_shape(void) {
 }
 
 static void random_ones(void) {
-    struct random_terms terms = {.state = 4711, .erlang = true};
+    struct random_terms terms = {.state = 4711};
     for (unsigned i = 0; i < 2000; i++) {
         mote_writer w;
-        mote_writer_init(&w, MOTE_FORM_ERLANG, NULL, 0, 1 << 24);
+        mote_writer_init(&w, MOTE_FORM_NODES, NULL, 0, 1 << 24);
         terms.arena = mote_arena_new(0);
         CHECK_OK(mote_term_encode(random_term(&terms, 30), NULL, &w));
         if (mote_writer_bytes(&w).size < 2000) holds(mote_writer_bytes(&w));
@@ -107,7 +108,7 @@ static void deep_ones(void) {
 static void references(void) {
     mote_writer w;
     uint8_t memory[8];
-    mote_writer_init(&w, MOTE_FORM_ERLANG, memory, sizeof memory, sizeof memory);
+    mote_writer_init(&w, MOTE_FORM_NODES, memory, sizeof memory, sizeof memory);
     mote_bytes term = hex("680252005201");
     struct mt_swap_input input = {term.data, (const uint8_t *)term.data + term.size};
     CHECK_INT(mt_swap_skip(&input, 1), MT_NO_ATOM_REF);
@@ -116,11 +117,11 @@ static void references(void) {
     input.at = term.data;
     CHECK_INT(mt_swap_in(&input, letters, 1, &w), MT_NO_ATOM_REF);
     mote_writer_fini(&w);
-    mote_writer_init(&w, MOTE_FORM_ERLANG, memory, sizeof memory, sizeof memory);
+    mote_writer_init(&w, MOTE_FORM_NODES, memory, sizeof memory, sizeof memory);
     input.at = term.data;
     CHECK_INT(mt_swap_in(&input, letters, 2, &w), MT_FINE);
     mote_writer_fini(&w);
-    mote_writer_init(&w, MOTE_FORM_ERLANG, memory, 7, 7);
+    mote_writer_init(&w, MOTE_FORM_NODES, memory, 7, 7);
     input.at = term.data;
     CHECK_INT(mt_swap_in(&input, letters, 2, &w), MT_NO_LARGE);
     mote_writer_fini(&w);

@@ -600,18 +600,18 @@ enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *si
     return sent;
 }
 
-static enum mt_far_sent send_encoded_to_node(struct mt_proc *self, uint64_t word, mote_bytes term) {
+static enum mt_far_sent send_encoded_to_node(struct mt_proc *self, uint64_t word, mote_form form, mote_bytes term) {
     struct mt_sched *s = self->task.sched;
     struct mt_remote_id id;
     struct peer *peer = hold_node(s, word, &id);
     if (!peer) return MT_FAR_ABSENT;
     mt_count(&s->sent, 1);
-    peer->carrier.message(peer->carrier.context, s, mt_proc_pid(self), &id, term);
+    peer->carrier.message(peer->carrier.context, s, mt_proc_pid(self), &id, form, term);
     return leave_node(peer);
 }
 
 enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, mote_parcel *parcel, const void *term, size_t size) {
-    if (mt_is_remote(parcel->pid)) return send_encoded_to_node(self, parcel->pid, (mote_bytes){term, size});
+    if (mt_is_remote(parcel->pid)) return send_encoded_to_node(self, parcel->pid, parcel->form, (mote_bytes){term, size});
     mote_runtime *rt = mt_runtime(self);
     uint64_t pid = parcel->pid, alias = parcel->alias;
     struct peer *peer = hold(rt, mt_pid_worker(pid), alias && !parcel->load);
@@ -687,6 +687,14 @@ enum mt_far_way mt_far_way_to(struct mt_proc *self, uint64_t pid) {
     bool crowded = peer->carrier.crowded(peer->carrier.context, mt_proc_pid(self));
     release(peer);
     return crowded ? MT_FAR_NARROW : MT_FAR_OPEN;
+}
+
+mote_form mt_far_form(const mote_runtime *rt, uint64_t pid) {
+    if (!mt_is_remote(pid)) return MOTE_FORM_MOTE;
+    struct peer *peer = hold_known(rt, pid);
+    mote_form form = peer && peer->carrier.form ? peer->carrier.form(peer->carrier.context) : MOTE_FORM_NODES;
+    if (peer) release(peer);
+    return form;
 }
 
 /* Lets those go on who stand still; the caller's memory `pids`. */
@@ -955,7 +963,7 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
 
 static mote_external_options node_form(const mote_runtime *rt) {
     const struct mt_net *net = mt_far_net_of(rt);
-    return (mote_external_options){.form = MOTE_FORM_ERLANG, .node = {net ? net->name : 0}, .creation = net ? net->creation : 0};
+    return (mote_external_options){.form = MOTE_FORM_NODES, .node = {net ? net->name : 0}, .creation = net ? net->creation : 0};
 }
 
 mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes, mote_term *term) {

@@ -28,9 +28,11 @@ struct mt_carrier {
     /* Whether put() would say false, and so much of it is this process's (0: of anybody's) that it shall stand still. */
     bool (*crowded)(void *context, uint64_t sender);
     void *context;
-    /* A node's has these instead of put(). A signal for one of its processes, or from a process a message that is encoded already (Erlang's form). Take, borrow. Never block. */
+    /* A node's has these instead of put(). A signal for one of its processes, or from a process a message that is encoded already. Take, borrow. Never block. */
     void (*signal)(void *context, struct mt_sched *s, const struct mt_remote_id *to, struct mt_sig *sig);
-    void (*message)(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_bytes term);
+    void (*message)(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_form form, mote_bytes term);
+    /* In which form such a message is best: MOTE_FORM_NODES, also while nobody knows, or Erlang's. */
+    mote_form (*form)(void *context);
     /* What the gate has for it, of its own kind: see mt_far_pass(). Borrows. */
     void (*pass)(void *context, struct mt_sched *s, const void *what);
 };
@@ -129,6 +131,9 @@ bool mt_far_stand(struct mt_proc *self, uint64_t pid);
 enum mt_far_way { MT_FAR_NO_WAY, MT_FAR_NARROW, MT_FAR_OPEN };
 enum mt_far_way mt_far_way_to(struct mt_proc *self, uint64_t pid);
 
+/* The form in which a message to a far pid is encoded. */
+mote_form mt_far_form(const mote_runtime *rt, uint64_t pid);
+
 /* What answers a question that has come from afar: `info` NULL: the process has ended. */
 void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_process_info *info);
 
@@ -144,7 +149,7 @@ mote_err mt_far_lost(struct mt_sched *s, unsigned place, mote_term reason);
 void mt_far_close(const mote_runtime *rt, unsigned place, struct mt_hash *notes);
 void mt_far_tell(struct mt_sched *s, unsigned place, struct mt_hash *notes, mote_term atom);
 
-/* Delivers a message from another node to a pid, through an alias if that is not 0: a term of Erlang's form. Its large binaries refer to `block` (borrowed; may be NULL), if the bytes are its. MOTE_ETERM, MOTE_ELIMIT, MOTE_ESYNTAX, MOTE_ENAME: it is none; MOTE_ENOMEM. */
+/* Delivers a message from another node to a pid, through an alias if that is not 0: a term of MOTE_FORM_NODES. Its large binaries refer to `block` (borrowed; may be NULL), if the bytes are its. MOTE_ETERM, MOTE_ELIMIT, MOTE_ESYNTAX, MOTE_ENAME: it is none; MOTE_ENOMEM. */
 mote_err mt_far_message(struct mt_sched *s, uint64_t pid, uint64_t alias, mote_bytes term, struct mt_bin *block);
 /* Reads such a term. As mote_term_decode(). */
 mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes, mote_term *term);

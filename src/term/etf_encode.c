@@ -94,16 +94,31 @@ static bool put_float(struct encode *e, const uint64_t *p) {
 /* One term, which the host writes; a host that only says that it has not makes the writer fail. */
 static bool put_host(struct encode *e, const uint64_t *p) {
     const mote_host_kind *kind = mt_host_kind(p);
-    bool written = kind->encode && e->w->form == MOTE_FORM_MOTE && kind->encode((void *)(uintptr_t)p[1], e->w) && !e->w->err;
+    bool written = kind->encode && e->w->form != MOTE_FORM_ERLANG && kind->encode((void *)(uintptr_t)p[1], e->w) && !e->w->err;
     return written || mote_writer_fail(e->w, MOTE_ETERM);
+}
+
+/* An object of a host's for other nodes: local pids and references within it get their names. */
+static bool put_named(struct encode *e, const uint8_t *bytes, size_t size) {
+    mote_reader r;
+    mote_token t;
+    bool good = true;
+    for (mote_reader_init(&r, MOTE_FORM_MOTE, bytes, size); good && r.owed > 0;) {
+        const uint8_t *at = r.next;
+        good = mote_token_read(&r, &t) && t.kind != MOTE_TOKEN_HANDLE;
+        if (good && t.kind == MOTE_TOKEN_LOCAL_PID) good = mote_pid_write_as(e->w, (mote_pid){t.word}, e->node, e->options->creation);
+        else if (good && t.kind == MOTE_TOKEN_LOCAL_REF) good = mote_ref_write_as(e->w, (mote_ref){t.word}, e->node, e->options->creation);
+        else if (good) good = mote_raw_write(e->w, at, (size_t)(r.next - at));
+    }
+    return good || mote_writer_fail(e->w, e->w->err ? e->w->err : MOTE_ETERM);
 }
 
 /* Another runtime's closure, or an object of a host's: as it came. */
 static bool put_opaque(struct encode *e, const uint64_t *p) {
     const uint8_t *bytes = (const uint8_t *)(p + 2);
     MT_ASSERT(p[1] > 0 && p[1] <= 8 * (mt_header_words(*p) - 1));
-    if (bytes[0] != MOTE_TAG_NEW_FUN_ && e->w->form != MOTE_FORM_MOTE) return mote_writer_fail(e->w, MOTE_ETERM);
-    return mote_raw_write(e->w, bytes, (size_t)p[1]);
+    if (bytes[0] == MOTE_TAG_NEW_FUN_ || e->w->form == MOTE_FORM_MOTE) return mote_raw_write(e->w, bytes, (size_t)p[1]);
+    return e->w->form == MOTE_FORM_NODES ? put_named(e, bytes, (size_t)p[1]) : mote_writer_fail(e->w, MOTE_ETERM);
 }
 
 /* Whether a binary goes as a handle; *done: it was written, or that has failed. */
@@ -132,7 +147,7 @@ static bool put_bits(struct encode *e, uint64_t word) {
     if (text && bits.first == 0 && bits.count % 8 == 0) return mote_text_write(e->w, (const char *)bits.data, (size_t)(bits.count / 8));
     bool offered = bits.count % 8 == 0 && bits.count / 8 >= e->options->blob_min;
     if (offered && e->options->blob && e->w->form == MOTE_FORM_MOTE && put_handle(e, word, &done)) return done;
-    if (offered && e->options->leave && e->w->form == MOTE_FORM_ERLANG && put_head(e, word, (size_t)bits.count / 8, &done)) return done;
+    if (offered && e->options->leave && e->w->form != MOTE_FORM_MOTE && put_head(e, word, (size_t)bits.count / 8, &done)) return done;
     uint8_t *p = mote_bits_room(e->w, (size_t)bits.count);
     if (p) mt_bits_copy(&bits, p);
     return p != NULL;

@@ -536,6 +536,46 @@ static void own_tags(void) {
     check_hex(MOTE_FORM_ERLANG, mote_text_make(arena, "ab", 2), "6d000000026162");
 }
 
+/* Between nodes: what means the same everywhere, and no words, no handles. */
+static void between_nodes(void) {
+    static const char *const refused[] = {"010000000000000403", "020000000000000404", "050161", "6801010000000000000403"};
+    static const char *const taken[] = {"0302c3a9", "0400000002c3a9", "0807006105", "060901060900", "07090000000161" "05", "680203016103026162"};
+    mote_term term = {77};
+    size_t at;
+    for (size_t i = 0; i < COUNT(refused); i++) CHECK_INT(decode_hex(MOTE_FORM_NODES, refused[i], &term, &at), MOTE_ESYNTAX);
+    CHECK(term.word == 77);
+    for (size_t i = 0; i < COUNT(taken); i++) CHECK(mote_term_same(good_hex(MOTE_FORM_NODES, taken[i]), good_hex(MOTE_FORM_MOTE, taken[i])));
+    check_hex(MOTE_FORM_NODES, mote_text_make(arena, "ab", 2), "03026162");
+    check_hex(MOTE_FORM_NODES, good_hex(MOTE_FORM_MOTE, "060901060900"), "060901060900");
+    mote_writer w;
+    mote_writer_init(&w, MOTE_FORM_NODES, NULL, 0, 1000);
+    CHECK(!mote_handle_write(&w, "a", 1) && w.err == MOTE_ETERM);
+    mote_writer_fini(&w);
+}
+
+/* An object of a host's that a worker has sent goes to other nodes with the names of what is local in it. */
+static void objects_to_nodes(void) {
+    static const char own[] = "060903" "010000000000000403" "68020200000000000004040302c3a9" "0807006105";
+    mote_term object = good_hex(MOTE_FORM_MOTE, own), pid = good_hex(MOTE_FORM_MOTE, "010000000000000403"), ref = good_hex(MOTE_FORM_MOTE, "020000000000000404");
+    mote_external_options options = in_form(MOTE_FORM_NODES);
+    mote_writer w;
+    mote_reader r;
+    mote_token t;
+    mote_writer_init(&w, MOTE_FORM_NODES, NULL, 0, 1000);
+    CHECK_OK(mote_term_encode(object, &options, &w));
+    mote_reader_init(&r, MOTE_FORM_NODES, mote_writer_bytes(&w).data, mote_writer_bytes(&w).size);
+    CHECK(mote_token_read(&r, &t) && t.kind == MOTE_TOKEN_HOST && t.count == 3);
+    CHECK(mote_token_read(&r, &t) && t.kind == MOTE_TOKEN_PID && t.creation == 77);
+    CHECK(mote_token_read(&r, &t) && t.kind == MOTE_TOKEN_TUPLE);
+    CHECK(mote_token_read(&r, &t) && t.kind == MOTE_TOKEN_REF && t.creation == 77);
+    CHECK(mote_token_read(&r, &t) && t.kind == MOTE_TOKEN_TEXT && mote_reader_skip(&r, 1) && r.owed == 0 && r.next == r.end);
+    mote_writer_fini(&w);
+    mote_writer_init(&w, MOTE_FORM_NODES, NULL, 0, 10);
+    CHECK_INT(mote_term_encode(object, &options, &w), MOTE_ELIMIT);
+    mote_writer_fini(&w);
+    CHECK(mote_term_same(again(MOTE_FORM_NODES, pid), pid) && mote_term_same(again(MOTE_FORM_NODES, ref), ref));
+}
+
 /* ------------------------------------------------------------------------------------ closures, objects of hosts */
 
 #define CLOSURE(size, free, rest) "70" size "02" "00112233445566778899aabbccddeeff" "00000001" free "770161" "6101" "6201020304" "58770178000000010000000200000003" rest
@@ -944,7 +984,7 @@ static void writers_fail(void) {
 static void random_round_trips(void) {
     struct random_terms r = {.state = 20260101, .arena = arena};
     for (int round = 0; round < 30000; round++) {
-        mote_form form = round % 2 ? MOTE_FORM_MOTE : MOTE_FORM_ERLANG;
+        mote_form form = (mote_form)(round % 3);
         r.erlang = form == MOTE_FORM_ERLANG;
         mote_term term = random_term(&r, 1 + random_below(&r, 30));
         CHECK(term.word);
@@ -958,7 +998,7 @@ static void hostile(void) {
     struct random_terms r = {.state = 77, .arena = arena};
     uint8_t bytes[BYTES_MAX];
     for (int round = 0; round < 60000; round++) {
-        mote_external_options options = in_form(round % 2 ? MOTE_FORM_MOTE : MOTE_FORM_ERLANG);
+        mote_external_options options = in_form((mote_form)(round % 3));
         static const uint8_t likely[] = {1, 2, 3, 4, 5, 6, 7, 8, 70, 77, 88, 90, 97, 98, 99, 100, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115, 116, 118, 119, 120, 0, 255};
         mote_writer w;
         mote_writer_init(&w, options.form, bytes, sizeof bytes, sizeof bytes);
@@ -1038,7 +1078,7 @@ int main(int argc, char **argv) {
     int result = check_main(
         argc, argv,
         (struct check_test[]){TEST(recorded), TEST(cut_short), TEST_SLOW(bits_flipped, 600), TEST(lies), TEST(nested_lies), TEST(wrong), TEST(names), TEST(large_numbers),
-                              TEST_SLOW(million_levels, 900), TEST(memory), TEST(maps), TEST(keys_collide), TEST(identifiers), TEST(own_tags), TEST(closures), TEST(nested_closures),
+                              TEST_SLOW(million_levels, 900), TEST(memory), TEST(maps), TEST(keys_collide), TEST(identifiers), TEST(own_tags), TEST(between_nodes), TEST(objects_to_nodes), TEST(closures), TEST(nested_closures),
                               TEST(hosts), TEST(objects_of_hosts), TEST(large_binaries), TEST(bytes_left_out), TEST(small_ones_are_copied),
                               TEST(handles), TEST(atoms_are_counted), TEST_SLOW(full, 600), TEST(pieces), TEST(parts_of_pieces), TEST(writers_fail),
                               TEST_SLOW(random_round_trips, 900), TEST_SLOW(hostile, 900), TEST(faults), {0}});

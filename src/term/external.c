@@ -470,7 +470,7 @@ static const uint8_t *host(mote_reader *r, mote_token *t, const uint8_t *p, mote
 }
 
 static const uint8_t *own(mote_reader *r, mote_token *t, uint8_t tag, const uint8_t *p) {
-    if (r->form != MOTE_FORM_MOTE) return wrong(r, "this tag is not Erlang's");
+    if (!mote_form_has_(r->form, tag)) return wrong(r, r->form == MOTE_FORM_ERLANG ? "this tag is not Erlang's" : "this tag is not for other nodes");
     switch (tag) {
     case MOTE_TAG_PID_: return word(r, t, p, MOTE_TOKEN_LOCAL_PID, MT_PID);
     case MOTE_TAG_REF_: return word(r, t, p, MOTE_TOKEN_LOCAL_REF, MT_REF);

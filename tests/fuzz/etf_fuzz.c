@@ -7,7 +7,7 @@
 #include "check.h"
 #include "term/etf.h"
 
-enum { FORM_MOTE = 1, VERSION = 2, KNOWN_ATOMS = 4, HOLD = 8, UNBLOB = 16, LITTLE_MEMORY = 32 };
+enum { FORM_MOTE = 1, VERSION = 2, KNOWN_ATOMS = 4, HOLD = 8, UNBLOB = 16, LITTLE_MEMORY = 32, FORM_NODES = 64 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -69,13 +69,14 @@ static void whole(mote_arena *arena, const uint8_t *data, size_t used, const mot
     CHECK((!options->version || mote_version_read(&r)) && mote_reader_skip(&r, 1) && r.next == r.end && r.owed == 0);
     write_and_read(arena, MOTE_FORM_ERLANG, options, term);
     write_and_read(arena, MOTE_FORM_MOTE, options, term);
+    write_and_read(arena, MOTE_FORM_NODES, options, term);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0) return 0;
     unsigned choice = data[0];
     size_t at = 0, atoms = mote_atom_count();
-    mote_external_options options = {.form = choice & FORM_MOTE ? MOTE_FORM_MOTE : MOTE_FORM_ERLANG, .version = choice & VERSION, .known_atoms = choice & KNOWN_ATOMS};
+    mote_external_options options = {.form = choice & FORM_MOTE ? MOTE_FORM_MOTE : choice & FORM_NODES ? MOTE_FORM_NODES : MOTE_FORM_ERLANG, .version = choice & VERSION, .known_atoms = choice & KNOWN_ATOMS};
     if (choice & HOLD) options.hold = hold;
     if (choice & UNBLOB) options.unblob = unblob;
     options.release = release;
