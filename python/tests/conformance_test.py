@@ -9,6 +9,7 @@ import mote
 from mote import _mote
 
 import conformance
+import quick
 from conformance import tools
 
 GROUPS = "ABCDEFGHIJKM"
@@ -64,11 +65,13 @@ class AsCoroutines(Scenarios):
     flavour = tools.Coroutines()
 
 
+@quick.once
 @add_tests
 class AtRandomAsFunctions(Scenarios):
     flavour, seed, share = tools.Functions(), SEED, 4
 
 
+@quick.once
 @add_tests
 class AtRandomAsCoroutines(Scenarios):
     flavour, seed, share = tools.Coroutines(), SEED, 4

@@ -60,11 +60,13 @@ class AsCoroutines(Scenarios):
     flavour = across.FLAVOURS["coroutines across"]
 
 
+@quick.once
 @add_tests
 class AtRandomAsFunctions(Scenarios):
     flavour, seed, share = AsFunctions.flavour, SEED, 16
 
 
+@quick.once
 @add_tests
 class AtRandomAsCoroutines(Scenarios):
     flavour, seed, share = AsCoroutines.flavour, SEED, 16
