@@ -31,6 +31,7 @@ WORKERS_MAX = NUMBERS - 1  # the last number stands for the processes of other n
 START_SECONDS = 30.0  # until a worker must be there
 TRIES = 5  # to start a worker, before who waits for it is told why it does not
 LOOK_SECONDS = 1.0  # how often the hub looks for workers that send nonsense, and at their memory
+HEARD_SECONDS = 0.25  # for the others to hear of a new worker
 DELAY_MAX = 5.0  # seconds: who does not even get to begin is tried again more slowly each time
 FULL = f"a node has at most {WORKERS_MAX - 1} workers besides the program itself"
 _PROGRAM = "import sys; sys.path[:] = sys.argv.pop().split(%r); from mote._worker import main; main()"
@@ -91,6 +92,9 @@ class Worker:
         self.channel = -1  # ours with it, until it is there
         self.sock: Optional[socket.socket] = None
         self.joined = False  # we reach its processes
+        self.told = False  # everybody has been told of it
+        self.awaits: set[int] = set()  # told: who has not said yet that he has heard
+        self.until = 0.0  # told: how long they are waited for
         self.up = False  # everybody does
         self.leaves = False  # it has said that it ends in order
         self.worn = False
@@ -132,6 +136,7 @@ class Hub:
                 function, args = self.requests.popleft()
                 function(*args)
             self.start_due()
+            self.go_on()
             self.look()
             for key, _ in self.selector.select(self.next_due()):
                 if key.fileobj == self.wake_in:
@@ -142,7 +147,8 @@ class Hub:
 
     def next_due(self) -> float:
         now = time.monotonic()
-        return max(0.0, min([LOOK_SECONDS, *(worker.due - now for worker in self.workers.values() if worker.due)]))
+        times = [worker.due or worker.until for worker in self.workers.values() if worker.due or worker.awaits]
+        return max(0.0, min([LOOK_SECONDS, *(one - now for one in times)]))
 
     def start_due(self) -> None:
         for worker in list(self.workers.values()):
@@ -190,6 +196,8 @@ class Hub:
             self.joined(worker, *fds)
         elif what == "ready":
             self.ready(worker)
+        elif what == "opened":
+            self.hears(worker, *rest)
         elif what == "failed":
             worker.cause = rest[0]
         elif what == "worn":
@@ -207,16 +215,41 @@ class Hub:
         _stock.present.add(worker.number)
 
     def ready(self, worker: Worker) -> None:
-        """It takes processes: it and all others learn of each other."""
+        """It takes processes: it and all others learn of each other. Nobody gets a process there before that, whom he might tell to one who knows nothing of it."""
         assert worker.sock
         worker.tries, worker.cause = 0, ""
-        for other in self.workers.values():
-            if other.up and other.sock and other is not worker:
+        worker.told = True
+        for other in sorted(self.workers.values(), key=lambda one: not one.up):  # the last of a place has it
+            if other.told and other.sock and other is not worker:
                 channel = _mote.worker_channel()
                 send(other.sock, "open", worker.peer, worker.place, fds=(channel, worker.event, worker.blobs))
-                takes = other.place is not None and self.places.get(other.place) is other and other.successor is not worker
+                takes = other.place is not None and other.successor is not worker and (self.places.get(other.place) is other or not other.up)
                 send(worker.sock, "open", other.peer, other.place if takes else None, fds=(channel, other.event, other.blobs))
                 os.close(channel)
+                worker.awaits |= {other.number, worker.number}
+        worker.until = time.monotonic() + HEARD_SECONDS
+        if worker.awaits:
+            send(worker.sock, "opened")  # when it has done so
+        self.met(worker)
+
+    def hears(self, worker: Worker, peer: int) -> None:
+        for other in self.workers.values():
+            if other.peer == peer:
+                other.awaits.discard(worker.number)
+                self.met(other)
+
+    def go_on(self) -> None:
+        """Who holds his interpreter for long does not hold up others."""
+        now = time.monotonic()
+        for worker in list(self.workers.values()):
+            if worker.awaits and worker.until <= now:
+                worker.awaits.clear()
+                self.met(worker)
+
+    def met(self, worker: Worker) -> None:
+        if worker.awaits or worker.up or not worker.told:
+            return
+        assert worker.sock
         worker.up = True  # who waits for that finds nothing half done
         if worker.wish is not None:
             send(worker.sock, "serve", *worker.wish)
@@ -235,15 +268,18 @@ class Hub:
         cause = cause_of(worker.process)
         reason: Any = Atom("noproc") if worker.leaves else (Atom("worker_died"), worker.place or worker.number, cause)
         self.forget(worker)
-        was_up = worker.up
+        was_told = worker.told
         if worker.joined:
             _stock.gone(worker.number)
             _mote.worker_lost(self.membership, worker.peer, reason)
-        worker.joined = worker.up = False
-        for other in self.workers.values():
-            if was_up and other.up and other.sock:
+        worker.joined = worker.told = worker.up = False
+        worker.awaits.clear()
+        for other in list(self.workers.values()):
+            if was_told and other.told and other.sock:
                 send(other.sock, "lost", worker.peer, reason)
-        if not was_up:
+            other.awaits.discard(worker.number)
+            self.met(other)
+        if not was_told:
             worker.cause = worker.cause or f"it has ended before it was ready: {cause[0]} {cause[1]}"
             self.not_started(worker)
         else:
@@ -326,7 +362,7 @@ class Hub:
         """It takes no more processes, and leaves when those that it has are done."""
         _stock.retired(worker.number)
         for other in self.workers.values():
-            if other.up and other.sock:
+            if other.told and other.sock:
                 send(other.sock, "retire", worker.number)
 
     def recycle_place(self, place: int, number: int) -> None:

@@ -72,6 +72,9 @@ class Main:
             peer, place = fields
             _hub.open_channel(self.membership, peer, fds[0], fds[1], fds[2])
             _stock.came(peer % _hub.NUMBERS, place)
+            _hub.send(self.sock, "opened", peer)
+        elif what == "opened":
+            _hub.send(self.sock, "opened", self.peer)
         elif what == "lost":
             peer, reason = fields
             _stock.gone(peer % _hub.NUMBERS)

@@ -185,7 +185,7 @@ class Processes(WithNode):
 
     def test_one_does_not_answer(self):
         pid, ref, where = self.stand(2)
-        os.kill(where, signal.SIGSTOP)
+        self.stop(where)
         try:
             begin = time.monotonic()
             with self.assertRaises(TimeoutError) as caught:
@@ -195,7 +195,7 @@ class Processes(WithNode):
         finally:
             os.kill(where, signal.SIGCONT)
         self.assertIn(pid, mote.processes(timeout=PATIENCE))
-        os.kill(where, signal.SIGSTOP)
+        self.stop(where)
         mote.options(place="here").spawn(lists, mote.self())
         os.kill(where, signal.SIGKILL)  # it never will
         found = mote.receive(("list", ANY), timeout=PATIENCE)[1]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """For tests of workers: a node for each test, and processes that stand in its workers and do what they are told."""
 import os
+import signal
 import time
 import unittest
 from typing import NamedTuple
@@ -93,6 +94,12 @@ class WithNode(unittest.TestCase):
         pid, ref = mote.options(place=place, monitor=True).spawn(function, mote.self())
         _, where, _ = mote.receive(("here", ANY, pid), timeout=PATIENCE)
         return pid, ref, where
+
+    @staticmethod
+    def stop(worker):
+        """Stops an OS process, which is a worker, and waits until it stands."""
+        os.kill(worker, signal.SIGSTOP)
+        os.waitid(os.P_PID, worker, os.WSTOPPED | os.WNOWAIT)
 
     def reason(self, ref):
         return mote.receive((Atom("DOWN"), ref, ANY, ANY, ANY), timeout=PATIENCE).reason
