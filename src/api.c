@@ -1123,6 +1123,10 @@ size_t mote_parcel_blob(mote_parcel *parcel, const void *data, size_t size, uint
     return mt_far_load(mt_runtime(mt_self(parcel->self)), parcel, data, size, handle);
 }
 
+bool mote_parcel_leave(mote_parcel *parcel, size_t at, const void *data, size_t size, void (*release)(void *data, void *context), void *context) {
+    return mt_far_leave(parcel, at, (mote_bytes){data, size}, release, context);
+}
+
 void mote_parcel_drop(mote_parcel *parcel) { mt_far_unload(mt_runtime(mt_self(parcel->self)), parcel, false); }
 
 void mote_host_send_encoded(mote_parcel *parcel, const void *term, size_t size) { mt_send_encoded(mt_self(parcel->self), parcel, term, size); }

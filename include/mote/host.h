@@ -164,6 +164,10 @@ MOTE_API MOTE_MUST mote_err mote_parcel_begin(mote_self *self, mote_term to, mot
  * (worker.h). */
 MOTE_API size_t mote_parcel_blob(mote_parcel *parcel, const void *data, size_t size, uint8_t *handle);
 
+/* For other nodes, whose forms have no handles: leaves the bytes of a big binary out, which belong behind the first `at` that are written; of several the first one first. They do not change until
+ * `release`(data, context) is called, on any thread of the runtime's. False: the bytes shall be written, and nothing was taken. */
+MOTE_API bool mote_parcel_leave(mote_parcel *parcel, size_t at, const void *data, size_t size, void (*release)(void *data, void *context), void *context);
+
 /* It is not sent. Takes. */
 MOTE_API void mote_parcel_drop(mote_parcel *parcel);
 

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#define LEFT_FROM 65536 /* bytes: as mote_parcel_leave() takes them at least */
 #define UTF8_KEPT 4096 /* characters: str keep the UTF-8 of themselves up to here */
 
 struct encode {
@@ -136,15 +137,24 @@ static __attribute__((noinline)) bool put_blob(struct encode *e, const void *dat
     return taken > 0 ? mote_handle_write(e->out, handle, (size_t)taken) : mote_binary_write(e->out, data, size);
 }
 
-/* Bytes, or a handle for them. */
-static bool put_bytes(struct encode *e, const void *data, size_t size) {
-    bool offered = e->codec->blob && size >= e->codec->blob_min && is_within(e);
-    return offered ? put_blob(e, data, size) : mote_binary_write(e->out, data, size);
+/* Whether the bytes are left out, but for their head; *done: that was written. */
+static __attribute__((noinline)) bool put_head(struct encode *e, const void *data, size_t size, PyObject *owner, bool *done) {
+    if (size > UINT32_MAX || !e->codec->leave(e->codec->context, mote_writer_bytes(e->out).size + 5, data, size, owner)) return false;
+    *done = mote_long_head_(e->out, MOTE_TAG_BINARY_, size, 0) != NULL;
+    return true;
+}
+
+/* Bytes, or a handle for them, or only their head. `owner`: while it lives they stay as they are; NULL: they may change. */
+static bool put_bytes(struct encode *e, const void *data, size_t size, PyObject *owner) {
+    bool done;
+    if (e->codec->blob && size >= e->codec->blob_min && is_within(e)) return put_blob(e, data, size);
+    if (owner && size >= LEFT_FROM && e->codec->leave && !is_within(e) && put_head(e, data, size, owner, &done)) return done;
+    return mote_binary_write(e->out, data, size);
 }
 
 static bool put_bytearray(struct encode *e, PyObject *v) {
     if (is_own(e) && !mote_like_write(e->out, MP_LIKE_BYTEARRAY, 0)) return false;
-    return put_bytes(e, PyByteArray_AS_STRING(v), (size_t)PyByteArray_GET_SIZE(v));
+    return put_bytes(e, PyByteArray_AS_STRING(v), (size_t)PyByteArray_GET_SIZE(v), NULL);
 }
 
 /* ----------------------------------------------------------------------------------------------------- buffers */
@@ -171,8 +181,14 @@ static bool put_shape(struct encode *e, PyObject *v, const Py_buffer *b) {
     return done && mote_nil_write(e->out);
 }
 
-static bool put_content(struct encode *e, const Py_buffer *b) {
-    if (PyBuffer_IsContiguous(b, 'C')) return put_bytes(e, b->buf, (size_t)b->len);
+/* Whose memory a buffer shows, if that does not change any more. Borrowed; NULL. */
+static PyObject *owner_of(const struct encode *e, PyObject *v) {
+    PyObject *base = PyMemoryView_Check(v) ? PyMemoryView_GET_BASE(v) : v;
+    return base && mp_is_fixed(e->w.st, base) ? base : NULL;
+}
+
+static bool put_content(struct encode *e, PyObject *v, const Py_buffer *b) {
+    if (PyBuffer_IsContiguous(b, 'C')) return put_bytes(e, b->buf, (size_t)b->len, owner_of(e, v));
     uint8_t *p = mote_binary_room(e->out, (size_t)b->len);
     return p && PyBuffer_ToContiguous(p, (Py_buffer *)(uintptr_t)b, b->len, 'C') == 0;
 }
@@ -185,7 +201,7 @@ static __attribute__((noinline)) bool put_buffer(struct encode *e, PyObject *v) 
         PyErr_Clear();
         return refuse(e, v, MP_NO_MEMORY);
     }
-    bool done = (!is_own(e) || put_shape(e, v, &b)) && put_content(e, &b);
+    bool done = (!is_own(e) || put_shape(e, v, &b)) && put_content(e, v, &b);
     PyBuffer_Release(&b);
     return done;
 }
@@ -374,7 +390,7 @@ static bool put(struct encode *e, PyObject *v) {
     if (t == &PyLong_Type) return put_int(e, v);
     if (t == &PyUnicode_Type) return put_text(e, v);
     if (t == e->w.st->atom) return put_atom(e, v);
-    if (t == &PyBytes_Type || t == e->w.st->shared_bytes) return put_bytes(e, PyBytes_AS_STRING(v), (size_t)PyBytes_GET_SIZE(v));
+    if (t == &PyBytes_Type || t == e->w.st->shared_bytes) return put_bytes(e, PyBytes_AS_STRING(v), (size_t)PyBytes_GET_SIZE(v), v);
     if (t == &PyFloat_Type) return put_float(e, v);
     if (t == e->w.st->pid) return put_pid(e, v);
     if (t == e->w.st->ref) return put_ref(e, v);

@@ -115,6 +115,8 @@ mote_term mp_to_term(struct mp_state *st, mote_arena *arena, PyObject *value);
 PyObject *mp_from_term(struct mp_state *st, mote_term term);
 struct mote_writer;
 bool mp_far_encode(void *object, struct mote_writer *writer); /* see process.h */
+/* Gives an object back that mote has held: for mote_binary_share() and the like. Any thread. */
+void mp_bytes_release(void *data, void *object);
 /* The host kind of Python objects (one for all modules of the program: it needs no state). */
 extern const mote_host_kind mp_object_kind;
 
@@ -126,6 +128,8 @@ struct mp_codec {
     mote_atom node;    /* this node's name: ours are written by it in Erlang's form, and known by it; word 0: nonode@nohost. See mp_codec_name() */
     uint32_t creation;
     size_t blob_min; /* with `blob`, in MOTE_FORM_MOTE: bytes, bytearrays and buffers of so many bytes or more are offered to it */
+    /* In the other forms, of 64 KiB and more, may be NULL: whether bytes that stay as they are while `owner` lives (which is held then) are left out: they belong behind byte `at`. */
+    bool (*leave)(void *context, size_t at, const void *data, size_t size, PyObject *owner);
     /* May be NULL: puts a handle for the bytes into `handle` (255 bytes) and gives its size; 0: they shall be written; -1: error set. */
     Py_ssize_t (*blob)(void *context, const void *data, size_t size, uint8_t *handle);
     /* May be NULL (then handles are refused): the bytes object that a handle stands for. Gives; NULL: error set. */

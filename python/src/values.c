@@ -80,7 +80,7 @@ static void object_drop(void *object) {
     if (gil == GIL_TAKEN) PyGILState_Release(state);
 }
 
-static void bytes_release(void *data, void *object) {
+void mp_bytes_release(void *data, void *object) {
     (void)data;
     object_drop(object);
 }
@@ -867,7 +867,7 @@ static mote_term term_of_text(struct mp_walk *w, PyObject *v) {
 /* Memory within `bytes`, from `data` on. */
 static mote_term term_of_memory(struct mp_walk *w, PyObject *bytes, const void *data, size_t size) {
     if (size < SHARED_FROM) return made(mote_binary_make(w->arena, data, size));
-    mote_term term = mote_binary_share(w->arena, data, size, bytes_release, bytes);
+    mote_term term = mote_binary_share(w->arena, data, size, mp_bytes_release, bytes);
     if (term.word) Py_INCREF(bytes);
     return made(term);
 }

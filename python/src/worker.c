@@ -18,6 +18,12 @@ static mote_worker *worker_of(PyObject *capsule) { return PyCapsule_GetPointer(c
 
 static Py_ssize_t load(void *context, const void *data, size_t size, uint8_t *handle) { return (Py_ssize_t)mote_parcel_blob(context, data, size, handle); }
 
+static bool leave(void *context, size_t at, const void *data, size_t size, PyObject *owner) {
+    bool left = mote_parcel_leave(context, at, data, size, mp_bytes_release, owner);
+    if (left) Py_INCREF(owner);
+    return left;
+}
+
 /* 0, or -1: error set, for the writer's failure too. */
 static int encode(struct mp_state *st, const struct mp_codec *codec, PyObject *value, mote_writer *w) {
     int failed = mp_encode(st, codec, value, w);
@@ -31,7 +37,7 @@ int mp_far_send(struct mp_state *st, struct mp_proc *p, mote_term to, PyObject *
     mote_parcel parcel;
     mote_err err = mote_parcel_begin(p->self, to, &parcel);
     if (err) return mp_fail(st, err, "mote.send"), -1;
-    struct mp_codec codec = {.form = parcel.form, .blob_min = MOTE_BLOB_MIN, .blob = load, .context = &parcel};
+    struct mp_codec codec = {.form = parcel.form, .blob_min = MOTE_BLOB_MIN, .blob = load, .leave = leave, .context = &parcel};
     mp_codec_name(st, &codec);
     mote_writer_init(&w, parcel.form, memory, sizeof memory, RECORD_MAX);
     int failed = encode(st, &codec, message, &w);

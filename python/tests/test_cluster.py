@@ -21,7 +21,7 @@ import mote
 import quick
 from mote import ANY, Atom, Down, ExitSignal, NodeDown, NodeUp
 from mote._mote import term_parse as parse
-from worker_node import Note
+from worker_node import Note, WithNode
 
 HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE = 30
@@ -357,6 +357,24 @@ class Options(Case):
         with contextlib.redirect_stderr(io.StringIO()):
             self.assertTrue(mote.ping(name))
 
+    def test_large_bytes_are_not_copied(self):
+        """Who sends them shares them with the connection until they are written."""
+        self.begin()
+        name, program = self.start_mote()
+        self.assertTrue(mote.ping(name))
+        data = os.urandom(20_000_000)
+        buffer = mote.buffer(len(data))
+        memoryview(buffer)[:] = data
+        before = sys.getrefcount(data), sys.getrefcount(buffer)
+        WithNode.stop(program.pid)
+        try:
+            mote.send(("probe", name), (A["echo"], mote.self(), [data, memoryview(data)[1:], buffer]))
+            self.assertEqual((sys.getrefcount(data), sys.getrefcount(buffer)), (before[0] + 2, before[1] + 1))
+        finally:
+            os.kill(program.pid, signal.SIGCONT)
+        self.assertEqual(self.hears((A["echo"], ANY, ANY))[2], [data, data[1:], data])
+        self.assertEqual((sys.getrefcount(data), sys.getrefcount(buffer)), before)
+
     def test_where_a_node_is(self):
         """Without port mappers."""
         self.begin(epmd=False)
@@ -593,6 +611,19 @@ class WithMote(Peers, Case):
         mote.send(self.probe, (A["echo"], mote.self(), numbers))
         back = self.hears((A["echo"], ANY, ANY))[2]
         self.assertEqual((type(back), back.format, back.tolist(), back.readonly), (memoryview, "d", numbers.tolist(), True))
+
+    def test_large_parts(self):
+        """More than are left out of a message, between other things."""
+        buffer = mote.buffer(300_000)
+        memoryview(buffer)[:3] = b"abc"
+        large = os.urandom(400_000)
+        value = [0, large, "text", memoryview(large)[5:200_000], (buffer, {}), b"small"] + [large[n:] for n in range(20)]
+        for to in (self.probe, self.ask("idle")):
+            for one in (value, large, [large], buffer, list(range(300_000)), "x" * 500_000):
+                mote.send(to, (A["echo"], mote.self(), one))
+                back = self.hears((A["echo"], ANY, ANY))[2]
+                wanted = value[:4] + [(bytes(buffer), {})] + value[5:] if one is value else bytes(buffer) if one is buffer else one
+                self.assertTrue(back == wanted)
 
     def test_classes_that_one_side_knows(self):
         """Are tuples there, and again what they were here. What mote itself says, nobody else does."""

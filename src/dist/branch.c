@@ -17,8 +17,14 @@ struct record {
     uint64_t pid, ref; /* who sends, gets it, asks; with which reference */
     uint32_t creation; /* UP: the peer's; GREETING: ours */
     uint32_t flags;    /* UP: HIDDEN, UNTYPED; a worker's SIGNAL: TYPED; LISTEN, TOLD: enum mt_told, and ON: from now on; up; SIGNAL of a peer's: its rights */
-    uint32_t port, name_size, control_size, none;
+    uint32_t port, name_size, control_size;
+    uint32_t parts;    /* of the payload: each a struct part, and its bytes or its handle */
 };
+struct part {
+    uint64_t size;
+    uint64_t handle; /* bytes of it; 0: none, the bytes themselves stand here */
+};
+#define PARTS_MAX (2u * MT_LEFT_MAX + 1)
 #define ON 16u
 #define HIDDEN 1u
 #define UNTYPED 2u /* UP: it does not know our types */
@@ -27,7 +33,10 @@ struct record {
 /* One that has come. */
 struct came {
     struct record head;
-    mote_bytes name, control, payload;
+    mote_bytes name, control;
+    mote_writer written;    /* what stands in the record of the payload, if that is in several parts */
+    mote_bytes payload;     /* the same, or the whole of it */
+    struct mt_left left;    /* what does not */
 };
 
 /* ------------------------------------------------------------------------------------------------- records */
@@ -35,22 +44,41 @@ struct came {
 #define EVERYBODY UINT_MAX
 static const mote_bytes nothing = {"", 0};
 
-/* To a worker (`any`: whatever incarnation), or to EVERYBODY. MOTE_ENOPROC: it is not there. */
-static mote_err put(mote_runtime *rt, unsigned worker, bool any, struct record *r, mote_bytes name, mote_bytes control, mote_bytes payload) {
+/* A part of a payload: large ones are shared with the worker, if they can be. */
+static bool write_part(const struct mt_freighter *f, unsigned worker, void **load, unsigned *shared, const mote_bytes *bytes, mote_writer *w) {
+    uint8_t handle[255];
+    struct part p = {.size = bytes->size};
+    bool large = f && bytes->size >= MOTE_BLOB_MIN && *shared < MT_LEFT_MAX;
+    if (large) p.handle = f->load(f->context, worker, load, bytes->data, bytes->size, handle);
+    *shared += p.handle != 0;
+    return mote_raw_write(w, &p, sizeof p) && (p.handle ? mote_raw_write(w, handle, p.handle) : mote_raw_write(w, bytes->data, bytes->size));
+}
+
+/* To a worker (`any`: whatever incarnation), or to EVERYBODY, with a payload in parts. MOTE_ENOPROC: it is not there. */
+static mote_err put_parts(mote_runtime *rt, unsigned worker, bool any, struct record *r, mote_bytes name, mote_bytes control, const mote_bytes *parts, size_t count) {
+    const struct mt_freighter *f = mt_far_freighter(rt);
     uint64_t first[64];
     mote_writer w;
+    void *load = NULL;
+    unsigned shared = 0;
     r->kind = MT_FAR_GATE;
     r->name_size = (uint32_t)name.size;
     r->control_size = (uint32_t)control.size;
+    r->parts = (uint32_t)count;
     mote_writer_init(&w, MOTE_FORM_MOTE, first, sizeof first, RECORD_MAX);
     bool fits = mote_raw_write(&w, r, sizeof *r) && mote_raw_write(&w, name.data, name.size) && mote_raw_write(&w, control.data, control.size);
-    if (fits && payload.size) fits = mote_raw_write(&w, payload.data, payload.size);
+    for (size_t i = 0; fits && i < count; i++) fits = write_part(f, worker, &load, &shared, parts + i, &w);
     const mote_bytes all = mote_writer_bytes(&w);
     mote_err err = !fits ? MOTE_ENOMEM : MOTE_OK;
     if (fits && worker == EVERYBODY) mt_far_put_all(rt, all.data, all.size);
     else if (fits && !mt_far_put(rt, worker, any, all.data, all.size)) err = MOTE_ENOPROC;
+    if (load) f->loaded(f->context, load, !err);
     mote_writer_fini(&w);
     return err;
+}
+
+static mote_err put(mote_runtime *rt, unsigned worker, bool any, struct record *r, mote_bytes name, mote_bytes control) {
+    return put_parts(rt, worker, any, r, name, control, NULL, 0);
 }
 
 static mote_bytes name_of(uint64_t node) {
@@ -60,7 +88,7 @@ static mote_bytes name_of(uint64_t node) {
 
 /* Of a node, to all workers. */
 static void put_all(const struct mt_dist *d, struct record *r, uint64_t node) {
-    (void)put(d->runtime, EVERYBODY, true, r, name_of(node), nothing, nothing);
+    (void)put(d->runtime, EVERYBODY, true, r, name_of(node), nothing);
 }
 
 static bool read_record(const void *record, size_t size, struct came *c) {
@@ -72,7 +100,57 @@ static bool read_record(const void *record, size_t size, struct came *c) {
     c->name = (mote_bytes){at, c->head.name_size};
     c->control = (mote_bytes){at + c->name.size, c->head.control_size};
     c->payload = (mote_bytes){at + c->name.size + c->control.size, size - c->name.size - c->control.size};
-    return true;
+    return c->head.parts <= PARTS_MAX;
+}
+
+static void drop_blob(void *data, void *blob) {
+    (void)data;
+    mote_blob_drop(blob);
+}
+
+/* What a handle stands for is left out of what was written so far. MOTE_ETERM: it stands for nothing. */
+static mote_err unload(mote_runtime *rt, struct came *c, const struct part *p, const uint8_t *handle) {
+    const struct mt_freighter *f = mt_far_freighter(rt);
+    mote_blob *blob;
+    mote_err err = f ? f->unload(f->context, (mote_bytes){handle, (size_t)p->handle}, &blob) : MOTE_ETERM;
+    if (err) return err;
+    struct mt_bin *bin = mt_bin_new(0);
+    if (!bin) mote_blob_drop(blob);
+    if (!bin) return MOTE_ENOMEM;
+    bin->data = blob->data;
+    bin->size = blob->size;
+    bin->release = drop_blob;
+    bin->context = blob;
+    if (blob->size == p->size && mt_left_add(&c->left, mote_writer_bytes(&c->written).size, (mote_bytes){blob->data, blob->size}, bin)) return MOTE_OK;
+    mt_bin_drop(bin);
+    return MOTE_ETERM;
+}
+
+/* Reads the payload's parts. All that it has taken is given back by fini_came(). */
+static mote_err read_parts(mote_runtime *rt, struct came *c) {
+    const uint8_t *at = c->payload.data;
+    size_t left = c->payload.size;
+    struct part p;
+    mote_err err = MOTE_OK;
+    mote_bytes only = nothing;
+    for (uint32_t i = 0; !err && i < c->head.parts; i++) {
+        if (left < sizeof p) return MOTE_ETERM;
+        memcpy(&p, at, sizeof p);
+        at += sizeof p, left -= sizeof p;
+        uint64_t here = p.handle ? p.handle : p.size;
+        if (here > left || p.handle > 255) return MOTE_ETERM;
+        if (p.handle) err = unload(rt, c, &p, at);
+        else if (c->head.parts == 1) only = (mote_bytes){at, (size_t)p.size};
+        else if (!mote_raw_write(&c->written, at, (size_t)p.size)) err = MOTE_ENOMEM;
+        at += here, left -= (size_t)here;
+    }
+    c->payload = c->head.parts == 1 ? only : mote_writer_bytes(&c->written);
+    return err || left == 0 ? err : MOTE_ETERM;
+}
+
+static void fini_came(struct came *c) {
+    mt_left_drop(&c->left);
+    mote_writer_fini(&c->written);
 }
 
 /* The process in which records are taken. */
@@ -84,14 +162,14 @@ static mote_self *self_of(struct mt_sched *s) {
 
 /* -------------------------------------------------------------------------------------------------- a worker */
 
-bool mt_branch_put(struct mt_link *l, uint64_t sender, struct mt_control *c) {
+bool mt_branch_put(struct mt_link *l, uint64_t sender, struct mt_control *c, const mote_bytes *parts, size_t count) {
     struct record r = {.what = SIGNAL, .number = l->number, .pid = sender, .flags = c->typed ? TYPED : 0};
     uint64_t first[64];
     mote_writer w;
     bool follows;
     mote_writer_init(&w, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
     mote_err err = mt_control_write(c, MT_FLAGS_OFFERED, &w, &follows) == MT_FINE ? MOTE_OK : MOTE_EARG;
-    if (!err) err = put(l->dist->runtime, HUB, true, &r, name_of(l->node), mote_writer_bytes(&w), follows ? c->payload : nothing);
+    if (!err) err = put_parts(l->dist->runtime, HUB, true, &r, name_of(l->node), mote_writer_bytes(&w), parts, follows ? count : 0);
     if (err) mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), mote_err_text(err));
     mote_writer_fini(&w);
     return !err;
@@ -106,12 +184,12 @@ bool mt_branch_crowded(struct mt_link *l) {
 
 mote_err mt_branch_listen(struct mt_dist *d, const struct mt_listener *what, bool on) {
     struct record r = {.what = LISTEN, .pid = what->pid, .ref = what->ref, .flags = (uint32_t)what->kind | (on ? ON : 0)};
-    return put(d->runtime, HUB, true, &r, what->node ? name_of(what->node) : nothing, nothing, nothing);
+    return put(d->runtime, HUB, true, &r, what->node ? name_of(what->node) : nothing, nothing);
 }
 
 mote_err mt_branch_ask(struct mt_dist *d, enum mt_branch_asks what, uint64_t node, const char *text, uint16_t port) {
     struct record r = {.what = what, .port = port};
-    return put(d->runtime, HUB, true, &r, name_of(node), (mote_bytes){text, strlen(text)}, nothing);
+    return put(d->runtime, HUB, true, &r, name_of(node), (mote_bytes){text, strlen(text)});
 }
 
 /* The link of a node, made if there is none. NULL: no memory. */
@@ -157,7 +235,8 @@ static void hear_crowd(struct mt_dist *d, struct mt_sched *s, uint64_t node, boo
 static void hear_signal(struct mt_dist *d, struct mt_sched *s, uint64_t node, const struct came *c) {
     struct mt_link *link = link_of(d, s, node);
     const struct mt_found found = {.named = c->head.pid, .rights = c->head.flags};
-    enum mt_verdict verdict = link ? mt_link_deliver(self_of(s), link, NULL, &(struct mt_frame){.control = c->control, .payload = c->payload}, &found) : MT_FINE;
+    const mote_bytes payload = c->left.count ? c->left.bytes[0] : c->payload; /* in one part */
+    enum mt_verdict verdict = link ? mt_link_deliver(self_of(s), link, NULL, &(struct mt_frame){.control = c->control, .payload = payload}, &found) : MT_FINE;
     if (!verdict) return;
     mt_log(d->runtime, MOTE_LOG_WARNING, "the connection to %s is given up: %s", mote_atom_name((mote_atom){node}, NULL), mt_verdict_text(verdict));
     (void)mt_branch_ask(d, MT_BRANCH_DISCONNECT, node, "", 0);
@@ -214,7 +293,7 @@ enum mt_branch_gave mt_branch_give(struct mt_link *l, const struct mt_control *c
     mote_err err = mt_bonds_follow(&l->bonds, c, pid, true); /* T1 */
     mt_lock_drop(&l->mu);
     if (err && (c->op == MT_CONTROL_LINK || c->op == MT_CONTROL_MONITOR)) return MT_BRANCH_FULL;
-    err = put(l->dist->runtime, any ? mt_pid_worker(pid) % MT_WORKERS_MAX : mt_pid_worker(pid), any, &r, name_of(l->node), frame->control, frame->payload);
+    err = put_parts(l->dist->runtime, any ? mt_pid_worker(pid) % MT_WORKERS_MAX : mt_pid_worker(pid), any, &r, name_of(l->node), frame->control, &frame->payload, frame->payload.size ? 1 : 0);
     if (err == MOTE_ENOPROC) untie(l, *c, pid);
     if (err == MOTE_ENOMEM) mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal from %s is lost: out of memory", mote_atom_name((mote_atom){l->node}, NULL));
     return err == MOTE_ENOPROC ? MT_BRANCH_ABSENT : MT_BRANCH_GAVE;
@@ -247,14 +326,14 @@ void mt_branch_lost_locked(struct mt_link *l) {
 
 void mt_branch_tell(mote_runtime *rt, const struct mt_listener *l, uint64_t node, bool up) {
     struct record r = {.what = TOLD, .pid = l->pid, .ref = l->ref, .flags = (uint32_t)l->kind | (up ? ON : 0)};
-    (void)put(rt, mt_pid_worker(l->pid), false, &r, name_of(node), nothing, nothing);
+    (void)put(rt, mt_pid_worker(l->pid), false, &r, name_of(node), nothing);
 }
 
 void mt_branch_drained(struct mt_link *l) {
     struct record r = {.what = DRAINED};
     mt_lock_take(&l->dist->mu);
     for (unsigned i = 1; i < MT_WORKERS_MAX && l->crowders; i++)
-        if (l->crowders >> i & 1) (void)put(l->dist->runtime, i, true, &r, name_of(l->node), nothing, nothing);
+        if (l->crowders >> i & 1) (void)put(l->dist->runtime, i, true, &r, name_of(l->node), nothing);
     l->crowders = 0;
     mt_lock_drop(&l->dist->mu);
 }
@@ -267,7 +346,7 @@ static void crowd(struct mt_link *l, unsigned worker, uint64_t sender) {
     mt_lock_take(&l->dist->mu);
     if (!(l->crowders & bit) && mt_link_waiting(l) > MT_LINK_CROWD) {
         l->crowders |= bit;
-        (void)put(l->dist->runtime, worker, false, &r, name_of(l->node), nothing, nothing);
+        (void)put(l->dist->runtime, worker, false, &r, name_of(l->node), nothing);
     }
     mt_lock_drop(&l->dist->mu);
 }
@@ -279,10 +358,10 @@ static void greet(mote_runtime *rt, unsigned worker) {
     struct record r = {.what = GREETING, .pid = atomic_load_explicit(&d->process, memory_order_relaxed), .ref = atomic_load_explicit(&d->leader, memory_order_relaxed), .creation = d->net.creation, .port = d->port};
     mt_lock_take(&d->mu);
     r.number = d->ends;
-    (void)put(rt, worker, false, &r, d->shake.name, nothing, nothing);
+    (void)put(rt, worker, false, &r, d->shake.name, nothing);
     for (const struct mt_link *l = d->links; l; l = l->next) {
         r = up_record(l);
-        if (l->state == MT_LINK_UP) (void)put(rt, worker, false, &r, name_of(l->node), nothing, nothing);
+        if (l->state == MT_LINK_UP) (void)put(rt, worker, false, &r, name_of(l->node), nothing);
     }
     mt_lock_drop(&d->mu);
 }
@@ -295,6 +374,7 @@ struct passed {
     uint64_t number, sender;
     uint64_t from; /* what it says: of relations the process of here */
     struct mt_control control;
+    struct mt_left *left; /* taken by who puts it into a link */
 };
 
 /* The peer does not know requests, or there is no memory for it: its answer is ours. */
@@ -322,7 +402,9 @@ void mt_branch_pass(void *context, struct mt_sched *s, const void *what) {
     mt_lock_drop(&l->mu);
     if (over) return;
     if (err) mt_log(l->dist->runtime, MOTE_LOG_ERROR, "%s will not be told of the end of worker %u: %s", mote_atom_name((mote_atom){l->node}, NULL), p->worker % MT_WORKERS_MAX, mote_err_text(err));
-    if (!mt_link_put_control(l, s, p->sender, &c) && c.op == MT_CONTROL_SPAWN) refuse_spawn(l, &c, p->from);
+    struct mt_left left = *p->left;
+    p->left->count = 0;
+    if (!mt_link_put_control(l, s, p->sender, &c, left.count ? &left : NULL) && c.op == MT_CONTROL_SPAWN) refuse_spawn(l, &c, p->from);
     crowd(l, p->worker, p->sender);
 }
 
@@ -336,10 +418,11 @@ static bool may_come(struct mt_dist *d, uint64_t node, uint64_t number) {
     return !told && there;
 }
 
-static mote_err pass(struct mt_dist *d, struct mt_sched *s, unsigned worker, uint64_t node, const struct came *c) {
-    struct passed p = {.worker = worker, .number = c->head.number, .sender = c->head.pid};
+static mote_err pass(struct mt_dist *d, struct mt_sched *s, unsigned worker, uint64_t node, struct came *c) {
+    struct passed p = {.worker = worker, .number = c->head.number, .sender = c->head.pid, .left = &c->left};
     if (p.sender && (mt_tag(p.sender) != MT_PID || mt_pid_worker(p.sender) != worker)) return MOTE_ETERM;
-    if (mt_control_read(c->control, c->payload, MT_FLAGS_OFFERED, d->shake.name, &p.control)) return MOTE_ETERM;
+    if (mt_control_read(c->control, c->left.count ? c->left.bytes[0] : c->payload, MT_FLAGS_OFFERED, d->shake.name, &p.control)) return MOTE_ETERM; /* whether there is one */
+    if (c->left.count) p.control.payload = c->payload;
     p.control.typed = c->head.flags & TYPED;
     p.from = mt_own_pid(d, &p.control.from);
     if (p.from && mt_pid_worker(p.from) != worker && !p.control.sender) return MOTE_ETERM; /* a timer's message is from the hub */
@@ -365,7 +448,7 @@ static mote_err sets(mote_self *self, const struct came *c, uint64_t node) {
     return err == MOTE_ENOMEM ? err : MOTE_OK;
 }
 
-static mote_err obey(struct mt_dist *d, struct mt_sched *s, unsigned worker, uint64_t node, const struct came *c) {
+static mote_err obey(struct mt_dist *d, struct mt_sched *s, unsigned worker, uint64_t node, struct came *c) {
     if (c->head.what == LISTEN) return listens(d, s, worker, node, &c->head);
     if (!node) return MOTE_ETERM;
     switch (c->head.what) {
@@ -379,16 +462,25 @@ static mote_err obey(struct mt_dist *d, struct mt_sched *s, unsigned worker, uin
 
 /* ------------------------------------------------------------------------------------------------------ the gate */
 
-static mote_err take(mote_runtime *rt, struct mt_sched *s, unsigned worker, const void *record, size_t size) {
+static mote_err take_whole(mote_runtime *rt, struct mt_sched *s, unsigned worker, struct came *c) {
     struct mt_dist *d = mt_dist_of(rt);
-    struct came c;
     mote_err err = MOTE_OK;
-    if (!read_record(record, size, &c)) return MOTE_ETERM;
-    if (mt_own_worker(rt) != HUB) return worker == HUB ? hear(rt, s, &c) : MOTE_ETERM;
+    if (mt_own_worker(rt) != HUB) return worker == HUB && (!c->left.count || c->head.parts == 1) ? hear(rt, s, c) : MOTE_ETERM;
     if (!d) return MOTE_ETERM;
-    uint64_t node = c.name.size ? mt_atom_intern((const char *)c.name.data, c.name.size, false, &err) : 0;
-    if (!err) err = obey(d, s, worker, node, &c);
+    uint64_t node = c->name.size ? mt_atom_intern((const char *)c->name.data, c->name.size, false, &err) : 0;
+    if (!err) err = obey(d, s, worker, node, c);
     if (node) mt_atom_drop(node);
+    return err;
+}
+
+static mote_err take(mote_runtime *rt, struct mt_sched *s, unsigned worker, const void *record, size_t size) {
+    struct came c;
+    if (!read_record(record, size, &c)) return MOTE_ETERM;
+    c.left.count = 0;
+    mote_writer_init(&c.written, MOTE_FORM_MOTE, NULL, 0, RECORD_MAX);
+    mote_err err = read_parts(rt, &c);
+    if (!err) err = take_whole(rt, s, worker, &c);
+    fini_came(&c);
     return err;
 }
 

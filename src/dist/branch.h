@@ -17,8 +17,8 @@ mote_err mt_branch_begin(mote_runtime *rt);
 
 /* ------------------------------------------------------------------------------------------------- in a worker */
 
-/* Puts a control message of a process, whose payload is c->payload. False: it is lost, which is logged. */
-bool mt_branch_put(struct mt_link *link, uint64_t sender, struct mt_control *c);
+/* Puts a control message of a process, whose payload is in these parts; large ones are shared with the hub, not copied, if they are blobs. Borrows. False: it is lost, which is logged. */
+bool mt_branch_put(struct mt_link *link, uint64_t sender, struct mt_control *c, const mote_bytes *parts, size_t count);
 /* Whether too much waits for the node: here for the hub, or there. */
 bool mt_branch_crowded(struct mt_link *link);
 /* Has the hub tell a process of nodes, or not any more. MOTE_ENOMEM. */

@@ -5,20 +5,17 @@
 #include "dist/branch.h"
 
 #define BORROWED_FROM 4096u /* bytes of a payload that is not copied again */
-#define LEFT_FROM 65536u    /* of a binary that is not copied at all: MT_FRAME_PIECE at least */
-#define LEFT_MAX 8u         /* such binaries in a message */
+_Static_assert(MT_LEFT_MIN >= MT_FRAME_PIECE, "a part of a payload");
 
 /* A payload that is given as it is: in parts, what was written and binaries by turns. */
 struct given {
     mote_writer writer;
-    struct mt_bin *left[LEFT_MAX]; /* held */
-    size_t at[LEFT_MAX];           /* of what was written, that a binary stands behind */
-    size_t count;
-    mote_bytes parts[2 * LEFT_MAX + 1];
+    struct mt_left left;
+    mote_bytes parts[2 * MT_LEFT_MAX + 1];
 };
 
 static void fini(struct given *g) {
-    for (size_t i = 0; i < g->count; i++) mt_bin_drop(g->left[i]);
+    mt_left_drop(&g->left);
     mote_writer_fini(&g->writer);
 }
 
@@ -32,11 +29,10 @@ static bool leave(void *context, mote_term binary, size_t at) {
     struct given *g = context;
     const uint64_t *p = mt_ptr(binary.word);
     const struct mt_bits bits = mt_bits_of(binary.word);
-    if (g->count == LEFT_MAX || bits.first || mt_header_kind(*p) != MT_BIN_SHARED) return false;
-    g->left[g->count] = (struct mt_bin *)(uintptr_t)p[3];
-    mt_bin_hold(g->left[g->count]);
-    g->parts[2 * g->count + 1] = (mote_bytes){bits.data, (size_t)(bits.count / 8)};
-    g->at[g->count++] = at;
+    if (bits.first || mt_header_kind(*p) != MT_BIN_SHARED) return false;
+    struct mt_bin *bin = (struct mt_bin *)(uintptr_t)p[3];
+    if (!mt_left_add(&g->left, at, (mote_bytes){bits.data, (size_t)(bits.count / 8)}, bin)) return false;
+    mt_bin_hold(bin);
     return true;
 }
 
@@ -56,11 +52,12 @@ static struct given *keep(const struct given *first) {
 /* Where the parts begin and end, now that all is written. */
 static void divide(struct given *g) {
     const uint8_t *from = g->writer.data;
-    for (size_t i = 0; i < g->count; i++) {
-        g->parts[2 * i] = (mote_bytes){from, (size_t)(g->writer.data + g->at[i] - from)};
-        from = g->writer.data + g->at[i];
+    for (size_t i = 0; i < g->left.count; i++) {
+        g->parts[2 * i] = (mote_bytes){from, (size_t)(g->writer.data + g->left.at[i] - from)};
+        g->parts[2 * i + 1] = g->left.bytes[i];
+        from = g->writer.data + g->left.at[i];
     }
-    g->parts[2 * g->count] = (mote_bytes){from, (size_t)(g->writer.next - from)};
+    g->parts[2 * g->left.count] = (mote_bytes){from, (size_t)(g->writer.next - from)};
 }
 
 /* ------------------------------------------------------------------------------------------------- putting */
@@ -96,9 +93,9 @@ static mote_err put_early_locked(struct mt_link *l, uint64_t sender, mote_bytes 
 }
 
 static mote_err put_locked(struct mt_link *l, uint64_t sender, mote_bytes control, mote_bytes payload, struct given *given) {
-    const bool divided = given && given->count;
+    const bool divided = given && given->left.count;
     const mote_bytes *parts = divided ? given->parts : &payload;
-    const size_t count = divided ? 2 * given->count + 1 : 1;
+    const size_t count = divided ? 2 * given->left.count + 1 : 1;
     if (l->over) return MOTE_ESTOPPED;
     if (!l->out) return put_early_locked(l, sender, control, parts, count);
     if (divided) return mt_frames_out_put_parts(l->out, sender, control, parts, count, let_go, given);
@@ -157,7 +154,7 @@ static bool put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, 
     c->payload = payload;
     if (c->typed && form_of(l) == MOTE_FORM_ERLANG) return put_plain(l, s, sender, c, given);
     if (l->dist->is_branch) {
-        bool done = mt_branch_put(l, sender, c);
+        bool done = mt_branch_put(l, sender, c, given && given->left.count ? given->parts : &payload, given ? 2 * given->left.count + 1 : 1);
         if (given) let_go(given);
         return done;
     }
@@ -183,8 +180,8 @@ static bool put_plain(struct mt_link *l, struct mt_sched *s, uint64_t sender, st
     mote_bytes bytes = c->payload;
     mote_writer_init(&whole, MOTE_FORM_NODES, NULL, 0, MT_MESSAGE_MAX);
     mote_writer_init(&plain, MOTE_FORM_ERLANG, first, sizeof first, MT_MESSAGE_MAX);
-    if (given && given->count) {
-        for (size_t i = 0; i < 2 * given->count + 1; i++) (void)!mote_raw_write(&whole, given->parts[i].data, given->parts[i].size);
+    if (given && given->left.count) {
+        for (size_t i = 0; i < 2 * given->left.count + 1; i++) (void)!mote_raw_write(&whole, given->parts[i].data, given->parts[i].size);
         bytes = mote_writer_bytes(&whole);
     }
     mote_err err = whole.err ? whole.err : mt_link_plain(l, bytes, 0, &plain);
@@ -205,26 +202,40 @@ static bool is_for_this_life(struct mt_link *l, enum mt_control_op op, uint32_t 
     return is;
 }
 
-bool mt_link_put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c) {
-    return !is_for_this_life(l, c->op, c->to.creation) || put_control(l, s, sender, c, c->payload, NULL);
+/* The same for a payload of which something was left out. Takes that. */
+static bool put_left(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, mote_bytes payload, const struct mt_left *left) {
+    struct given first = {.left = *left}, *given = NULL;
+    mote_writer_init(&first.writer, c->typed ? MOTE_FORM_NODES : MOTE_FORM_ERLANG, NULL, 0, MT_MESSAGE_MAX);
+    if (!mote_raw_write(&first.writer, payload.data, payload.size) || !(given = keep(&first))) {
+        say_lost(l, MOTE_ENOMEM);
+        fini(&first);
+        return false;
+    }
+    divide(given);
+    return put_control(l, s, sender, c, mote_writer_bytes(&given->writer), given);
+}
+
+bool mt_link_put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, const struct mt_left *left) {
+    bool drops = !is_for_this_life(l, c->op, c->to.creation);
+    if (drops && left) mt_left_drop(left);
+    return drops || (left && left->count ? put_left(l, s, sender, c, c->payload, left) : put_control(l, s, sender, c, c->payload, NULL));
 }
 
 /* With `leave` large binaries may stay where they are. */
 static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w, struct given *leaves) {
-    const mote_external_options form = {.node = {d->net.name}, .creation = d->net.creation, .blob_min = LEFT_FROM, .leave = leaves ? leave : NULL, .context = leaves};
+    const mote_external_options form = {.node = {d->net.name}, .creation = d->net.creation, .blob_min = MT_LEFT_MIN, .leave = leaves ? leave : NULL, .context = leaves};
     return mote_term_encode((mote_term){term}, &form, w) == MOTE_OK;
 }
 
 /* Puts a control message, its payload being a term; `leaves`: a message's, whose payload never stands within the tuple. */
 static bool put_term(struct mt_link *l, struct mt_sched *s, uint64_t sender, struct mt_control *c, uint64_t payload, bool leaves) {
     uint64_t first[128];
-    struct given g = {.count = 0}, *given = NULL;
-    leaves = leaves && !l->dist->is_branch; /* it is copied into a record */
+    struct given g = {.left = {0}}, *given = NULL;
     mote_writer_init(&g.writer, form_of(l), first, sizeof first, MT_MESSAGE_MAX);
     c->typed = g.writer.form == MOTE_FORM_NODES;
     mote_err err = encode(l->dist, payload, &g.writer, leaves ? &g : NULL) ? MOTE_OK : g.writer.err;
     mote_bytes bytes = mote_writer_bytes(&g.writer);
-    if (!err && (bytes.size > BORROWED_FROM || g.count) && !(given = keep(&g)) && g.count) err = MOTE_ENOMEM;
+    if (!err && (bytes.size > BORROWED_FROM || g.left.count) && !(given = keep(&g)) && g.left.count) err = MOTE_ENOMEM;
     if (err) {
         say_lost(l, err);
         fini(&g);
@@ -278,11 +289,11 @@ static struct mt_control message_to(const struct mt_link *l, uint64_t from, cons
     return c;
 }
 
-static void message(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_form form, mote_bytes term) {
+static void message(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_form form, mote_bytes term, const struct mt_left *left) {
     struct mt_link *l = context;
     struct mt_control c = message_to(l, from, to);
     c.typed = form == MOTE_FORM_NODES;
-    (void)put_control(l, s, from, &c, term, NULL);
+    (void)(left ? put_left(l, s, from, &c, term, left) : put_control(l, s, from, &c, term, NULL));
 }
 
 /* What has ended, as its watcher asked for it. */

@@ -237,8 +237,8 @@ bool mt_link_put(struct mt_link *link, struct mt_sched *s, uint64_t sender, stru
 /* Writes a payload of MOTE_FORM_NODES for a peer with these flags. MOTE_ETERM: it has no form there; MOTE_ELIMIT, MOTE_ENOMEM: what fails is logged. */
 mote_err mt_link_plain(const struct mt_link *link, mote_bytes payload, uint64_t flags, mote_writer *to);
 
-/* Puts a control message that is whole. False: it is lost. Any thread. */
-bool mt_link_put_control(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control);
+/* Puts a control message that is whole but for what was left out of its payload (NULL: nothing), which is taken. False: it is lost. Any thread. */
+bool mt_link_put_control(struct mt_link *link, struct mt_sched *s, uint64_t sender, struct mt_control *control, const struct mt_left *left);
 
 /* A message has come (take.c), which is the last of `in`: delivers it. The connection's process; in a worker the postman: then `in` is NULL, and `found` is what the hub says (else NULL). */
 struct mt_found {

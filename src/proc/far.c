@@ -53,7 +53,7 @@ struct mt_far { /* MT_SHARED */
 
 static struct mt_far *far_of(const mote_runtime *rt) { return atomic_load_explicit(&rt->far, memory_order_acquire); }
 
-static const struct mt_freighter *freighter_of(const mote_runtime *rt) {
+const struct mt_freighter *mt_far_freighter(const mote_runtime *rt) {
     struct mt_far *far = far_of(rt);
     return far ? atomic_load_explicit(&far->freighter, memory_order_acquire) : NULL;
 }
@@ -336,7 +336,7 @@ static void free_peer(mote_runtime *rt, struct peer *peer) {
 void mt_far_free(mote_runtime *rt) {
     struct mt_far *far = far_of(rt);
     if (!far) return;
-    const struct mt_freighter *f = freighter_of(rt);
+    const struct mt_freighter *f = mt_far_freighter(rt);
     if (f) f->over(f->context);
     const struct mt_net *net = atomic_load(&far->net);
     if (net) net->over(net->context);
@@ -471,17 +471,35 @@ static void settle(mote_runtime *rt, mote_parcel *parcel) {
 }
 
 size_t mt_far_load(mote_runtime *rt, mote_parcel *parcel, const void *data, size_t size, uint8_t *handle) {
-    const struct mt_freighter *f = freighter_of(rt);
+    const struct mt_freighter *f = mt_far_freighter(rt);
     if (mt_is_remote(parcel->pid)) return 0;
     if (f && parcel->alias && !parcel->load) settle(rt, parcel);
     return f ? f->load(f->context, mt_pid_worker(parcel->pid), &parcel->load, data, size, handle) : 0;
 }
 
+bool mt_far_leave(mote_parcel *parcel, size_t at, mote_bytes bytes, void (*ends)(void *data, void *context), void *context) {
+    if (!mt_is_remote(parcel->pid) || bytes.size < MT_LEFT_MIN) return false;
+    if (!parcel->load && !(parcel->load = mt_os_alloc_zero(sizeof(struct mt_left)))) return false;
+    struct mt_bin *bin = mt_bin_new(0);
+    if (!bin) return false;
+    bin->data = bytes.data;
+    bin->size = bytes.size;
+    bool left = mt_left_add(parcel->load, at, bytes, bin);
+    if (left) bin->release = ends, bin->context = context;
+    else mt_bin_drop(bin);
+    return left;
+}
+
 void mt_far_unload(mote_runtime *rt, mote_parcel *parcel, bool sent) {
     if (!parcel->load) return;
-    const struct mt_freighter *f = freighter_of(rt);
+    const struct mt_freighter *f = mt_far_freighter(rt);
     void *load = parcel->load;
     parcel->load = NULL;
+    if (mt_is_remote(parcel->pid)) {
+        if (!sent) mt_left_drop(load);
+        mt_os_free(load);
+        return;
+    }
     f->loaded(f->context, load, sent);
 }
 
@@ -600,18 +618,21 @@ enum mt_far_sent mt_far_send(struct mt_sched *s, uint64_t pid, struct mt_sig *si
     return sent;
 }
 
-static enum mt_far_sent send_encoded_to_node(struct mt_proc *self, uint64_t word, mote_form form, mote_bytes term) {
+static enum mt_far_sent send_encoded_to_node(struct mt_proc *self, mote_parcel *parcel, mote_bytes term) {
     struct mt_sched *s = self->task.sched;
     struct mt_remote_id id;
-    struct peer *peer = hold_node(s, word, &id);
+    struct peer *peer = hold_node(s, parcel->pid, &id);
+    if (peer) {
+        mt_count(&s->sent, 1);
+        peer->carrier.message(peer->carrier.context, s, mt_proc_pid(self), &id, parcel->form, term, parcel->load);
+    }
+    mt_far_unload(mt_runtime(self), parcel, peer != NULL);
     if (!peer) return MT_FAR_ABSENT;
-    mt_count(&s->sent, 1);
-    peer->carrier.message(peer->carrier.context, s, mt_proc_pid(self), &id, form, term);
     return leave_node(peer);
 }
 
 enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, mote_parcel *parcel, const void *term, size_t size) {
-    if (mt_is_remote(parcel->pid)) return send_encoded_to_node(self, parcel->pid, parcel->form, (mote_bytes){term, size});
+    if (mt_is_remote(parcel->pid)) return send_encoded_to_node(self, parcel, (mote_bytes){term, size});
     mote_runtime *rt = mt_runtime(self);
     uint64_t pid = parcel->pid, alias = parcel->alias;
     struct peer *peer = hold(rt, mt_pid_worker(pid), alias && !parcel->load);
@@ -751,7 +772,7 @@ static bool is_own_ref(const struct taking *t, uint64_t ref) { return mt_tag(ref
 /* A handle in the record: gives what it stands for. */
 static mote_err take_blob(void *context, mote_bytes handle, mote_blob **blob) {
     struct taking *t = context;
-    const struct mt_freighter *f = freighter_of(t->rt);
+    const struct mt_freighter *f = mt_far_freighter(t->rt);
     mote_err err = f ? f->unload(f->context, handle, blob) : MOTE_ETERM;
     if (err) t->unloading = err;
     return err;

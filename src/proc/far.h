@@ -21,6 +21,27 @@
 #define MT_PLACE_NODES 256u
 #define MT_NODES_MAX 1024u
 
+/* Binaries that are left out of an encoded message: each belongs behind the byte `at` of what was written. A message to a node has them as its load. */
+#define MT_LEFT_MAX 8u
+#define MT_LEFT_MIN ((size_t)65536) /* bytes: smaller ones are written */
+struct mt_left {
+    size_t count;
+    struct mt_bin *bin[MT_LEFT_MAX]; /* held */
+    mote_bytes bytes[MT_LEFT_MAX];   /* in it */
+    size_t at[MT_LEFT_MAX];          /* they grow */
+};
+/* Leaves one out. Takes `bin`; false (there are MT_LEFT_MAX): nothing. */
+static inline bool mt_left_add(struct mt_left *left, size_t at, mote_bytes bytes, struct mt_bin *bin) {
+    if (left->count == MT_LEFT_MAX) return false;
+    left->at[left->count] = at;
+    left->bytes[left->count] = bytes;
+    left->bin[left->count++] = bin;
+    return true;
+}
+static inline void mt_left_drop(const struct mt_left *left) {
+    for (size_t i = 0; i < left->count; i++) mt_bin_drop(left->bin[i]);
+}
+
 struct mt_carrier {
     /* Puts a record behind those before it; copies it. False: it is taken, but too many wait: who sent it shall stand still until
      * mt_far_drained(). Never blocks. */
@@ -28,9 +49,9 @@ struct mt_carrier {
     /* Whether put() would say false, and so much of it is this process's (0: of anybody's) that it shall stand still. */
     bool (*crowded)(void *context, uint64_t sender);
     void *context;
-    /* A node's has these instead of put(). A signal for one of its processes, or from a process a message that is encoded already. Take, borrow. Never block. */
+    /* A node's has these instead of put(). A signal for one of its processes, or from a process a message that is encoded already, with what was left out of it (NULL: nothing; what it holds is taken). Take, borrow. Never block. */
     void (*signal)(void *context, struct mt_sched *s, const struct mt_remote_id *to, struct mt_sig *sig);
-    void (*message)(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_form form, mote_bytes term);
+    void (*message)(void *context, struct mt_sched *s, uint64_t from, const struct mt_remote_id *to, mote_form form, mote_bytes term, const struct mt_left *left);
     /* In which form such a message is best: MOTE_FORM_NODES, also while nobody knows, or Erlang's. */
     mote_form (*form)(void *context);
     /* What the gate has for it, of its own kind: see mt_far_pass(). Borrows. */
@@ -97,6 +118,8 @@ struct mt_freighter {
 
 /* From now on big binaries travel so. Borrows it while the runtime lives. MOTE_ENOMEM. */
 mote_err mt_far_freight(mote_runtime *rt, const struct mt_freighter *freighter);
+/* It, or NULL: bytes are written. */
+const struct mt_freighter *mt_far_freighter(const mote_runtime *rt);
 
 /* Gives a record of the freighter's or the gate's to the worker (number and incarnation; `any`: whatever incarnation): false: it is not there. Any thread; never waits. */
 bool mt_far_put(mote_runtime *rt, unsigned worker, bool any, const void *record, size_t size);
@@ -123,6 +146,8 @@ enum mt_far_sent mt_far_send_encoded(struct mt_proc *self, mote_parcel *parcel, 
 /* The load of a parcel: mote_parcel_blob(), and its end. */
 size_t mt_far_load(mote_runtime *rt, mote_parcel *parcel, const void *data, size_t size, uint8_t *handle);
 void mt_far_unload(mote_runtime *rt, mote_parcel *parcel, bool sent);
+/* mote_parcel_leave(). */
+bool mt_far_leave(mote_parcel *parcel, size_t at, mote_bytes bytes, void (*ends)(void *data, void *context), void *context);
 
 /* Counts the process among those that wait for the carrier of a far pid's worker, as one suspension; false: nothing waits there any more. Owner. */
 bool mt_far_stand(struct mt_proc *self, uint64_t pid);
