@@ -1109,6 +1109,14 @@ bool mote_host_is_far(mote_self *self, mote_term to) {
     return self && !mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias) && mt_is_far(mt_runtime(mt_self(self)), pid);
 }
 
+mote_err mote_host_in_the_way(mote_self *self, mote_term to, unsigned options) {
+    uint64_t pid, alias;
+    mote_err err = check_self(self);
+    if (err || options & ~(unsigned)(MOTE_SEND_NOSUSPEND | MOTE_SEND_NOCONNECT)) return err ? err : MOTE_EARG;
+    err = mt_resolve(mt_runtime(mt_self(self)), to.word, &pid, &alias);
+    return err ? err : is_in_the_way(mt_self(self), pid, options);
+}
+
 mote_err mote_parcel_begin(mote_self *self, mote_term to, mote_parcel *parcel) {
     mote_err err = check_self(self);
     if (err || !parcel) return err ? err : MOTE_EARG;

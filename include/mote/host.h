@@ -148,6 +148,9 @@ MOTE_API bool mote_host_takes(mote_self *self, mote_term to);
 /* Whether what is sent to this pid, name or alias goes to another worker or node: then an object need not be made sharable, but is encoded, for mote_host_send_encoded(). */
 MOTE_API bool mote_host_is_far(mote_self *self, mote_term to);
 
+/* What mote_send_opt() would say with these `options` before it sends: MOTE_OK, MOTE_EFULL, MOTE_ENOPROC; its other errors. A hint: it may be otherwise since. */
+MOTE_API MOTE_MUST mote_err mote_host_in_the_way(mote_self *self, mote_term to, unsigned options);
+
 /* A message to another worker or node while it is encoded. */
 typedef struct mote_parcel {
     uint64_t pid, alias; /* of the receiver */

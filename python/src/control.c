@@ -251,6 +251,22 @@ static PyObject *py_send_after(PyObject *module, PyObject *args) {
     return err ? mp_fail(st, err, "mote.send_after") : mp_ref_new(st, timer);
 }
 
+/* False: it would have had to wait, or to connect. */
+static PyObject *py_send_nosuspend(PyObject *module, PyObject *args, PyObject *kwargs) {
+    struct mp_state *st = mp_state_of(module);
+    struct mp_proc *p = mp_caller(st);
+    PyObject *o, *message;
+    mote_term to;
+    int noconnect = 0;
+    static char *names[] = {"", "", "noconnect", NULL};
+    if (!p || !PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$p:send_nosuspend", names, &o, &message, &noconnect) || mp_to_of(st, o, &to) < 0) return NULL;
+    mote_err err = mote_host_in_the_way(p->self, to, MOTE_SEND_NOSUSPEND | (noconnect ? MOTE_SEND_NOCONNECT : 0u));
+    if (err == MOTE_EFULL || (err == MOTE_ENOPROC && noconnect && mp_is_abroad(p, to))) Py_RETURN_FALSE;
+    if (err) return mp_fail(st, err, "mote.send_nosuspend");
+    if (mp_send(st, p, to, message) < 0) return NULL;
+    Py_RETURN_TRUE;
+}
+
 /* The seconds that are, or were, left of a timer; None: it has fired, or there is none. */
 static PyObject *timer(PyObject *module, PyObject *o, mote_err (*does)(mote_self *, mote_ref, int64_t *), const char *doing) {
     struct mp_state *st = mp_state_of(module);
@@ -475,6 +491,10 @@ PyMethodDef mp_control_methods[] = {
     {"registered", py_registered, METH_NOARGS,
      "registered() -> list[Atom]\n\n"
      "All names that are given, in no order. As Erlang's registered/0."},
+    {"send_nosuspend", (PyCFunction)(void (*)(void))py_send_nosuspend, METH_VARARGS | METH_KEYWORDS,
+     "send_nosuspend(to, message, /, *, noconnect=False) -> bool\n\n"
+     "As send(), unless the caller would have to stand still for it, because too much waits for the receiver, its worker or its node: then nothing is sent, and\n"
+     "it says False. With noconnect also when the receiver's node is not connected. Never waits. As Erlang's send_nosuspend/2."},
     {"send_after", py_send_after, METH_VARARGS,
      "send_after(seconds, to, message, /) -> Ref\n\n"
      "Sends a message later: not before so many seconds (a float, exact to a millisecond) have passed. cancel() takes the reference. The timer\n"

@@ -375,6 +375,28 @@ class Options(Case):
         self.assertEqual(self.hears((A["echo"], ANY, ANY))[2], [data, data[1:], data])
         self.assertEqual((sys.getrefcount(data), sys.getrefcount(buffer)), before)
 
+    def test_who_does_not_want_to_wait(self):
+        """Is told instead, and what it says was sent arrives."""
+        self.begin()
+        name, program = self.start_mote()
+        to = ("probe", name)
+        self.assertIs(mote.send_nosuspend(to, (A["echo"], mote.self(), 0), noconnect=True), False)
+        self.assertTrue(mote.ping(name))
+        WithNode.stop(program.pid)
+        try:
+            sent = 0
+            while mote.send_nosuspend(to, (A["echo"], mote.self(), b"x" * 50_000)):
+                sent += 1
+                self.assertLess(sent, 10_000)
+        finally:
+            os.kill(program.pid, signal.SIGCONT)
+        while not mote.send_nosuspend(to, (A["echo"], mote.self(), b"last"), noconnect=True):
+            self.assertEqual(len(self.hears((A["echo"], ANY, ANY))[2]), 50_000)
+            sent -= 1
+        self.assertEqual([len(self.hears((A["echo"], ANY, ANY))[2]) for _ in range(sent + 1)], [50_000] * sent + [4])
+        with self.assertRaises(mote.NoProc):
+            mote.send_nosuspend("nobody", 1)
+
     def test_where_a_node_is(self):
         """Without port mappers."""
         self.begin(epmd=False)

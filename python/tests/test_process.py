@@ -256,6 +256,11 @@ class Both(unittest.TestCase):
             end(pid)
             self.assertEqual(sys.getrefcount(what), before)
 
+    def test_send_nosuspend(self):
+        pid = mote.options(mailbox=2, policy="suspend").spawn(mote.sleep, 60)
+        self.assertEqual([mote.send_nosuspend(pid, n, noconnect=True) for n in range(4)], [True, True, False, False])
+        mote.kill(pid)
+
     def test_messages_refused_or_never_read_are_let_go(self):
         what = ("text", float(os.getpid()))
         before = sys.getrefcount(what)
