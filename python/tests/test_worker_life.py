@@ -131,7 +131,7 @@ class Dedicated(WithNode):
                 try:
                     before = set(self.hub.workers)
                     mote.options(place="here").spawn(dedicates, mote.self())
-                    self.until(lambda: any(one.told for number, one in self.hub.workers.items() if number not in before), "it does not begin")
+                    self.until(lambda: any(one.until for number, one in self.hub.workers.items() if number not in before), "it does not begin")
                     new = next(one for number, one in self.hub.workers.items() if number not in before)
                     if waits:
                         self.assertEqual((new.up, new.awaits & {1}), (False, {1}))
