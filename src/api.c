@@ -1098,9 +1098,10 @@ bool mote_host_takes(mote_self *self, mote_term to) {
     return !(atomic_load_explicit(&p->inbox.low, memory_order_acquire) & MT_IN_CLOSED) && mt_serial(p) == mt_pid_serial(pid);
 }
 
-mote_atom mote_host_node(const mote_runtime *runtime, uint32_t *creation) {
+mote_atom mote_host_node(const mote_runtime *runtime, uint32_t *creation, const mote_ref_key **key) {
     const struct mt_net *net = runtime ? mt_far_net_of(runtime) : NULL;
     if (creation) *creation = net ? net->creation : 0;
+    if (key) *key = net ? &net->ref_key : NULL;
     return (mote_atom){net ? net->name : 0};
 }
 

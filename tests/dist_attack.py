@@ -643,6 +643,53 @@ def test_forged_answers(v):
     a.close(), b.close()
 
 
+def asks(v, n):
+    """The servant calls a process of `n`, and waits: the reference of its call."""
+    v.honest.send(v.honest.named("servant", (v.honest.me, Atom("call"), n.me, b"question")))
+    found = n.waits_for(b"aliasZ\\0\\x03w." + re.escape(HOST.encode()) + b"(.{16})m")
+    return Ref((HOST, *struct.unpack(">IIII", found.group(1))))
+
+
+def reply(n, to, ref, what):
+    """What answers a call: by its alias, and by the caller's pid."""
+    answer = (Raw(b"l\0\0\0\x01" + wire.atom("alias") + term(ref)), Atom(what))
+    return n.frame((33, n.me, ref), answer) + n.frame((2, Atom(""), to), answer)
+
+
+def near(ref, count):
+    """References that a counter would give before and after this one, or that differ in one bit."""
+    host, creation, *words = ref
+    value = words[0] | words[1] << 18 | words[2] << 50
+    guesses = {value + sign * step * unit for unit in map((1).__lshift__, range(64)) for step in range(1, count) for sign in (1, -1)}
+    guesses |= {value ^ 1 << i for i in range(64)}
+    return [Ref((host, creation, g & 0x3FFFF, g >> 18 & 0xFFFFFFFF, g >> 50)) for g in guesses if 0 <= g < 1 << 64]
+
+
+def test_guessed_references(v):
+    """Who has seen references of ours does not find the one of a call to somebody else; who was told it could answer."""
+    a, b = v.peer(flags=wire.PLAIN), v.peer(flags=wire.PLAIN)
+    seen = []
+    for i in range(20):
+        seen.append(asks(v, b))
+        b.send(reply(b, v.servant, seen[-1], f"answer_{i}"))
+        assert v.honest.waits_for(f"replyw.answer_{i}".encode())
+    differ = [bin((x[2] | x[3] << 18 | x[4] << 50) ^ (y[2] | y[3] << 18 | y[4] << 50)).count("1") for x, y in zip(seen, seen[1:])]
+    assert 20 < sum(differ) / len(differ) < 44, f"references that follow each other differ in {differ} bits"
+    v.new("other")
+    asked = asks(v, a)
+    guesses = [g for ref in seen[-8:] for g in near(ref, 20)]
+    assert asked not in guesses
+    for i in range(0, len(guesses), 500):
+        b.send(b"".join(reply(b, v.servant, g, "forged") for g in guesses[i:i + 500]))
+    assert b.echo("b has guessed.", to="other") is not None  # while the servant waits
+    a.send(reply(a, v.servant, asked, "true_one"))
+    assert v.honest.waits_for(b"replyw.(forged|true_one)").group(1) == b"true_one"
+    asked = asks(v, a)
+    b.send(reply(b, v.servant, asked, "told"))
+    assert v.honest.waits_for(b"replyw.(told)")
+    a.close(), b.close()
+
+
 DANGEROUS = (("os", "cmd", [b"id"]), ("erlang", "halt", []), ("erl_eval", "eval_str", [b"1."]), ("code", "load_binary", [1, 2, 3]), ("builtins", "eval", [b"1"]), ("posix", "system", [b"id"]),
              ("mote", "__import__", [b"os"]), ("erlang", "apply", [Atom("os"), Atom("cmd"), [b"id"]]), ("erlang", "spawn", [1]))
 
@@ -726,7 +773,7 @@ def test_limits(v):
         small.end()
 
 
-TESTS = [test_rights, test_forged_answers, test_three_doors, test_what_is_not_reached, test_limits, test_frames, test_fragments, test_terms, test_signals, test_random_frames, test_atom_floods, test_monitor_flood, test_bad_beginnings, test_names_that_are_held, test_challenges_differ,
+TESTS = [test_rights, test_forged_answers, test_guessed_references, test_three_doors, test_what_is_not_reached, test_limits, test_frames, test_fragments, test_terms, test_signals, test_random_frames, test_atom_floods, test_monitor_flood, test_bad_beginnings, test_names_that_are_held, test_challenges_differ,
          test_reflection, test_many_half_open, test_wrong_cookies, test_bad_handshakes, test_slow_ones]
 
 

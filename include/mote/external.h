@@ -30,6 +30,14 @@ typedef enum mote_form {
 
 /* ------------------------------------------------------------------------------------------------ terms as bytes */
 
+/* What hides the references of a node's life from other nodes: who has seen any number of them cannot tell another. */
+typedef struct mote_ref_key {
+    uint32_t round[27];
+} mote_ref_key;
+
+/* Makes one of four random words (copied) that nobody else knows, and must not get to know. */
+MOTE_API void mote_ref_key_make(mote_ref_key *key, const uint32_t *secret);
+
 /* How terms are written and read. Zero everywhere is the default. */
 typedef struct mote_external_options {
     mote_form form;      /* reading; a writer has its own */
@@ -38,6 +46,7 @@ typedef struct mote_external_options {
     size_t memory_max;   /* reading: bytes that the term may take; 0: what X2 allows, 24 times the input and 64 KiB */
     mote_atom node;      /* this node, in whose name local pids and references are written in Erlang's form; word 0: nonode@nohost */
     uint32_t creation;   /* of this node */
+    const mote_ref_key *ref_key; /* of this node, see mote_host_node(): by which its local references are written in Erlang's form, and known; NULL: as they are */
     size_t blob_min;     /* writing: binaries of so many bytes or more are offered to `blob` (MOTE_FORM_MOTE) or `leave` (the others) */
     /* Writing, may be NULL: gives the size of a handle for a binary, which it has put into `handle` (255 bytes); 0: the bytes shall be written. */
     size_t (*blob)(void *context, mote_term binary, uint8_t *handle);
@@ -317,9 +326,10 @@ MOTE_API bool mote_far_ref_write(mote_writer *writer, mote_bytes node, uint32_t 
 MOTE_API bool mote_pid_write_as(mote_writer *writer, mote_pid pid, mote_bytes node, uint32_t creation);
 MOTE_API bool mote_pid_of_far(uint32_t id, uint32_t serial, mote_pid *pid);
 
-/* The same for references. */
-MOTE_API bool mote_ref_write_as(mote_writer *writer, mote_ref ref, mote_bytes node, uint32_t creation);
-MOTE_API bool mote_ref_of_far(const uint32_t *words, size_t count, mote_ref *ref);
+/* The same for references, whose three words are copied; `key` (NULL: none) is borrowed. */
+MOTE_API bool mote_ref_write_as(mote_writer *writer, mote_ref ref, const mote_ref_key *key, mote_bytes node, uint32_t creation);
+MOTE_API void mote_ref_as_far(mote_ref ref, const mote_ref_key *key, uint32_t *words);
+MOTE_API bool mote_ref_of_far(const uint32_t *words, size_t count, const mote_ref_key *key, mote_ref *ref);
 
 /* What a pid or a reference of another node is made of. */
 typedef struct mote_far {

@@ -200,8 +200,9 @@ MOTE_API void mote_host_told(mote_self *self);
 /* Whether the process has used up its turn, in reductions or by the clock (some milliseconds), and shall yield (a handler: return). */
 MOTE_API bool mote_host_turn_over(mote_self *self);
 
-/* The runtime's name as a node and its creation (may be NULL): what stands in its pids when other nodes read them. Word 0: it is none, see mote/node.h. Any thread. */
-MOTE_API mote_atom mote_host_node(const mote_runtime *runtime, uint32_t *creation);
+/* The runtime's name as a node, its creation and what hides its references (may be NULL; the key is borrowed while the runtime lives): what stands in its pids and references when other nodes read them.
+ * Word 0, NULL: it is none, see mote/node.h. Any thread. */
+MOTE_API mote_atom mote_host_node(const mote_runtime *runtime, uint32_t *creation, const mote_ref_key **key);
 
 /* The `context` of the runtime's host loop; NULL: it has none. */
 MOTE_API void *mote_host_context(mote_self *self);

@@ -52,7 +52,7 @@ static const char *why_no_term(mote_err err) {
 
 /* The value at a place as a term, in an arena. NULL: D1. */
 static mote_arena *read_term(struct decode *d, struct place place, mote_term *term) {
-    mote_external_options options = {.form = d->r->form, .node = d->codec->node, .creation = d->codec->creation};
+    mote_external_options options = {.form = d->r->form, .node = d->codec->node, .creation = d->codec->creation, .ref_key = d->codec->ref_key};
     d->r->next = place.next;
     d->r->owed = place.owed;
     if (!mote_reader_skip(d->r, 1)) return NULL;
@@ -180,7 +180,7 @@ static PyObject *pid(struct decode *d, struct place place) {
 
 static PyObject *ref(struct decode *d, struct place place) {
     mote_ref local;
-    bool ours = is_ours(d) && mote_ref_of_far(d->t.words, (size_t)d->t.count, &local);
+    bool ours = is_ours(d) && mote_ref_of_far(d->t.words, (size_t)d->t.count, d->codec->ref_key, &local);
     return ours ? mp_ref_new(d->st, local) : of_other_node(d, place);
 }
 

@@ -126,7 +126,7 @@ static bool put_ref(struct encode *e, PyObject *v) {
     mote_far far;
     mote_ref ref = ((struct mp_ref *)v)->ref;
     if (mote_far_get(mote_ref_term(ref), &far)) return mote_far_ref_write(e->out, mp_name_text(far.node), far.creation, far.words, far.count);
-    return is_within(e) ? mote_ref_write(e->out, ref) : mote_ref_write_as(e->out, ref, mp_name_text(e->codec->node), e->codec->creation);
+    return is_within(e) ? mote_ref_write(e->out, ref) : mote_ref_write_as(e->out, ref, e->codec->ref_key, mp_name_text(e->codec->node), e->codec->creation);
 }
 
 /* Out of line: the handle has no place in the frames of put(). */
@@ -360,7 +360,7 @@ static bool stays_term(mote_term term) {
 static bool put_term(struct encode *e, PyObject *v) {
     mote_term term = mp_term_of(v);
     if (is_own(e) && !stays_term(term) && !mote_like_write(e->out, MP_LIKE_TERM, 0)) return false;
-    const mote_external_options options = {.node = e->codec->node, .creation = e->codec->creation};
+    const mote_external_options options = {.node = e->codec->node, .creation = e->codec->creation, .ref_key = e->codec->ref_key};
     mote_err err = mote_term_encode(term, &options, e->out);
     return err == MOTE_ETERM ? refuse(e, v, "it holds what only mote's own processes have") : err == MOTE_OK;
 }

@@ -127,6 +127,7 @@ struct mp_codec {
     mote_form form;
     mote_atom node;    /* this node's name: ours are written by it in Erlang's form, and known by it; word 0: nonode@nohost. See mp_codec_name() */
     uint32_t creation;
+    const mote_ref_key *ref_key; /* what hides ours from other nodes; NULL: they are written as they are */
     size_t blob_min; /* with `blob`, in MOTE_FORM_MOTE: bytes, bytearrays and buffers of so many bytes or more are offered to it */
     /* In the other forms, of 64 KiB and more, may be NULL: whether bytes that stay as they are while `owner` lives (which is held then) are left out: they belong behind byte `at`. */
     bool (*leave)(void *context, size_t at, const void *data, size_t size, PyObject *owner);
@@ -140,7 +141,7 @@ struct mp_codec {
 int mp_encode(struct mp_state *st, const struct mp_codec *codec, PyObject *value, mote_writer *writer);
 /* The value that the reader gives. Gives; NULL: error set, ValueError for bytes that are no term. The bytes must not change meanwhile. */
 PyObject *mp_decode(struct mp_state *st, const struct mp_codec *codec, mote_reader *reader);
-/* Sets node and creation: those of the node that runs, if it has a name. See net.c. */
+/* Sets node, creation and ref_key: those of the node that runs, if it has a name. See net.c. */
 void mp_codec_name(const struct mp_state *st, struct mp_codec *codec);
 #define MP_NODELESS "nonode@nohost"
 /* A node's name in letters; of word 0: nonode@nohost. */

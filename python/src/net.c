@@ -4,20 +4,22 @@
 
 #include <mote/node.h>
 
-/* Looked up until the node has a name, which it keeps; a node that stops is not asked any more. Borrowed; word 0: it has none. */
-static mote_atom name_of(struct mp_node *node, uint32_t *creation) {
-    if (!node) return (mote_atom){0};
-    if (!node->name.word && !node->stopping) {
-        node->name = mote_host_node(node->rt, &node->creation);
-        if (node->name.word) mote_atom_hold(node->name);
-    }
-    *creation = node->creation;
-    return node->name;
+/* Looked up until the node has a name, which it keeps; a node that stops is not asked any more. */
+static void look_up_name(struct mp_node *node) {
+    const mote_ref_key *key;
+    node->name = mote_host_node(node->rt, &node->creation, &key);
+    if (!node->name.word) return;
+    mote_atom_hold(node->name);
+    node->ref_key = *key;
 }
 
 void mp_codec_name(const struct mp_state *st, struct mp_codec *codec) {
-    codec->creation = 0;
-    codec->node = name_of(st->node, &codec->creation);
+    struct mp_node *node = st->node;
+    if (node && !node->name.word && !node->stopping) look_up_name(node);
+    bool named = node && node->name.word;
+    codec->node = (mote_atom){named ? node->name.word : 0};
+    codec->creation = named ? node->creation : 0;
+    codec->ref_key = named ? &node->ref_key : NULL;
 }
 
 PyObject *mp_node_name(struct mp_state *st) {
@@ -134,7 +136,7 @@ static int node_from(PyObject *o, mote_atom *node) {
 static PyObject *net_fail(struct mp_state *st, mote_err err, const char *doing, PyObject *node) {
     if (err == MOTE_ENOMEM) return PyErr_NoMemory();
     if (err == MOTE_EARG) return PyErr_Format(PyExc_ValueError, "%s: %s (%s)", doing, mote_err_text(err), mote_err_name(err));
-    if (mote_host_node(st->node->rt, NULL).word) return PyErr_Format(PyExc_ConnectionError, "%s: there is no connection to %S", doing, node);
+    if (mote_host_node(st->node->rt, NULL, NULL).word) return PyErr_Format(PyExc_ConnectionError, "%s: there is no connection to %S", doing, node);
     return PyErr_Format(st->error, "%s: this is no node among others: give it a name, mote.Node(\"name@host\")", doing);
 }
 
@@ -145,7 +147,7 @@ static PyObject *py_connect_start(PyObject *module, PyObject *o) {
     mote_atom node;
     mote_ref ref;
     if (!p || node_from(o, &node) < 0) return NULL;
-    if (node.word == mote_host_node(p->node->rt, NULL).word) Py_RETURN_NONE;
+    if (node.word == mote_host_node(p->node->rt, NULL, NULL).word) Py_RETURN_NONE;
     mote_err err = mote_node_connect_start(p->self, node, &ref);
     return err ? net_fail(st, err, "mote.connect", o) : mp_ref_new(st, ref);
 }

@@ -1119,7 +1119,7 @@ bool mp_is_abroad(struct mp_proc *p, mote_term to) {
     mote_term node;
     if (mote_term_type(to) != MOTE_TUPLE) return mote_far_get(to, NULL);
     if (mote_tuple_get(to, 1, &node)) return false;
-    return node.word != mote_host_node(p->node->rt, NULL).word && !mote_match(node, "'" MP_NODELESS "'");
+    return node.word != mote_host_node(p->node->rt, NULL, NULL).word && !mote_match(node, "'" MP_NODELESS "'");
 }
 
 bool mp_takes(struct mp_proc *p, mote_term to) { return mote_host_takes(p->self, to) || mote_host_is_far(p->self, to); }

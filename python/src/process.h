@@ -98,6 +98,7 @@ struct mp_node {
     struct mp_frames bare;    /* the same before the first */
     mote_atom name;           /* as one of a cluster's, held; word 0: it has none, or has not been asked for it. See net.c */
     uint32_t creation;
+    mote_ref_key ref_key;     /* of its references, where it has a name */
     PyObject *key;            /* of its processes in the threads' dictionaries: a number no other node has */
     size_t number;            /* that one */
     unsigned users;           /* itself, and each attached thread */

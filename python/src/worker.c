@@ -90,7 +90,7 @@ static void let_go(void *data, void *held) {
 
 /* As a term, for what is no value here: of a class that this worker does not know, say. */
 static PyObject *decode_term(struct mp_letter *letter, const struct mp_codec *codec, mote_bytes bytes, size_t *used) {
-    const mote_external_options options = {.form = codec->form, .node = codec->node, .creation = codec->creation, .unblob = letter->blobs ? unblob : NULL, .release = let_go, .context = letter};
+    const mote_external_options options = {.form = codec->form, .node = codec->node, .creation = codec->creation, .ref_key = codec->ref_key, .unblob = letter->blobs ? unblob : NULL, .release = let_go, .context = letter};
     mote_arena *arena = mote_arena_new(0);
     mote_term term;
     PyErr_Clear();

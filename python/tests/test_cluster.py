@@ -291,6 +291,10 @@ class Options(Case):
             self.assertEqual(mote.receive(timeout=0), 1)
         self.assertEqual(mote.decode(mote.encode(me)), me)
         self.assertIn(self.name.encode(), mote.encode(me))
+        refs = [mote.make_ref() for _ in range(10)]
+        self.assertEqual(mote.decode(mote.encode(refs)), refs)
+        words = [int.from_bytes(mote.encode(ref)[-12:], "big") for ref in refs]
+        self.assertTrue(all(bin(a ^ b).count("1") > 10 for a, b in zip(words, words[1:])), words)  # they are counted, and nobody else sees it
 
     def test_nobody_there(self):
         self.begin()

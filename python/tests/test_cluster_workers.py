@@ -96,6 +96,10 @@ def sends_much(to, count, size):
     mote.exit("sent all")
 
 
+def encodes(ref, to):
+    mote.send(to, (mote.encode(ref), mote.make_ref()))
+
+
 def swallows():
     while True:
         mote.receive()
@@ -224,6 +228,14 @@ class WithMote(Shared, unittest.TestCase):
         self.assertEqual(pid.node, self.peer)
         mote.send(pid, (A["echo"], mote.self(), 1))
         self.assertEqual(self.hears()[1:], (pid, 1))
+
+    def test_references(self):
+        """All workers write one as the same to other nodes."""
+        ref = mote.make_ref()
+        mote.options(place=1).spawn(encodes, ref, mote.self())
+        told, theirs = self.hears()
+        self.assertEqual((told, mote.decode(told)), (mote.encode(ref), ref))
+        self.assertEqual(mote.decode(mote.encode(theirs)), theirs)
 
     def test_their_worker_dies(self):
         ref, there = mote.monitor(("probe", self.peer)), self.ask("probe", "where")

@@ -9,7 +9,7 @@
 /* What a record is: of the hub's, of a worker's, of both; and MT_BRANCH_... */
 enum { GREETING = 1, UP, LOST, CROWDED, DRAINED, TOLD, SIGNAL, LISTEN };
 
-/* A record: behind it the node's name, a control message or text, a payload. */
+/* A record: behind it the node's name, a control message, text or (GREETING) key, a payload. */
 struct record {
     uint32_t kind;     /* MT_FAR_GATE: first */
     uint32_t what;
@@ -245,7 +245,10 @@ static void hear_signal(struct mt_dist *d, struct mt_sched *s, uint64_t node, co
 static mote_err hear(mote_runtime *rt, struct mt_sched *s, const struct came *c) {
     struct mt_dist *d = mt_dist_of(rt);
     if (c->head.what == GREETING) {
-        mote_err err = d ? MOTE_OK : mt_dist_join(rt, c->name, c->head.creation, (uint16_t)c->head.port, c->head.pid, &d);
+        mote_ref_key key;
+        if (c->control.size != sizeof key) return MOTE_EARG;
+        memcpy(&key, c->control.data, sizeof key);
+        mote_err err = d ? MOTE_OK : mt_dist_join(rt, c->name, c->head.creation, &key, (uint16_t)c->head.port, c->head.pid, &d);
         if (err) return err;
         atomic_store_explicit(&d->leader, c->head.ref, memory_order_relaxed);
         mt_lock_take(&d->mu);
@@ -358,7 +361,7 @@ static void greet(mote_runtime *rt, unsigned worker) {
     struct record r = {.what = GREETING, .pid = atomic_load_explicit(&d->process, memory_order_relaxed), .ref = atomic_load_explicit(&d->leader, memory_order_relaxed), .creation = d->net.creation, .port = d->port};
     mt_lock_take(&d->mu);
     r.number = d->ends;
-    (void)put(rt, worker, false, &r, d->shake.name, nothing);
+    (void)put(rt, worker, false, &r, d->shake.name, (mote_bytes){&d->net.ref_key, sizeof d->net.ref_key});
     for (const struct mt_link *l = d->links; l; l = l->next) {
         r = up_record(l);
         if (l->state == MT_LINK_UP) (void)put(rt, worker, false, &r, name_of(l->node), nothing);

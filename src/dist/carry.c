@@ -132,7 +132,7 @@ static mote_form form_of(const struct mt_link *l) { return atomic_load_explicit(
 
 mote_err mt_link_plain(const struct mt_link *l, mote_bytes payload, uint64_t flags, mote_writer *to) {
     const struct mt_dist *d = l->dist;
-    const mote_external_options form = {.form = MOTE_FORM_NODES, .node = {d->net.name}, .creation = d->net.creation};
+    const mote_external_options form = {.form = MOTE_FORM_NODES, .node = {d->net.name}, .creation = d->net.creation, .ref_key = &d->net.ref_key};
     mote_term term;
     if (flags & MT_FLAG_TYPES || !payload.size) return mote_raw_write(to, payload.data, payload.size) ? MOTE_OK : to->err;
     mote_arena *arena = mote_arena_new(0);
@@ -223,7 +223,7 @@ bool mt_link_put_control(struct mt_link *l, struct mt_sched *s, uint64_t sender,
 
 /* With `leave` large binaries may stay where they are. */
 static bool encode(const struct mt_dist *d, uint64_t term, mote_writer *w, struct given *leaves) {
-    const mote_external_options form = {.node = {d->net.name}, .creation = d->net.creation, .blob_min = MT_LEFT_MIN, .leave = leaves ? leave : NULL, .context = leaves};
+    const mote_external_options form = {.node = {d->net.name}, .creation = d->net.creation, .ref_key = &d->net.ref_key, .blob_min = MT_LEFT_MIN, .leave = leaves ? leave : NULL, .context = leaves};
     return mote_term_encode((mote_term){term}, &form, w) == MOTE_OK;
 }
 

@@ -16,9 +16,10 @@ struct mt_far_pid mt_far_pid_of(const struct mt_dist *dist, uint64_t pid) {
     return (struct mt_far_pid){mt_name_of_atom(dist->net.name), (uint32_t)(pid >> 3), (uint32_t)(pid >> 35), dist->net.creation};
 }
 
-struct mt_far_ref mt_far_ref_of(const struct mt_dist *dist, uint64_t ref) { /* as mote_ref_write_as() */
-    uint64_t v = ref >> 3;
-    return (struct mt_far_ref){mt_name_of_atom(dist->net.name), dist->net.creation, {(uint32_t)(v & ((1u << 18) - 1)), (uint32_t)(v >> 18), (uint32_t)(v >> 50)}, 3};
+struct mt_far_ref mt_far_ref_of(const struct mt_dist *dist, uint64_t ref) {
+    struct mt_far_ref far = {.node = mt_name_of_atom(dist->net.name), .creation = dist->net.creation, .count = 3};
+    mote_ref_as_far((mote_ref){ref}, &dist->net.ref_key, far.words);
+    return far;
 }
 
 static bool is_ours(const struct mt_dist *dist, const mote_name *node, uint32_t creation) {
@@ -33,7 +34,7 @@ uint64_t mt_own_pid(const struct mt_dist *dist, const struct mt_far_pid *pid) {
 
 uint64_t mt_own_ref(const struct mt_dist *dist, const struct mt_far_ref *ref) {
     mote_ref own;
-    return is_ours(dist, &ref->node, ref->creation) && mote_ref_of_far(ref->words, ref->count, &own) ? own.word : 0;
+    return is_ours(dist, &ref->node, ref->creation) && mote_ref_of_far(ref->words, ref->count, &dist->net.ref_key, &own) ? own.word : 0;
 }
 
 uint64_t mt_peer_pid(struct mt_link *link, const struct mt_far_pid *pid) {

@@ -125,7 +125,7 @@ static void free_dist(struct mt_dist *d) {
 /* The name, registered, and the net process. */
 static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size) {
     const mote_spawn_options options = {.body = mt_net_process, .name = "net", .stack_size = 131072, .reach = MOTE_REACH_NONE};
-    uint32_t creation = (uint32_t)mt_os_random() | 4;
+    uint32_t creation = (uint32_t)mt_os_random() | 4, secret[4];
     int epmd = -1;
     mote_pid pid;
     mote_term arg;
@@ -133,6 +133,9 @@ static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size
     if (err) return err;
     mote_arena *arena = mote_arena_new(0);
     d->net.creation = d->shake.creation = creation;
+    for (unsigned i = 0; i < 2; i++) memcpy(&secret[2 * i], &(uint64_t){mt_os_random()}, sizeof(uint64_t));
+    mote_ref_key_make(&d->net.ref_key, secret);
+    mt_digest_wipe(secret, sizeof secret);
     err = arena ? mote_build(arena, &arg, "{?, ?}", (uint64_t)(uintptr_t)d, epmd) : MOTE_ENOMEM;
     if (!err) err = mt_far_net(d->runtime, &d->net);
     if (!err) err = mt_observe(d);
@@ -208,7 +211,7 @@ mote_err mote_node_start(mote_self *self, const mote_node_options *options, char
     return err;
 }
 
-mote_err mt_dist_join(mote_runtime *rt, mote_bytes name, uint32_t creation, uint16_t port, uint64_t process, struct mt_dist **dist) {
+mote_err mt_dist_join(mote_runtime *rt, mote_bytes name, uint32_t creation, const mote_ref_key *key, uint16_t port, uint64_t process, struct mt_dist **dist) {
     mote_err err = MOTE_OK;
     if (name.size > MT_NODE_NAME_MAX || !mt_node_name_fits(name)) return MOTE_ENAME;
     struct mt_dist *d = mt_os_alloc_zero(sizeof *d);
@@ -220,7 +223,7 @@ mote_err mt_dist_join(mote_runtime *rt, mote_bytes name, uint32_t creation, uint
     d->port = port;
     d->options = (mote_node_options){.processes_max = MT_SERVED_MAX, .call_ms = MT_CALL_MS, .atoms_max = MT_ATOMS_MAX, .relations_max = MT_RELATIONS_MAX}; /* what a peer may the hub says with each message */
     d->shake.name = (mote_bytes){d->name, name.size};
-    d->net = (struct mt_net){.context = d, .creation = creation, .dial = dial, .over = (void (*)(void *))free_dist};
+    d->net = (struct mt_net){.context = d, .creation = creation, .ref_key = *key, .dial = dial, .over = (void (*)(void *))free_dist};
     atomic_init(&d->process, process);
     mt_lock_init(&d->mu, MT_RANK_DIST);
     if (!(d->net.name = mt_atom_intern(d->name, name.size, true, &err)) || (err = mt_far_net(rt, &d->net))) free_dist(d);

@@ -173,8 +173,8 @@ void mt_facts_tidy(struct mt_dist *dist, uint64_t node);
 
 /* The node of a runtime; NULL: it is none. */
 struct mt_dist *mt_dist_of(const mote_runtime *rt);
-/* Makes a worker's of what the hub has said of the node. Borrows the name. Gives, to the runtime. MOTE_ENAME, MOTE_ENOMEM. */
-mote_err mt_dist_join(mote_runtime *rt, mote_bytes name, uint32_t creation, uint16_t port, uint64_t process, struct mt_dist **dist);
+/* Makes a worker's of what the hub has said of the node. Borrows the name, copies the key. Gives, to the runtime. MOTE_ENAME, MOTE_ENOMEM. */
+mote_err mt_dist_join(mote_runtime *rt, mote_bytes name, uint32_t creation, const mote_ref_key *key, uint16_t port, uint64_t process, struct mt_dist **dist);
 
 /* ------------------------------------------------------------------------------------------------ links (link.c) */
 

@@ -168,7 +168,7 @@ static void send_encoded(mote_self *self, mote_term to, mote_term what) {
     mote_external_options form = {0};
     mote_parcel parcel;
     mote_writer w;
-    form.node = mote_node_name(self, &form.creation, NULL);
+    form.node = mote_host_node(nodes[0].runtime, &form.creation, &form.ref_key);
     CHECK_OK(mote_parcel_begin(self, to, &parcel));
     CHECK_INT(parcel.form, MOTE_FORM_NODES);
     mote_writer_init(&w, parcel.form, NULL, 0, 1000);

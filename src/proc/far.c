@@ -984,7 +984,7 @@ mote_err mt_far_take(struct mt_sched *s, unsigned worker, const void *record, si
 
 static mote_external_options node_form(const mote_runtime *rt) {
     const struct mt_net *net = mt_far_net_of(rt);
-    return (mote_external_options){.form = MOTE_FORM_NODES, .node = {net ? net->name : 0}, .creation = net ? net->creation : 0};
+    return (mote_external_options){.form = MOTE_FORM_NODES, .node = {net ? net->name : 0}, .creation = net ? net->creation : 0, .ref_key = net ? &net->ref_key : NULL};
 }
 
 mote_err mt_far_term(const mote_runtime *rt, mote_arena *arena, mote_bytes bytes, mote_term *term) {

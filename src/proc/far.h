@@ -63,6 +63,7 @@ struct mt_net {
     void *context;
     uint64_t name;     /* an atom */
     uint32_t creation;
+    mote_ref_key ref_key; /* of its references, where they are written for other nodes; all its workers have the same */
     /* Something is for a node that has no place: opens one for it (mt_far_node_open()), where it waits to be connected; false: it will not be. Any thread; never blocks. */
     bool (*dial)(void *context, struct mt_sched *s, uint64_t node);
     void (*over)(void *context); /* the runtime is freed */

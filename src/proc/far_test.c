@@ -628,14 +628,15 @@ static void net_over(void *context) { ++*(int *)context; }
 static void named(void) {
     struct both b;
     uint32_t creation = 1;
+    const mote_ref_key *key, *none;
     int over = 0;
     begin(&b, 1000);
-    CHECK(mote_host_node(NULL, NULL).word == 0 && mote_host_node(b.node.left, &creation).word == 0 && creation == 0);
+    CHECK(mote_host_node(NULL, NULL, NULL).word == 0 && mote_host_node(b.node.left, &creation, NULL).word == 0 && creation == 0);
     struct mt_net net = {.context = &over, .name = mote_atom_make("left@here").word, .creation = 77, .over = net_over};
     CHECK_OK(mt_far_net(b.node.left, &net));
     CHECK_INT(mt_far_net(b.node.left, &net), MOTE_EBUSY);
-    CHECK(mote_host_node(b.node.left, NULL).word == net.name && mote_host_node(b.node.left, &creation).word == net.name && creation == 77);
-    CHECK(mote_host_node(b.node.right, &creation).word == 0 && creation == 0);
+    CHECK(mote_host_node(b.node.left, NULL, &key).word == net.name && mote_host_node(b.node.left, &creation, NULL).word == net.name && creation == 77 && key == &net.ref_key);
+    CHECK(mote_host_node(b.node.right, &creation, &none).word == 0 && creation == 0 && !none);
     end(&b);
     CHECK_INT(over, 1);
 }

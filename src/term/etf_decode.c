@@ -26,7 +26,7 @@ static uint64_t local_word(const struct mt_etf *etf, const mote_token *t) {
     mote_ref ref;
     if (!is_ours(etf, t)) return 0;
     if (t->kind == MOTE_TOKEN_PID) return mote_pid_of_far(t->words[0], t->words[1], &pid) ? pid.word : 0;
-    return mote_ref_of_far(t->words, (size_t)t->count, &ref) ? ref.word : 0;
+    return mote_ref_of_far(t->words, (size_t)t->count, etf->options->ref_key, &ref) ? ref.word : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ the first step */

@@ -68,7 +68,7 @@ static bool put_pid(struct encode *e, uint64_t word) {
 
 static bool put_ref(struct encode *e, uint64_t word) {
     if (e->w->form == MOTE_FORM_MOTE) return mote_ref_write(e->w, (mote_ref){word});
-    return mote_ref_write_as(e->w, (mote_ref){word}, e->node, e->options->creation);
+    return mote_ref_write_as(e->w, (mote_ref){word}, e->options->ref_key, e->node, e->options->creation);
 }
 
 static bool put_far_ref(struct encode *e, const uint64_t *p) {
@@ -107,7 +107,7 @@ static bool put_named(struct encode *e, const uint8_t *bytes, size_t size) {
         const uint8_t *at = r.next;
         good = mote_token_read(&r, &t) && t.kind != MOTE_TOKEN_HANDLE;
         if (good && t.kind == MOTE_TOKEN_LOCAL_PID) good = mote_pid_write_as(e->w, (mote_pid){t.word}, e->node, e->options->creation);
-        else if (good && t.kind == MOTE_TOKEN_LOCAL_REF) good = mote_ref_write_as(e->w, (mote_ref){t.word}, e->node, e->options->creation);
+        else if (good && t.kind == MOTE_TOKEN_LOCAL_REF) good = mote_ref_write_as(e->w, (mote_ref){t.word}, e->options->ref_key, e->node, e->options->creation);
         else if (good) good = mote_raw_write(e->w, at, (size_t)(r.next - at));
     }
     return good || mote_writer_fail(e->w, e->w->err ? e->w->err : MOTE_ETERM);

@@ -882,12 +882,63 @@ static void parts_of_pieces(void) {
     CHECK(!mote_writer_fail(&w, MOTE_EARG) && !mote_writer_fail(&w, MOTE_ENOMEM) && w.err == MOTE_EARG && !mote_writer_room(&w, 1));
     CHECK(!mote_pid_of_far(1, 1u << 29, &pid) && pid.word == 1);
     CHECK(mote_pid_of_far(1, 2, &pid) && pid.word == (UINT64_C(0x200000001) << 3 | MT_PID));
-    CHECK(!mote_ref_of_far((uint32_t[]){1, 1, 1 << 11}, 3, &ref) && !mote_ref_of_far((uint32_t[]){1, 1, 1}, 2, &ref) && ref.word == 1);
-    CHECK(mote_ref_of_far((uint32_t[]){1, 0, 0}, 3, &ref) && ref.word == (1 << 3 | MT_REF));
+    CHECK(!mote_ref_of_far((uint32_t[]){1, 1, 1 << 11}, 3, NULL, &ref) && !mote_ref_of_far((uint32_t[]){1, 1, 1}, 2, NULL, &ref) && ref.word == 1);
+    CHECK(mote_ref_of_far((uint32_t[]){1, 0, 0}, 3, NULL, &ref) && ref.word == (1 << 3 | MT_REF));
     mote_reader_init(&r, MOTE_FORM_ERLANG, "h\0", 2);
     CHECK(mote_token_read_(&r, &t) && t.kind == MOTE_TOKEN_TUPLE && r.owed == 0);
     mote_reader_init(&r, MOTE_FORM_ERLANG, "h\0", 2);
     CHECK(!mote_reader_fail(&r, MOTE_EARG, "why") && !mote_token_read(&r, &t) && r.err == MOTE_EARG && strcmp(r.why, "why") == 0);
+}
+
+static uint64_t as_hidden(const mote_ref_key *key, uint64_t word) {
+    uint32_t words[3];
+    mote_ref_as_far((mote_ref){word}, key, words);
+    CHECK(words[0] >> 18 == 0 && words[2] >> 14 == 0); /* as Erlang's own */
+    return (uint64_t)words[2] << 50 | (uint64_t)words[1] << 18 | words[0];
+}
+
+/* Who has seen some references of a node cannot tell others: half of the bits differ, whichever bit of the reference or of the key does. */
+static void hidden_references(void) {
+    mote_ref_key key, other;
+    mote_ref ref = {1};
+    mote_ref_key_make(&key, (const uint32_t[]){0x03020100, 0x0b0a0908, 0x13121110, 0x1b1a1918});
+    CHECK(as_hidden(&key, UINT64_C(0x3b7265747475432d)) == UINT64_C(0x8c6fa548454e028b)); /* of the paper that describes it */
+    unsigned long differ = 0, count = 0, valid = 0;
+    for (uint64_t n = 1; n < (UINT64_C(1) << 61); n = n * 3 + 1) {
+        uint64_t word = n << 3 | MT_REF, v = as_hidden(&key, word);
+        CHECK(mote_ref_of_far((uint32_t[]){v & 0x3ffff, (uint32_t)(v >> 18), (uint32_t)(v >> 50)}, 3, &key, &ref) && ref.word == word);
+        for (unsigned bit = 3; bit < 64; bit++, count++) differ += (unsigned long)__builtin_popcountll(v ^ as_hidden(&key, word ^ UINT64_C(1) << bit));
+        mote_ref_key_make(&other, (const uint32_t[]){0x03020100, 0x0b0a0908, 0x13121110, 0x1b1a1918 ^ 1u << n % 32});
+        differ += (unsigned long)__builtin_popcountll(v ^ as_hidden(&other, word)), count++;
+    }
+    CHECK(differ > count * 31 && differ < count * 33);
+    for (uint32_t i = 0; i < 8000; i++) valid += mote_ref_of_far((uint32_t[]){i, 5, 7}, 3, &key, &ref); /* of those made up one of eight is a reference at all */
+    CHECK(valid > 800 && valid < 1200);
+    CHECK(!mote_ref_of_far((uint32_t[]){1 << 18, 5, 7}, 3, &key, &ref) && !mote_ref_of_far((uint32_t[]){1, 5, 1 << 14}, 3, &key, &ref) && !mote_ref_of_far((uint32_t[]){1, 5, 7, 0}, 4, &key, &ref));
+}
+
+/* With a key local references are others in Erlang's form, and come back by that key alone. */
+static void terms_with_a_key(void) {
+    mote_ref_key key;
+    mote_external_options plain = {.node = mote_atom_make(NODE), .creation = 77}, keyed = plain;
+    mote_term term, back;
+    mote_writer w, p;
+    mote_ref_key_make(&key, (const uint32_t[]){1, 2, 3, 4});
+    keyed.ref_key = &key;
+    for (mote_form form = MOTE_FORM_ERLANG; form <= MOTE_FORM_NODES; form += MOTE_FORM_NODES) {
+        plain.form = keyed.form = form;
+        mote_writer_init(&w, form, NULL, 0, 1000);
+        mote_writer_init(&p, form, NULL, 0, 1000);
+        CHECK_OK(mote_build(arena, &term, "{?, {a, [?]}}", (mote_ref){12345 << 3 | MT_REF}, (mote_ref){12346 << 3 | MT_REF}));
+        CHECK(!mote_term_encode(term, &keyed, &w) && !mote_term_encode(term, &plain, &p));
+        mote_bytes hidden = mote_writer_bytes(&w), open = mote_writer_bytes(&p);
+        CHECK(hidden.size == open.size && memcmp(hidden.data, open.data, hidden.size) != 0);
+        CHECK(!mote_term_decode(arena, hidden.data, hidden.size, &keyed, &back, NULL) && mote_term_same(back, term));
+        CHECK(!mote_term_decode(arena, hidden.data, hidden.size, &plain, &back, NULL) && !mote_term_same(back, term));
+        CHECK(!mote_term_decode(arena, open.data, open.size, &keyed, &back, NULL) && !mote_term_same(back, term));
+        mote_writer_fini(&w);
+        mote_writer_fini(&p);
+    }
 }
 
 static void pieces(void) {
@@ -957,7 +1008,7 @@ static void writers_fail(void) {
     FAILS(MOTE_ETERM, mote_like_write(&w, 1, 1));
     FAILS(MOTE_ETERM, mote_handle_write(&w, "h", 1));
     FAILS(MOTE_ETERM, mote_pid_write_as(&w, (mote_pid){MT_REF}, (mote_bytes){"n", 1}, 1));
-    FAILS(MOTE_ETERM, mote_ref_write_as(&w, (mote_ref){MT_PID}, (mote_bytes){"n", 1}, 1));
+    FAILS(MOTE_ETERM, mote_ref_write_as(&w, (mote_ref){MT_PID}, NULL, (mote_bytes){"n", 1}, 1));
     FAILS(MOTE_ELIMIT, mote_handle_write(&w, "h", 256));
     FAILS(MOTE_ELIMIT, mote_handle_write(&w, "h", 0));
     FAILS(MOTE_ELIMIT, mote_tuple_write(&w, 16777216));
@@ -1080,7 +1131,7 @@ int main(int argc, char **argv) {
         (struct check_test[]){TEST(recorded), TEST(cut_short), TEST_SLOW(bits_flipped, 600), TEST(lies), TEST(nested_lies), TEST(wrong), TEST(names), TEST(large_numbers),
                               TEST_SLOW(million_levels, 900), TEST(memory), TEST(maps), TEST(keys_collide), TEST(identifiers), TEST(own_tags), TEST(between_nodes), TEST(objects_to_nodes), TEST(closures), TEST(nested_closures),
                               TEST(hosts), TEST(objects_of_hosts), TEST(large_binaries), TEST(bytes_left_out), TEST(small_ones_are_copied),
-                              TEST(handles), TEST(atoms_are_counted), TEST_SLOW(full, 600), TEST(pieces), TEST(parts_of_pieces), TEST(writers_fail),
+                              TEST(handles), TEST(atoms_are_counted), TEST_SLOW(full, 600), TEST(hidden_references), TEST(terms_with_a_key), TEST(pieces), TEST(parts_of_pieces), TEST(writers_fail),
                               TEST_SLOW(random_round_trips, 900), TEST_SLOW(hostile, 900), TEST(faults), {0}});
     mote_arena_free(arena);
     return result;

@@ -13,6 +13,7 @@
 #define NAME_CHARS_MAX 255u
 #define BIG_BYTES_MAX ((size_t)1 << 30)
 #define FLOAT_TEXT 31u
+#define REF_ROUNDS (sizeof ((mote_ref_key *)NULL)->round / sizeof(uint32_t))
 #define CUT_SHORT "the bytes end within a term"
 
 /* ------------------------------------------------------------------------------------------------ the writer */
@@ -177,17 +178,57 @@ bool mote_pid_of_far(uint32_t id, uint32_t serial, mote_pid *pid) {
     return true;
 }
 
-/* A reference's 61 bits as Erlang's own are divided: 18, 32, and the rest. */
-bool mote_ref_write_as(mote_writer *writer, mote_ref ref, mote_bytes node, uint32_t creation) {
-    uint64_t v = ref.word >> 3;
-    uint32_t words[3] = {(uint32_t)(v & ((1u << 18) - 1)), (uint32_t)(v >> 18), (uint32_t)(v >> 50)};
+/* Speck64/128, a block cipher of 64 bits (Beaulieu and others, 2013): 27 rounds of a generalised Feistel network; the keys of the rounds come of the same round. */
+static uint32_t turn(uint32_t v, unsigned left) { return v << left | v >> (32 - left); }
+
+static void mix(uint32_t *x, uint32_t *y, uint32_t key) {
+    *x = (turn(*x, 24) + *y) ^ key;
+    *y = turn(*y, 3) ^ *x;
+}
+
+void mote_ref_key_make(mote_ref_key *key, const uint32_t *secret) {
+    uint32_t next = secret[0], other[3] = {secret[1], secret[2], secret[3]};
+    for (uint32_t i = 0; i < REF_ROUNDS; i++) {
+        key->round[i] = next;
+        mix(&other[i % 3], &next, i);
+    }
+}
+
+static uint64_t hide(const mote_ref_key *key, uint64_t word) {
+    uint32_t x = (uint32_t)(word >> 32), y = (uint32_t)word;
+    for (size_t i = 0; i < REF_ROUNDS; i++) mix(&x, &y, key->round[i]);
+    return (uint64_t)x << 32 | y;
+}
+
+static uint64_t show(const mote_ref_key *key, uint64_t hidden) {
+    uint32_t x = (uint32_t)(hidden >> 32), y = (uint32_t)hidden;
+    for (size_t i = REF_ROUNDS; i-- > 0;) {
+        y = turn(y ^ x, 29);
+        x = turn((x ^ key->round[i]) - y, 8);
+    }
+    return (uint64_t)x << 32 | y;
+}
+
+/* A reference's 61 bits, or with a key the 64 of its word as the key hides it, as Erlang's own are divided: 18, 32, and the rest. */
+void mote_ref_as_far(mote_ref ref, const mote_ref_key *key, uint32_t *words) {
+    uint64_t v = key ? hide(key, ref.word) : ref.word >> 3;
+    words[0] = (uint32_t)(v & ((1u << 18) - 1));
+    words[1] = (uint32_t)(v >> 18);
+    words[2] = (uint32_t)(v >> 50);
+}
+
+bool mote_ref_write_as(mote_writer *writer, mote_ref ref, const mote_ref_key *key, mote_bytes node, uint32_t creation) {
+    uint32_t words[3];
     if (mt_tag(ref.word) != MT_REF) return mote_writer_fail(writer, MOTE_ETERM);
+    mote_ref_as_far(ref, key, words);
     return mote_far_ref_write(writer, node, creation, words, 3);
 }
 
-bool mote_ref_of_far(const uint32_t *words, size_t count, mote_ref *ref) {
-    if (count != 3 || words[0] >> 18 || words[2] >> 11) return false;
-    ref->word = ((uint64_t)words[2] << 50 | (uint64_t)words[1] << 18 | words[0]) << 3 | MT_REF;
+bool mote_ref_of_far(const uint32_t *words, size_t count, const mote_ref_key *key, mote_ref *ref) {
+    if (count != 3 || words[0] >> 18 || words[2] >> (key ? 14 : 11)) return false;
+    uint64_t v = (uint64_t)words[2] << 50 | (uint64_t)words[1] << 18 | words[0], word = key ? show(key, v) : v << 3 | MT_REF;
+    if (mt_tag(word) != MT_REF) return false; /* one of eight that are made up ends here */
+    ref->word = word;
     return true;
 }
 
