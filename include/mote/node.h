@@ -154,7 +154,8 @@ MOTE_API MOTE_MUST mote_err mote_rpc_cast(mote_self *self, mote_atom node, mote_
 
 /* ----------------------------------------------------------------------------------------- certificates (TLS) */
 
-/* Reads the files of mote_node_options.tls again, for connections that are made from now on; those that are there stay. Reads files. MOTE_EARG, MOTE_EOS: they will not do, and all is as before; `why` (may be NULL; `size`
+/* Reads the files of mote_node_options.tls again, for connections that are made from now on; of those that are there each whose peer's certificate does not hold by the new files (ca.pem has its authority no more, or crl.pem has it)
+ * ends soon, which is logged. One ends also when its peer's certificate expires. Reads files. MOTE_EARG, MOTE_EOS: they will not do, and all is as before; `why` (may be NULL; `size`
  * bytes) gets it in words. MOTE_ENOPROC: this is no node, or one without TLS; MOTE_ESELF; MOTE_ENOMEM. */
 MOTE_API MOTE_MUST mote_err mote_node_tls_reload(mote_self *self, char *why, size_t size);
 

@@ -173,8 +173,8 @@ class Node:
         return _mote.node_port()
 
     def reload_tls(self) -> None:
-        """Reads the files of `tls` again, for connections that are made from now on; those that are there stay. ValueError, OSError when they will not do: then
-        all is as before. MoteError: this node has no TLS."""
+        """Reads the files of `tls` again, for connections that are made from now on; of those that are there each ends whose peer's certificate does not hold by
+        them any more. ValueError, OSError when they will not do: then all is as before. MoteError: this node has no TLS."""
         _mote.tls_reload()
 
     def info(self) -> NodeInfo:

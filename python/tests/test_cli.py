@@ -214,19 +214,26 @@ class Tls(Case):
         self.fails(r"key.pem: a private key has to be in a file of your own that nobody else may read \(chmod 400\)", "run", "--tls", "certs/127.0.0.1", "app.py")
 
     def test_reload(self):
-        """By the program, and by SIGHUP; what is connected stays so."""
+        """By the program, and by SIGHUP; what is connected stays so, unless the other's certificate does not hold by the new files."""
         self.certificates("127.0.0.1")
         node = self.node(tls=self.folder / "certs/127.0.0.1")
         app = self.start("--tls", "certs/127.0.0.1", "--connect", "test", "app.py", says="app@127.0.0.1\n")
+        mote.monitor_node("app@127.0.0.1")
+        self.certificates("--renew", "127.0.0.1")
+        app.send_signal(signal.SIGHUP)
+        self.wait_for_log("the certificates are read again")
+        node.reload_tls()
+        self.assertEqual(mote.call(("counter", "app@127.0.0.1"), (mote.Atom("add"), 5)), 5)
+        self.assertIsNone(mote.receive(mote.NodeDown, timeout=0, default=None))
         (self.folder / "certs").rename(self.folder / "old")
         with self.assertRaisesRegex(ValueError, "ca.pem: no certificate of an authority can be used"):
             node.reload_tls()
         self.certificates("127.0.0.1")
         app.send_signal(signal.SIGHUP)
-        self.wait_for_log("the certificates are read again")
-        self.assertEqual(mote.call(("counter", "app@127.0.0.1"), (mote.Atom("add"), 5)), 5)
+        self.assertEqual(mote.receive(mote.NodeDown, timeout=PATIENCE).node, "app@127.0.0.1")
         self.assertIn("app@127.0.0.1 is there", self.mote("ping", "app", "--tls", "certs/127.0.0.1")[0])
         self.fails("its certificate is refused", "ping", "test", "--tls", "certs/127.0.0.1")
+        self.assertIn("the connection is given up to test@127.0.0.1: its certificate does not hold any more: ", (self.folder / "log").read_text())
         node.reload_tls()
         self.assertIn("test@127.0.0.1 is there", self.mote("ping", "test", "--tls", "certs/127.0.0.1")[0])
         (self.folder / "certs/127.0.0.1/key.pem").unlink()

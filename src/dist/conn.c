@@ -98,11 +98,15 @@ static mote_err net_read(struct conn *c, void *to, size_t size, size_t *got) { r
 
 static mote_err net_write(struct conn *c, const void *from, size_t size, size_t *done) { return c->tls ? mt_tls_write(c->tls, from, size, done) : mt_net_write(c->fd, from, size, done); }
 
-/* A step of its handshake, on a thread for what takes long. */
+/* A step of its handshake, or a look at its certificate, on a thread for what takes long. */
 struct tls_step {
     struct mt_tls_conn *tls;
     mote_err err;
 };
+static void look_tls(void *context) {
+    struct tls_step *s = context;
+    s->err = mt_tls_look(s->tls);
+}
 static void step_tls(void *context) {
     struct tls_step *s = context;
     s->err = mt_tls_shake(s->tls);
@@ -387,6 +391,15 @@ static bool tick(struct conn *c, uint64_t now, enum mt_verdict *why) {
     return true;
 }
 
+/* Whether its certificate is still good: looked at with each tick that is due, and when the files were read again. */
+static bool still_proved(struct conn *c, uint64_t now, enum mt_verdict *why) {
+    struct tls_step s = {c->tls, MOTE_OK};
+    if (!c->tls || (now < c->tick_ns && !mt_tls_is_dated(c->tls))) return true;
+    if (mote_blocking(c->self, look_tls, &s)) return false;
+    if (s.err) *why = MT_NO_CERTIFICATE_OVER;
+    return !s.err;
+}
+
 /* A peer may count on hearing from us more often than by our own time: who gives a sign gets one, unless he has had something in the last second (so that two do not go on for ever). */
 static void answer_tick(struct conn *c, uint64_t now) {
     if (c->ticked && now - c->took_ns >= TICK_ANSWER_NS) put_tick(c, now);
@@ -403,15 +416,16 @@ static void serve(struct conn *c, size_t left) {
     c->took_ns = since;
     while (fine && !c->closing) {
         atomic_store(&c->link->woken, 0); /* before the queue is looked at: who puts now wakes */
-        fine = write_some(c, &wrote, &why) && read_some(c, &red, &why) && tick(c, mt_os_now_ns(), &why);
+        fine = write_some(c, &wrote, &why) && read_some(c, &red, &why);
         uint64_t now = mt_os_now_ns();
+        fine = fine && still_proved(c, now, &why) && tick(c, now, &why);
         if (red || wrote) since = now;
         if (!fine) break;
         answer_tick(c, now);
         if (red || wrote || now - since < spin) mote_must(c->self, mote_yield(c->self));
         else if (!atomic_load(&c->link->woken)) rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
     }
-    const char *told = why ? mt_verdict_text(why) : c->tls ? mt_tls_why(c->tls) : "";
+    const char *told = why && why != MT_NO_CERTIFICATE_OVER ? mt_verdict_text(why) : c->tls ? mt_tls_why(c->tls) : ""; /* which says more */
     if (*told) say(c, MOTE_LOG_WARNING, "the connection is given up to", told); /* who listens is told of every end */
 }
 

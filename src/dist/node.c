@@ -319,13 +319,29 @@ mote_err mote_node_at(mote_self *self, mote_atom node, const char *address, uint
     return f ? MOTE_OK : MOTE_ENOMEM;
 }
 
+/* Wakes all connections. Without memory they look with their next ticks. */
+static void have_all_look(mote_self *self, struct mt_dist *d) {
+    size_t count = 0;
+    mt_lock_take(&d->mu);
+    for (const struct mt_link *l = d->links; l; l = l->next) count++;
+    uint64_t *processes = count ? mt_os_alloc(count * sizeof *processes) : NULL;
+    count = 0;
+    for (const struct mt_link *l = processes ? d->links : NULL; l; l = l->next)
+        if (l->process) processes[count++] = l->process;
+    mt_lock_drop(&d->mu);
+    for (size_t i = 0; i < count; i++) (void)mote_send(self, (mote_pid){processes[i]}, "look");
+    mt_os_free(processes);
+}
+
 mote_err mote_node_tls_reload(mote_self *self, char *why, size_t size) {
     struct mt_dist *d;
     mote_err err = dist_of(self, &d);
     if (!why) size = 0;
     if (!err && !d->tls) err = MOTE_ENOPROC;
     if (err) return wrong(why, size, err, "this is no node with TLS");
-    return mt_tls_reload(d->tls, why, size);
+    err = mt_tls_reload(d->tls, why, size);
+    if (!err) have_all_look(self, d);
+    return err;
 }
 
 mote_err mote_node_cookie(mote_self *self, mote_atom node, const char *cookie) {

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/os_fd.h"
+#include "crl.h"
 #include "dist/node.h"
 #include "nodes.h"
 
@@ -188,17 +190,89 @@ static void new_certificates(void) {
     CHECK(strstr(why, "/ca/b@127.0.0.1/ca.pem: no certificate of an authority can be used"));
     (void)folder("ca", "127.0.0.1"); /* of another authority */
     (void)folder("ca", "b@127.0.0.1");
-    CHECK_OK(mote_node_tls_reload(nodes[1].self, why, sizeof why));
-    echoes(0, 1, 100000); /* what is connected stays so */
     CHECK_OK(mote_node_monitor(nodes[0].self, nodes[1].name, true));
-    CHECK_OK(mote_node_disconnect(nodes[0].self, nodes[1].name));
-    CHECK(mote_match(got(0), "{nodedown, _}"));
+    CHECK_OK(mote_node_tls_reload(nodes[1].self, why, sizeof why));
+    CHECK(mote_match(got(0), "{nodedown, _}")); /* its certificate is of an authority that is none any more */
+    logs("the connection is given up to a@127.0.0.1: its certificate does not hold any more: ");
     CHECK(!connects(0, 1)); /* the other has the old ones */
     CHECK_OK(mote_node_tls_reload(nodes[0].self, why, sizeof why));
     echoes(0, 1, 10);
     begin(2, "c@127.0.0.1", NULL);
     CHECK_INT(mote_node_tls_reload(nodes[2].self, why, sizeof why), MOTE_ENOPROC);
     CHECK_STR(why, "this is no node with TLS");
+    leave_all();
+}
+
+static void read_text(const char *ca, const char *file, char to[MT_PEM_MAX]) {
+    char path[300];
+    size_t size;
+    snprintf(path, sizeof path, "%s/%s/%s", work, ca, file);
+    CHECK_OK(mt_os_file_read(path, to, MT_PEM_MAX - 1, &size));
+    to[size] = 0;
+}
+
+static void authority_of(const char *ca, struct mt_cert_pair *pair) {
+    read_text(ca, "ca.pem", pair->certificate);
+    read_text(ca, "ca-key.pem", pair->key);
+}
+
+static void put_text(const char *folder, const char *file, const char *text, unsigned mode) {
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    CHECK_OK(mt_os_file_replace(path, text, strlen(text), mode));
+}
+
+/* A connection ends when the peer's certificate is taken back; others stay. */
+static void taken_back(void) {
+    struct mt_openssl lib;
+    struct mt_cert_pair ca;
+    char list[MT_PEM_MAX], gone[MT_PEM_MAX], why[300];
+    begin(0, "a@127.0.0.1", folder("lists", "127.0.0.1"));
+    begin(1, "b@127.0.0.1", folder("lists", "b@127.0.0.1"));
+    begin(2, "c@127.0.0.1", folder("lists", "c@127.0.0.1"));
+    echoes(0, 1, 10);
+    echoes(2, 0, 10);
+    CHECK(mt_openssl_load(&lib));
+    authority_of("lists", &ca);
+    read_text("lists", "b@127.0.0.1/cert.pem", gone);
+    crl_of(&lib, &ca, gone, 3600, list);
+    put_text(folder("lists", "127.0.0.1"), "crl.pem", list, 0444);
+    CHECK_OK(mote_nodes_monitor(nodes[0].self, true));
+    CHECK_OK(mote_nodes_monitor(nodes[1].self, true));
+    CHECK_OK(mote_node_tls_reload(nodes[0].self, why, sizeof why));
+    CHECK(mote_match(got(0), "{nodedown, 'b@127.0.0.1'}"));
+    CHECK(mote_match(got(1), "{nodedown, 'a@127.0.0.1'}"));
+    logs("the connection is given up to b@127.0.0.1: its certificate does not hold any more: certificate revoked");
+    CHECK(!connects(0, 1) && !connects(1, 0));
+    CHECK_INT(connected(0), 1);
+    CHECK_OK(mote_nodes_monitor(nodes[0].self, false));
+    echoes(0, 2, 10);
+    echoes(2, 0, 100000);
+    leave_all();
+}
+
+/* It ends at the first tick after the peer's certificate has expired. A machine that takes longer than that tries with a longer one. */
+static void expires(void) {
+    struct mt_openssl lib;
+    struct mt_cert_pair ca, pair;
+    char why[300];
+    CHECK(mt_openssl_load(&lib));
+    const char *of_b = folder("short", "b@127.0.0.1");
+    CHECK_OK(start(0, (mote_node_options){.name = "a@127.0.0.1", .tls = folder("short", "127.0.0.1"), .tick_ms = 400}, why, sizeof why));
+    authority_of("short", &ca);
+    for (int seconds = 2;; seconds *= 2) {
+        const struct mt_cert_wish wish = {.subject = "b", .names = "DNS:127.0.0.1,IP:127.0.0.1", .from_s = -3600, .until_s = seconds};
+        CHECK_OK(mt_cert_issue(&lib, &wish, &ca, &pair));
+        put_text(of_b, "key.pem", pair.key, 0400);
+        put_text(of_b, "cert.pem", pair.certificate, 0444);
+        if (!start(1, (mote_node_options){.name = "b@127.0.0.1", .tls = of_b, .tick_ms = 400}, why, sizeof why) && connects(0, 1)) break;
+        leave(1);
+        CHECK(seconds < 100);
+    }
+    CHECK_OK(mote_node_monitor(nodes[0].self, nodes[1].name, true));
+    CHECK(mote_match(got(0), "{nodedown, 'b@127.0.0.1'}"));
+    logs("the connection is given up to b@127.0.0.1: its certificate does not hold any more: certificate has expired");
+    CHECK(!connects(0, 1));
     leave_all();
 }
 
@@ -282,6 +356,6 @@ static void first_message_is_too_long(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(talk), TEST(not_with_those_without), TEST(not_with_strangers), TEST(not_in_anothers_name), TEST(elsewhere_without_insecure), TEST(new_certificates),
+    return check_main(argc, argv, (struct check_test[]){TEST(talk), TEST(not_with_those_without), TEST(not_with_strangers), TEST(not_in_anothers_name), TEST(elsewhere_without_insecure), TEST(new_certificates), TEST(taken_back), TEST(expires),
                                                         TEST(many_connect_at_once), TEST(silent_ones_keep_nobody_out), TEST(first_message_is_too_long), {0}});
 }

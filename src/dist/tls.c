@@ -25,11 +25,14 @@ struct mt_tls { /* MT_SHARED */
     size_t node_size;                /* const: 0: any */
     struct mt_lock mu;
     SSL_CTX *context;                /* lock: mu: counted; each connection has one more */
+    _Atomic unsigned reloads;        /* atomic: seq_cst: written with `context`, under mu */
 };
 
 struct mt_tls_conn {
+    struct mt_tls *tls;
     const struct mt_openssl *lib;
     SSL *ssl;
+    unsigned looked; /* which reload its certificate was looked at with */
     char node[MT_NODE_NAME_MAX]; /* that is dialled */
     size_t node_size;            /* 0: we are */
     int events;
@@ -158,6 +161,7 @@ mote_err mt_tls_reload(struct mt_tls *tls, char *why, size_t size) {
     mt_lock_take(&tls->mu);
     before = tls->context;
     tls->context = made;
+    atomic_fetch_add(&tls->reloads, 1);
     mt_lock_drop(&tls->mu);
     tls->lib.SSL_CTX_free(before);
     return MOTE_OK;
@@ -176,14 +180,22 @@ static bool ask_for(struct mt_tls_conn *c, mote_bytes node) {
     return mt_net_is_address(text) || c->lib->SSL_ctrl(c->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, text) == 1;
 }
 
+/* The present one, and with which reload it came. Counted. */
+static SSL_CTX *context_of(struct mt_tls *tls, unsigned *reload) {
+    mt_lock_take(&tls->mu);
+    SSL_CTX *context = tls->context;
+    tls->lib.SSL_CTX_up_ref(context);
+    *reload = atomic_load(&tls->reloads);
+    mt_lock_drop(&tls->mu);
+    return context;
+}
+
 mote_err mt_tls_open(struct mt_tls *tls, int fd, mote_bytes dialled, struct mt_tls_conn **conn) {
     const struct mt_openssl *lib = &tls->lib;
     struct mt_tls_conn *c = mt_os_alloc_zero(sizeof *c);
     if (!c) return MOTE_ENOMEM;
-    mt_lock_take(&tls->mu);
-    SSL_CTX *context = tls->context;
-    lib->SSL_CTX_up_ref(context);
-    mt_lock_drop(&tls->mu);
+    SSL_CTX *context = context_of(tls, &c->looked);
+    c->tls = tls;
     c->lib = lib;
     c->ssl = lib->SSL_new(context);
     MT_ASSERT(dialled.size <= sizeof c->node);
@@ -253,6 +265,41 @@ bool mt_tls_speaks_for(struct mt_tls_conn *conn, mote_bytes node) {
     if (certificate) conn->lib->X509_free(certificate);
     return does;
 }
+
+/* What is wrong with the other's certificate (X509_V_...) by a context's files, as a handshake would judge it, but for these flags. */
+static int wrong_with(const struct mt_tls_conn *c, SSL_CTX *context, X509 *it, unsigned long with, unsigned long without) {
+    const struct mt_openssl *lib = c->lib;
+    X509_STORE_CTX *check = lib->X509_STORE_CTX_new();
+    int wrong = X509_V_ERR_OUT_OF_MEM;
+    if (check && lib->X509_STORE_CTX_init(check, lib->SSL_CTX_get_cert_store(context), it, lib->SSL_get_peer_cert_chain(c->ssl)) == 1) {
+        X509_VERIFY_PARAM *how = lib->X509_STORE_CTX_get0_param(check);
+        lib->X509_STORE_CTX_set_default(check, c->node_size ? "ssl_server" : "ssl_client");
+        lib->X509_STORE_CTX_set_depth(check, MT_TLS_DEPTH_MAX);
+        lib->X509_VERIFY_PARAM_set_auth_level(how, SECURITY_LEVEL);
+        lib->X509_VERIFY_PARAM_set_flags(how, with);
+        lib->X509_VERIFY_PARAM_clear_flags(how, without);
+        wrong = lib->X509_verify_cert(check) == 1 ? X509_V_OK : lib->X509_STORE_CTX_get_error(check);
+    }
+    lib->X509_STORE_CTX_free(check);
+    return wrong;
+}
+
+mote_err mt_tls_look(struct mt_tls_conn *c) {
+    const struct mt_openssl *lib = c->lib;
+    if (*c->why) return MOTE_ESTOPPED;
+    SSL_CTX *context = context_of(c->tls, &c->looked);
+    X509 *it = lib->SSL_get1_peer_certificate(c->ssl);
+    int wrong = wrong_with(c, context, it, 0, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    if (!wrong) wrong = wrong_with(c, context, it, X509_V_FLAG_NO_CHECK_TIME, 0); /* the lists, however old (T5) */
+    lib->X509_free(it);
+    lib->SSL_CTX_free(context);
+    lib->ERR_clear_error();
+    if (!wrong) return MOTE_OK;
+    snprintf(c->why, sizeof c->why, "its certificate does not hold any more: %s", lib->X509_verify_cert_error_string(wrong));
+    return MOTE_ESTOPPED;
+}
+
+bool mt_tls_is_dated(const struct mt_tls_conn *c) { return atomic_load(&c->tls->reloads) != c->looked; }
 
 mote_err mt_tls_read(struct mt_tls_conn *conn, void *to, size_t size, size_t *done) {
     size_t got, all = 0;

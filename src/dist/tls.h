@@ -7,7 +7,8 @@
  * T1 both sides show a certificate that the file ca.pem vouches for, no other authority, that is valid now, not taken back by crl.pem if there is one, and not for another use. T2 who is dialled shows one for the node
  *    that was dialled; who dials, one for the node that it says it is (mt_tls_speaks_for(), asked before anything is done with that name). cert.h says what that means. T3 keys are exchanged afresh for each connection,
  *    and what is sent is encrypted and authenticated in one: no session is resumed, nothing renegotiated, compressed, or sent early. T4 there is no way back: who does not do all this is closed.
- * T5 a connection keeps what it has begun with: new files are for those that begin after mt_tls_reload(). It ends before its mt_tls does.
+ * T5 a connection keeps the keys that it has begun with: new files are for those that begin after mt_tls_reload(). But the other's certificate has to hold as long as it lasts (mt_tls_look()): by ca.pem and crl.pem as they were
+ *    read last, and by the clock. A list that is out of date keeps newcomers out, and ends only whom it names. T6 a connection ends before its mt_tls does.
  */
 #ifndef MT_DIST_TLS_H
 #define MT_DIST_TLS_H
@@ -25,7 +26,7 @@ struct mt_tls_conn;
 mote_err mt_tls_new(const char *folder, mote_bytes node, struct mt_tls **tls, char *why, size_t size);
 /* Takes; NULL is allowed. */
 void mt_tls_free(struct mt_tls *tls);
-/* Reads them again; when it fails, as above, all stays as it was. */
+/* Reads them again; when it fails, as above, all stays as it was. Connections that there are have to be looked at then. */
 mote_err mt_tls_reload(struct mt_tls *tls, char *why, size_t size);
 
 /* TLS on a connected socket, which is borrowed until mt_tls_close(). `dialled` (size 0: we are dialled): the node at the other end, which fits (mt_node_name_fits()). Gives. MOTE_ENOMEM. */
@@ -38,6 +39,11 @@ mote_err mt_tls_shake(struct mt_tls_conn *conn);
 int mt_tls_events(const struct mt_tls_conn *conn);
 /* Whether the other's certificate is for this node. Only after the handshake. Borrows. */
 bool mt_tls_speaks_for(struct mt_tls_conn *conn, mote_bytes node);
+
+/* Whether the other's certificate still holds (T5); computes as a step of the handshake does, and follows one that is done. MOTE_ESTOPPED: it does not, and the connection is over: mt_tls_why(). */
+mote_err mt_tls_look(struct mt_tls_conn *conn);
+/* Whether files were read since it was looked at, or the connection began. */
+bool mt_tls_is_dated(const struct mt_tls_conn *conn);
 
 /* As mt_net_read() and mt_net_write(). A read that gives MOTE_TIMEOUT has nothing left that has come; what a write has not taken is to be written next, unchanged, and may have grown. */
 mote_err mt_tls_read(struct mt_tls_conn *conn, void *to, size_t size, size_t *done);

@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/os_fd.h"
-#include "check.h"
-#include "dist/cert.h"
+#include "crl.h"
 #include "dist/tls.h"
 
 #define HOUR 3600
@@ -421,35 +420,99 @@ static void files(void) {
     cannot(other, NODE, MOTE_EARG, "ca.pem: ");
 }
 
-/* A list of one certificate that is taken back, made by OpenSSL as it is. */
-static void take_back(const char *name, const struct mt_cert_pair *which) {
-    X509_CRL *crl = X509_CRL_new();
-    X509_REVOKED *entry = X509_REVOKED_new();
-    X509 *ca = mt_openssl_certificate_of(&lib, (mote_bytes){authority.certificate, strlen(authority.certificate)}), *it = mt_openssl_certificate_of(&lib, (mote_bytes){which->certificate, strlen(which->certificate)});
-    EVP_PKEY *key = mt_openssl_key_of(&lib, (mote_bytes){authority.key, strlen(authority.key)});
-    ASN1_TIME *now = X509_gmtime_adj(NULL, -HOUR), *next = X509_gmtime_adj(NULL, HOUR);
-    BIO *bio = BIO_new(BIO_s_mem());
-    char text[MT_PEM_MAX], *data;
-    CHECK(crl && entry && ca && it && key && bio);
-    CHECK(X509_CRL_set_version(crl, 1) && X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca)) && X509_CRL_set1_lastUpdate(crl, now) && X509_CRL_set1_nextUpdate(crl, next));
-    CHECK(X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(it)) && X509_REVOKED_set_revocationDate(entry, now) && X509_CRL_add0_revoked(crl, entry));
-    CHECK(X509_CRL_sort(crl) && X509_CRL_sign(crl, key, EVP_sha256()) && PEM_write_bio_X509_CRL(bio, crl));
-    long size = BIO_get_mem_data(bio, &data);
-    CHECK(size > 0 && size < (long)sizeof text);
-    memcpy(text, data, (size_t)size);
-    text[size] = 0;
+/* A list of one certificate that is taken back. */
+static void take_back(const char *name, const struct mt_cert_pair *which, long until_s) {
+    char text[MT_PEM_MAX];
+    crl_of(&lib, &authority, which->certificate, until_s, text);
     put_in(name, "crl.pem", text, 0444);
-    X509_CRL_free(crl), X509_free(ca), X509_free(it), EVP_PKEY_free(key), ASN1_TIME_free(now), ASN1_TIME_free(next), BIO_free(bio);
 }
 
 static void taken_back(void) {
     begin();
     struct mt_cert_pair a = issue((struct mt_cert_wish){.names = "IP:127.0.0.1"}, &authority);
     folder("gone", &authority, &a);
-    take_back("b", &a);
+    take_back("b", &a, HOUR);
     refused(true, "gone", NODE, "its certificate is refused: certificate revoked", "revoked");
     struct ends e = meet("a", "b", NODE);
     CHECK_OK(e.err[1]);
+    part(&e);
+}
+
+static const char over[] = "its certificate does not hold any more: ";
+
+/* Who is dialled has read its files again: what it says then of who has dialled; NULL: nothing. */
+static const char *said_of(struct ends *e) {
+    mote_err err;
+    CHECK(!mt_tls_is_dated(e->conn[1]));
+    CHECK_OK(mt_tls_reload(e->tls[1], NULL, 0));
+    CHECK(mt_tls_is_dated(e->conn[1]));
+    err = mt_tls_look(e->conn[1]);
+    CHECK(!mt_tls_is_dated(e->conn[1]) && (!err || err == MOTE_ESTOPPED));
+    CHECK_OK(mt_tls_look(e->conn[0])); /* by its own files */
+    if (!err) says_hello(e);
+    return err ? mt_tls_why(e->conn[1]) : NULL;
+}
+
+/* Those that are connected are judged as those that come, but for a list that is out of date. */
+static void taken_back_while_connected(void) {
+    char both[2 * MT_PEM_MAX], want[100];
+    begin();
+    struct mt_cert_pair a = issue((struct mt_cert_wish){.names = "IP:127.0.0.1"}, &authority), other = issue((struct mt_cert_wish){.names = "IP:127.0.0.1"}, &authority);
+    folder("gone", &authority, &a);
+    for (int old = 0; old < 2; old++) {
+        struct ends e = meet("gone", "b", NODE);
+        says_hello(&e);
+        CHECK_OK(mt_tls_look(e.conn[0]));
+        CHECK_OK(mt_tls_look(e.conn[1]));
+        take_back("b", &other, old ? -60 : HOUR);
+        CHECK(!said_of(&e));
+        if (old) refused(true, "gone", NODE, "its certificate is refused: CRL has expired", "expired");
+        take_back("b", &a, old ? -60 : HOUR);
+        snprintf(want, sizeof want, "%scertificate revoked", over);
+        CHECK_STR(said_of(&e), want);
+        CHECK_INT(mt_tls_look(e.conn[1]), MOTE_ESTOPPED);
+        part(&e);
+        remove_in("b", "crl.pem");
+    }
+    struct ends e = meet("gone", "b", NODE);
+    snprintf(both, sizeof both, "%s%s", stranger.certificate, authority.certificate);
+    put_in("b", "ca.pem", both, 0444); /* as one authority gives way to another */
+    CHECK(!said_of(&e));
+    put_in("b", "ca.pem", stranger.certificate, 0444);
+    CHECK(strncmp(said_of(&e), over, sizeof over - 1) == 0);
+    part(&e);
+}
+
+static void files_change_within_a_handshake(void) {
+    begin();
+    struct ends e = {.tls = {tls_of("a"), tls_of("b")}};
+    pair_of_sockets(e.fd);
+    CHECK_OK(mt_tls_open(e.tls[0], e.fd[0], BYTES(NODE), &e.conn[0]));
+    CHECK_OK(mt_tls_open(e.tls[1], e.fd[1], (mote_bytes){"", 0}, &e.conn[1]));
+    put_in("b", "ca.pem", stranger.certificate, 0444);
+    CHECK_OK(mt_tls_reload(e.tls[1], NULL, 0));
+    shake_both(&e);
+    CHECK(!e.err[0] && !e.err[1] && !mt_tls_is_dated(e.conn[0]) && mt_tls_is_dated(e.conn[1])); /* so it is looked at before anything is said */
+    CHECK_INT(mt_tls_look(e.conn[1]), MOTE_ESTOPPED);
+    part(&e);
+}
+
+/* By the clock. A machine that takes longer than its certificate is valid tries with a longer one. */
+static void expires_while_connected(void) {
+    struct ends e;
+    char want[100];
+    begin();
+    for (int seconds = 2;; seconds *= 2) {
+        struct mt_cert_pair a = issue((struct mt_cert_wish){.names = "IP:127.0.0.1", .from_s = -HOUR, .until_s = seconds}, &authority);
+        folder("short", &authority, &a);
+        e = meet("short", "b", NODE);
+        if (!e.err[0] && !e.err[1] && !mt_tls_look(e.conn[1])) break;
+        part(&e);
+        CHECK(seconds < 100);
+    }
+    while (!mt_tls_look(e.conn[1])) CHECK_OK(mt_tls_look(e.conn[0]));
+    snprintf(want, sizeof want, "%scertificate has expired", over);
+    CHECK_STR(mt_tls_why(e.conn[1]), want);
     part(&e);
 }
 
@@ -471,7 +534,7 @@ static void new_files(void) {
         for (int i = 0; i < 2; i++) mt_tls_close(f.conn[i]), mt_os_close(f.fd[i]);
         folder("b", &stranger, &b);
         CHECK_OK(mt_tls_reload(e.tls[1], NULL, 0));
-        says_hello(&e); /* what was there goes on */
+        says_hello(&e); /* what was there goes on: the other's certificate is the same */
     }
     part(&e);
 }
@@ -551,5 +614,5 @@ static void made_for_a_start(void) {
 
 int main(int argc, char **argv) {
     return check_main(argc, argv, (struct check_test[]){TEST(good), TEST(much_through_little_room), TEST(bad_certificates), TEST(versions_and_suites), TEST(nonsense), TEST(a_byte_is_changed), TEST(files),
-                                                        TEST(taken_back), TEST(new_files), TEST(whom_it_is_for), TEST(made_for_a_start), {0}});
+                                                        TEST(taken_back), TEST(taken_back_while_connected), TEST(files_change_within_a_handshake), TEST(expires_while_connected), TEST(new_files), TEST(whom_it_is_for), TEST(made_for_a_start), {0}});
 }

@@ -131,6 +131,7 @@ tls_tests() ->
         {"TLS: one that dials without a certificate", fun() -> meets("none", false, true) end},
         {"TLS: one without TLS", fun() -> meets([], false, false) end},
         {"TLS: Erlang refuses a mote node of another authority", fun() -> {ok, [[Other]]} = init:get_argument(mote_other_tls), with([{tls, Other}], fun({N, _}) -> pang = net_adm:ping(N), ok end) end},
+        {"TLS: a mote node cuts Erlang's when its authority is none any more", fun cuts/0},
         {"TLS: Erlang does not find a mote node without TLS", fun() -> with([{tls, none}], fun({N, _}) -> pang = net_adm:ping(N), ok end) end}
     ].
 
@@ -140,6 +141,14 @@ meets(Which, Dials, IsDialled) ->
         V = {VN, Port} = start_victim(Short, if Which =:= [] -> []; true -> tls_flags(Which) end ++ ["-victim_dials", atom_to_list(N)]), Want = atom_to_list(Dials),
         receive {Port, {data, {eol, Want}}} -> ok; {Port, {data, {eol, Other}}} when Other =:= "true"; Other =:= "false" -> exit({it_dials, Other}) after ?T -> exit(says_nothing) end,
         IsDialled = ask(P, {connect, VN}), kill9(V), settle(P) end).
+
+%% The files of a mote node are read again: as they were, then with another authority.
+cuts() ->
+    {ok, [[Other]]} = init:get_argument(mote_other_tls), {ok, [[Dir]]} = init:get_argument(mote_options), Own = filename:join(Dir, "moves"), ok = file:make_dir(Own),
+    [{ok, _} = file:copy(filename:join(get(tls), F), filename:join(Own, F)) || F <- ["ca.pem", "cert.pem", "key.pem"]], ok = file:change_mode(filename:join(Own, "key.pem"), 8#400),
+    with([{tls, Own}, {tick, ?TICK}], fun({N, _}) -> P = servant(N), monitor_node(N, true), reloaded = ask(P, {reload_tls}), Q = servant(N), settle(Q),
+        {ok, _} = file:copy(filename:join(Other, "ca.pem"), filename:join(Own, "ca.pem")), P ! {self(), reload_tls},
+        receive {nodedown, N} -> ok after ?T -> exit(not_cut) end, pang = net_adm:ping(N), flush(), ok end).
 
 send(P, To) -> To ! {self(), echo, {hello, To}}, {hello, To} = from(P), ok.
 

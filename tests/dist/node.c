@@ -100,6 +100,9 @@ static void nodes(mote_self *self, mote_arena *arena, mote_term m) {
         CHECK_OK(mote_nodes(self, false, list, 8, &all));
         CHECK_OK(mote_nodes(self, true, list, 8, &hidden));
         CHECK_OK(mote_send(self, from, "{?, ?, ?}", mote_self_pid(self), (int)all, (int)hidden));
+    } else if (mote_match(m, "{?, reload_tls}", &from)) {
+        CHECK_OK(mote_node_tls_reload(self, NULL, 0));
+        CHECK_OK(mote_send(self, from, "{?, reloaded}", mote_self_pid(self)));
     }
 }
 
