@@ -146,6 +146,18 @@ mote_err mt_net_accept(int listener, int *fd, char from[MT_NET_ADDRESS], bool *l
     return MOTE_OK;
 }
 
+mote_err mt_net_turn_away(int listener, int *spare, char from[MT_NET_ADDRESS]) {
+    bool local;
+    int fd;
+    if (*spare < 0 && mt_os_dup(listener, spare)) return MOTE_ELIMIT;
+    mt_os_close(*spare);
+    *spare = -1;
+    mote_err err = mt_net_accept(listener, &fd, from, &local);
+    if (!err) mt_os_close(fd);
+    if (mt_os_dup(listener, spare)) *spare = -1;
+    return err;
+}
+
 mote_err mt_net_dial(const char *address, uint16_t port, int *fd) {
     union address a;
     socklen_t size = parse(address, port, &a);

@@ -23,6 +23,9 @@ mote_err mt_net_listen(const char *address, uint16_t *port, int *fd);
 /* Takes a connection: its socket, who it is from, and whether that is this host (loopback, or the very address that it came to). Gives. MOTE_TIMEOUT: there is none now;
  * MOTE_ELIMIT: no descriptor is left for it; MOTE_EOS. */
 mote_err mt_net_accept(int listener, int *fd, char from[MT_NET_ADDRESS], bool *local);
+/* When no descriptor is left for who waits: gives up a spare one for a moment, takes him with it, and closes him, so that he need not wait until others end; tells whom as above. *spare is another then: mt_os_dup() of the listener, as
+ * the first was; -1: there is none. MOTE_TIMEOUT, MOTE_EOS: as above; MOTE_ELIMIT: there is no spare one, or somebody else has got it. */
+mote_err mt_net_turn_away(int listener, int *spare, char from[MT_NET_ADDRESS]);
 /* Begins to connect; it is there, or not (mt_net_dialled()), when it can be written. Gives. MOTE_EARG, MOTE_EOS. */
 mote_err mt_net_dial(const char *address, uint16_t port, int *fd);
 /* How dialling has ended. MOTE_ENOPROC: nobody listens there; MOTE_EOS. */

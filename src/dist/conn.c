@@ -462,18 +462,23 @@ static void run_dialler(struct conn *c) {
     mt_link_end(c->self, c->link);
 }
 
-/* Logs that a peer was refused. Who tries many cookies hears of it later; so does a node that was given a wrong one. */
-static void tell_refusal(struct conn *c, const char *why) {
+bool mt_tell_refusal(struct mt_dist *dist, const char *from, enum mt_verdict verdict, const char *why) {
     char more[60] = "";
     struct mt_telling t;
-    uint64_t now = mt_os_now_ns();
-    mt_lock_take(&c->dist->mu);
-    bool late = mt_guard_refuses(&c->dist->guard, c->from, c->shake.verdict == MT_NO_COOKIE, now, &t);
-    mt_lock_drop(&c->dist->mu);
+    mt_lock_take(&dist->mu);
+    bool late = mt_guard_refuses(&dist->guard, from, verdict == MT_NO_COOKIE, mt_os_now_ns(), &t);
+    mt_lock_drop(&dist->mu);
     if (t.untold) snprintf(more, sizeof more, "; %u refusals before this were not told", t.untold);
-    if (t.many) mt_log(c->dist->runtime, MOTE_LOG_WARNING, "%u more connections from %s with a wrong cookie: each is held up for a second%s", t.many, c->from, more);
-    else if (t.told) mt_log(c->dist->runtime, MOTE_LOG_WARNING, "refused a connection from %s: %s%s", c->from, why, more);
-    while (late && !c->closing && mt_os_now_ns() < now + MT_FAILED_LATE_NS) rest(c, 0, now + MT_FAILED_LATE_NS);
+    if (t.many) mt_log(dist->runtime, MOTE_LOG_WARNING, "%u more connections from %s with a wrong cookie: each is held up for a second%s", t.many, from, more);
+    else if (t.told) mt_log(dist->runtime, MOTE_LOG_WARNING, "refused a connection from %s: %s%s", from, why, more);
+    return late;
+}
+
+/* Who tries many cookies hears of it later; so does a node that was given a wrong one. */
+static void refuse(struct conn *c, const char *why) {
+    uint64_t until = mt_os_now_ns() + MT_FAILED_LATE_NS;
+    bool late = mt_tell_refusal(c->dist, c->from, c->shake.verdict, why);
+    while (late && !c->closing && mt_os_now_ns() < until) rest(c, 0, until);
 }
 
 static void run_acceptor(struct conn *c) {
@@ -483,7 +488,7 @@ static void run_acceptor(struct conn *c) {
     bool done = !c->closing && shake_hands(c, &left);
     mt_attempt_end(c->self, c->dist, &c->attempt);
     if (done && c->link) up(c, left);
-    else if (c->shake.verdict != MT_NO_OURS_FIRST && c->shake.verdict != MT_NO_LINKED && why_not(c, why, sizeof why)) tell_refusal(c, why_not(c, why, sizeof why)); /* two that dial each other are no news */
+    else if (c->shake.verdict != MT_NO_OURS_FIRST && c->shake.verdict != MT_NO_LINKED && why_not(c, why, sizeof why)) refuse(c, why_not(c, why, sizeof why)); /* two that dial each other are no news */
     if (c->link) mt_link_end(c->self, c->link);
 }
 

@@ -98,6 +98,7 @@ struct server {
     mote_self *self;
     struct mt_epmd *epmd;
     int listener;
+    int spare; /* a descriptor for turning those away for whom there is none; -1: it is lost for now */
     mote_ref listens;
     struct socket *sockets;
 };
@@ -119,26 +120,33 @@ static void arm(struct server *s, struct socket *socket) {
     close_socket(s, socket);
 }
 
+static void take(struct server *s, int fd, bool local) {
+    struct socket *socket = mt_os_alloc_zero(sizeof *socket);
+    void *evicted = NULL;
+    if (socket) socket->fd = fd;
+    if (socket) socket->open = mt_epmd_open(s->epmd, socket, local, mt_os_now_ns(), &evicted);
+    if (evicted) close_socket(s, evicted);
+    if (!socket || !socket->open) {
+        mt_os_free(socket);
+        mt_os_close(fd);
+        return;
+    }
+    socket->next = s->sockets;
+    s->sockets = socket;
+    arm(s, socket);
+}
+
 static void welcome(struct server *s) {
     char from[MT_NET_ADDRESS];
     bool local;
     int fd;
     mote_err err;
-    while (!(err = mt_net_accept(s->listener, &fd, from, &local))) {
-        struct socket *socket = mt_os_alloc_zero(sizeof *socket);
-        void *evicted = NULL;
-        if (socket) socket->fd = fd;
-        if (socket) socket->open = mt_epmd_open(s->epmd, socket, local, mt_os_now_ns(), &evicted);
-        if (evicted) close_socket(s, evicted);
-        if (!socket || !socket->open) {
-            mt_os_free(socket);
-            mt_os_close(fd);
-            continue;
-        }
-        socket->next = s->sockets;
-        s->sockets = socket;
-        arm(s, socket);
-    }
+    if (s->spare < 0) (void)!mt_os_dup(s->listener, &s->spare);
+    do {
+        err = mt_net_accept(s->listener, &fd, from, &local);
+        if (!err) take(s, fd, local);
+        else if (err == MOTE_ELIMIT) err = mt_net_turn_away(s->listener, &s->spare, from); /* nodes tell of theirs */
+    } while (!err);
     if (err == MOTE_ELIMIT) mote_must(s->self, mote_sleep(s->self, 50));
     if (mote_fd_arm(s->self, s->listener, MOTE_READ, &s->listens)) s->listens.word = 0;
 }
@@ -169,6 +177,7 @@ static void clean_up(void *context) {
     while (s->sockets) close_socket(s, s->sockets);
     mt_epmd_free(s->epmd);
     mt_os_close(s->listener);
+    if (s->spare >= 0) mt_os_close(s->spare);
     mt_os_free(s);
 }
 
@@ -194,6 +203,7 @@ static void serve_epmd(mote_self *self, mote_term arg) {
     }
     s->self = self;
     s->listener = listener;
+    s->spare = -1;
     welcome(s);
     for (;;) {
         uint64_t now = mt_os_now_ns(), due = mt_epmd_due(s->epmd);

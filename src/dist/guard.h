@@ -5,7 +5,7 @@
  * U1 of handshakes that have come from outside MT_KNOCKS_MAX go on at once, MT_KNOCKS_OF_ONE of one address. For one more the oldest of that address, or of all, gives way: a
  *    newcomer that was refused instead would leave the door to whoever has filled it. Those that have been told to, and have not yet, count to MT_KNOCKS_HARD.
  * U2 who gives more than MT_FAILED_FREE wrong cookies a minute from one address hears of each further one MT_FAILED_LATE_NS later. Nobody is refused for that: all nodes of a host have one address.
- * U3 of refusals MT_TOLD_A_SECOND lines are told, and how many were not; of an address that U2 holds up one line a minute.
+ * U3 of refusals, for whatever reason, MT_TOLD_A_SECOND lines are told, and how many were not; of an address that U2 holds up one line a minute.
  */
 #ifndef MT_DIST_GUARD_H
 #define MT_DIST_GUARD_H

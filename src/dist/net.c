@@ -12,6 +12,7 @@ struct net {
     struct mt_dist *dist;
     mote_ref listens, registered; /* armed descriptors; word 0: not */
     int epmd;                     /* the registration; -1: there is none */
+    int spare;                    /* a descriptor for turning those away for whom there is none; -1: it is lost for now */
 };
 
 /* --------------------------------------------------------------------------------------------- who listens */
@@ -137,21 +138,33 @@ void mt_shaken(struct mt_dist *dist, struct mt_knock *knock, int fd) {
     if (fd >= 0) mt_os_close(fd);
 }
 
-static void accept_all(struct net *n) {
+static void welcome(struct net *n, int fd, const char *from) {
+    mote_arena *arena = mote_arena_new(0);
+    mote_term arg = MOTE_TERM_NONE;
+    struct mt_knock *knock = arena ? may_shake(n, from) : NULL;
+    if (!knock) mt_os_close(fd); /* whoever is honest dials again */
+    else if (mote_build(arena, &arg, "{accept, ?, ?, ?}", fd, (uint64_t)(uintptr_t)knock, (uint64_t)(uintptr_t)n->dist)) mt_shaken(n->dist, knock, fd);
+    else spawn_conn(n, arg);
+    mote_arena_free(arena);
+}
+
+/* Takes the next, or turns it away. */
+static mote_err accept_one(struct net *n) {
     char from[MT_NET_ADDRESS];
     bool local;
     int fd;
+    mote_err err = mt_net_accept(n->dist->listener, &fd, from, &local);
+    if (!err) welcome(n, fd, from);
+    if (err != MOTE_ELIMIT || (err = mt_net_turn_away(n->dist->listener, &n->spare, from))) return err;
+    (void)mt_tell_refusal(n->dist, from, MT_NO_DESCRIPTOR, mt_verdict_text(MT_NO_DESCRIPTOR));
+    return MOTE_OK;
+}
+
+static void accept_all(struct net *n) {
     mote_err err;
-    while (!(err = mt_net_accept(n->dist->listener, &fd, from, &local))) {
-        mote_arena *arena = mote_arena_new(0);
-        mote_term arg = MOTE_TERM_NONE;
-        struct mt_knock *knock = arena ? may_shake(n, from) : NULL;
-        if (!knock) mt_os_close(fd); /* whoever is honest dials again */
-        else if (mote_build(arena, &arg, "{accept, ?, ?, ?}", fd, (uint64_t)(uintptr_t)knock, (uint64_t)(uintptr_t)n->dist)) mt_shaken(n->dist, knock, fd);
-        else spawn_conn(n, arg);
-        mote_arena_free(arena);
-    }
-    if (err == MOTE_ELIMIT) mote_must(n->self, mote_sleep(n->self, 50)); /* no descriptor for it: others may end */
+    if (n->spare < 0) (void)!mt_os_dup(n->dist->listener, &n->spare);
+    while (!(err = accept_one(n))) continue;
+    if (err == MOTE_ELIMIT) mote_must(n->self, mote_sleep(n->self, 50)); /* not even that one: others may end */
     if (mote_fd_arm(n->self, n->dist->listener, MOTE_READ, &n->listens)) n->listens.word = 0;
 }
 
@@ -194,6 +207,7 @@ static void obey(struct net *n, mote_term message) {
 static void clean_up(void *context) {
     struct net *n = context;
     if (n->epmd >= 0) mt_os_close(n->epmd);
+    if (n->spare >= 0) mt_os_close(n->spare);
     mt_os_free(n);
 }
 
@@ -203,6 +217,7 @@ void mt_net_process(mote_self *self, mote_term arg) {
     struct net *n = mt_os_alloc_zero(sizeof *n); /* not on this stack: it goes first */
     mote_must(self, n ? mote_cleanup_add(self, clean_up, n) : MOTE_ENOMEM);
     n->self = self;
+    n->spare = -1;
     if (!mote_match(arg, "{?, ?}", &dist, &n->epmd)) MT_ASSERT(false);
     n->dist = (struct mt_dist *)(uintptr_t)dist;
     accept_all(n);

@@ -324,6 +324,8 @@ bool mt_link_is_stuck(size_t waiting, size_t most, uint64_t for_ns);
 void mt_net_process(mote_self *self, mote_term arg);
 /* conn.c: {dial, Node, Dist} or {accept, Socket, Knock, Dist}: pointers as integers. */
 void mt_conn_process(mote_self *self, mote_term arg);
+/* Logs, as the guard has it, that one from that address was refused. Whether it is to hear of it later (U2: a wrong cookie). Any thread. */
+bool mt_tell_refusal(struct mt_dist *dist, const char *from, enum mt_verdict verdict, const char *why);
 /* A handshake that has come from outside is proved or over, or is not to begin: then `fd` is closed; -1: it goes on to be used. Takes `knock`. */
 void mt_shaken(struct mt_dist *dist, struct mt_knock *knock, int fd);
 /* epmd_net.c: registers the node: 0 and the creation, and the socket to be kept open. With the port mapper that there is, or one of our own, which it starts. Waits. */

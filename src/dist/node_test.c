@@ -2,8 +2,11 @@
  * Nodes: three runtimes of this program, each a node of its own, with a port mapper that one of them has become. */
 #include <mote/registry.h>
 #include <mote/supervisor.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "dist/node.h"
 #include "nodes.h"
@@ -11,10 +14,12 @@
 #define NODES 3u /* and one more, of some tests */
 
 static _Atomic unsigned told_lost; /* lines of logs that say that a signal is lost */
+static _Atomic unsigned told_full; /* that no descriptor is left */
 
 static void no_log(void *context, mote_log_level level, const char *text) {
     (void)context, (void)level;
     if (strstr(text, "a signal to c@127.0.0.1 is lost: it holds what only mote's nodes know")) told_lost++;
+    if (strstr(text, "refused a connection from 127.0.0.1: no descriptor is left for it: ")) told_full++;
 }
 
 /* Sends back what comes, to whom it says; does what it is told. */
@@ -509,6 +514,48 @@ static void listeners_end(void) {
     leave_all();
 }
 
+static void dial(int fd, uint16_t port) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK_OK(connect(fd, (const struct sockaddr *)&to, sizeof to));
+}
+
+/* Who comes when no descriptor is left is closed, and told of; who is connected stays, and when there are some again others come. */
+static void no_descriptor_is_left(void) {
+    enum { CLIENTS = 50, OF_MAPPER = 5 };
+    const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+    struct rlimit before, now;
+    int fd[CLIENTS], next;
+    char byte;
+    begin();
+    struct mt_dist *d = mt_dist_of(nodes[0].runtime);
+    CHECK_OK(mote_send(nodes[1].self, at(1, "echo", 0), "{?, first}", mote_self_pid(nodes[1].self)));
+    CHECK(mote_match(got(1), "first"));
+    for (int i = 0; i < CLIENTS; i++) {
+        CHECK((fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0);
+        CHECK_OK(setsockopt(fd[i], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience));
+    }
+    for (int round = 0; round < 2; round++) {
+        CHECK((next = dup(0)) >= 0);
+        close(next);
+        CHECK_OK(getrlimit(RLIMIT_NOFILE, &before));
+        now = (struct rlimit){(rlim_t)next, before.rlim_max};
+        CHECK_OK(setrlimit(RLIMIT_NOFILE, &now));
+        const int half = CLIENTS / 2 * round;
+        for (int i = half; i < half + CLIENTS / 2; i++) dial(fd[i], i < half + OF_MAPPER ? epmd_port : d->port);
+        for (int i = half; i < half + CLIENTS / 2; i++) {
+            CHECK(recv(fd[i], &byte, 1, 0) == 0);
+            close(fd[i]);
+        }
+        CHECK_OK(mote_send(nodes[1].self, at(1, "echo", 0), "{?, still}", mote_self_pid(nodes[1].self)));
+        CHECK(mote_match(got(1), "still"));
+        CHECK_OK(setrlimit(RLIMIT_NOFILE, &before));
+        CHECK(told_full > 0 && told_full <= (unsigned)(CLIENTS - 2 * OF_MAPPER)); /* closed ones are logged soon */
+        CHECK_OK(mote_node_connect(nodes[2].self, nodes[0].name, -1));
+        CHECK_OK(mote_node_disconnect(nodes[2].self, nodes[0].name));
+    }
+    leave_all();
+}
+
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(types), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(types), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(no_descriptor_is_left), TEST(errors), {0}});
 }
