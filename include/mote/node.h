@@ -28,7 +28,7 @@ typedef struct mote_node_options {
     const char *cookie;       /* the secret that all nodes share, 1 to 255 printable characters. NULL: that of `cookie_file` */
     const char *cookie_file;  /* NULL: MOTE_COOKIE_FILE of the environment, or ~/.erlang.cookie, which is made when it is missing */
     const char *tls;          /* a folder with ca.pem (who vouches for all nodes), cert.pem, key.pem and maybe crl.pem (certificates that are taken back): connections are TLS, both ways, and nothing else. NULL: plain TCP */
-    const char *address;      /* where to listen; NULL: 127.0.0.1. Others need `tls` or `insecure`: without TLS everybody on the way can read and take over */
+    const char *address;      /* where to listen, IPv4 or IPv6 (:: is both); NULL: the loopback address in its name, else 127.0.0.1. Others need `tls` or `insecure`: without TLS everybody on the way can read and take over */
     uint16_t port;            /* 0: any that is free */
     uint16_t epmd_port;       /* 0: ERL_EPMD_PORT of the environment, or 4369. Where no port mapper runs, this node becomes one, on loopback if that is `address`, else at all addresses */
     bool no_epmd;             /* neither asks nor serves: peers are told where it is, see mote_node_at() */

@@ -192,7 +192,9 @@ class Case(unittest.TestCase):
         self.addCleanup(work.cleanup)
         subprocess.run(["erlc", "-o", work.name, HERE / "cluster_probe.erl"], check=True)
         (pathlib.Path(work.name) / "cookie").write_text(SECRET)
-        flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", "-start_epmd", "false", "-setcookie", SECRET.replace(" ", "_")]
+        six = name.endswith("@::1")
+        flags = ["-proto_dist", "inet6_tcp" if six else "inet_tcp"]
+        flags += ["-kernel", "inet_dist_use_interface", "{0,0,0,0,0,0,0,1}" if six else "{127,0,0,1}", "net_ticktime", "4", "-start_epmd", "false", "-setcookie", SECRET.replace(" ", "_")]
         erl = self.run_peer(["erl", "+S", "1", "-noinput", "-name", name, *flags, "-pa", work.name, "-s", "cluster_probe", "start"], cwd=work.name, start_new_session=True)
         return name, erl
 
@@ -400,6 +402,16 @@ class Options(Case):
         self.assertEqual([len(self.hears((A["echo"], ANY, ANY))[2]) for _ in range(sent + 1)], [50_000] * sent + [4])
         with self.assertRaises(mote.NoProc):
             mote.send_nosuspend("nobody", 1)
+
+    def test_ipv6(self):
+        """A node listens at the address in its name; the port mapper that the first becomes is at both loopback addresses."""
+        self.port = free_port()
+        for name, other in (("t6@::1", "peer6@::1"), ("t@127.0.0.1", "peer6@::1"), ("t6@::1", "peer@127.0.0.1")):
+            with self.subTest(name, peer=other), mote.Node(name, cookie=SECRET, epmd=self.port) as node:
+                _, program = self.start_mote(other)
+                self.assertEqual(mote.call(("probe", other), (A["add"], 2), PATIENCE), 2)
+                socket.create_connection((name.split("@")[1], node.port), PATIENCE).close()
+                ended(program)
 
     def test_where_a_node_is(self):
         """Without port mappers."""
@@ -667,6 +679,17 @@ class WithMote(Peers, Case):
 
 
 if shutil.which("erl") and shutil.which("erlc"):
+
+    @quick.once
+    class WithErlangByIpv6(Case):
+        def test_both_ways(self):
+            self.port = free_port()
+            cookie = SECRET.replace(" ", "_")
+            with mote.Node("t6@::1", cookie=cookie, epmd=self.port, visible=True):
+                name, _ = self.start_erlang("erl@::1")
+                self.assertEqual(mote.call(("probe", name), (A["add"], 2), PATIENCE), 2)
+                AsyncProbe.options(name="later").start()
+                self.assertEqual(mote.call(("probe", name), (A["ask"], (Atom("later"), Atom("t6@::1")), (A["add"], 2)), PATIENCE), (A["ok"], 3))
 
     @quick.once
     class WithErlang(Peers, Case):

@@ -260,11 +260,11 @@ class WithMote(Shared, unittest.TestCase):
         self.assertEqual((name, nodes), (self.world.name, [self.peer]))
 
     def test_much_waits(self):
-        """A sender in a worker stands still while the other node takes nothing."""
+        """A sender in a worker stands still while the other node takes nothing. (Larger messages wait in the arena until it is told.)"""
         sink = self.ask("hub_probe", "sink")
         os.kill(self.program.pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.program.pid, signal.SIGCONT)
-        pid, ref = mote.options(place=2, monitor=True).spawn(sends_much, sink, 300, 200_000)
+        pid, ref = mote.options(place=2, monitor=True).spawn(sends_much, sink, 3000, 30_000)
         while mote.info(pid).state != "suspended":
             self.assertIsNone(mote.receive(Down, timeout=0.01, default=None))
         os.kill(self.program.pid, signal.SIGCONT)

@@ -120,7 +120,9 @@ mote_err mt_net_listen(const char *address, uint16_t *port, int *fd) {
     if (!size) return MOTE_EARG;
     mote_err err = new_socket(a.any.sa_family, &made);
     if (err) return err;
+    const int off = 0;
     (void)setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (a.any.sa_family == AF_INET6) (void)setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off); /* whatever the system's default is */
     if (bind(made, &a.any, size) || listen(made, BACKLOG) || getsockname(made, &a.any, &size)) {
         err = errno == EADDRINUSE ? MOTE_EBUSY : MOTE_EOS;
         mt_os_close(made);

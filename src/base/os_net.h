@@ -18,7 +18,7 @@ bool mt_net_is_loopback(const char *address);
 mote_err mt_net_resolve(const char *host, char address[MT_NET_ADDRESS]);
 mote_err mt_net_resolve_all(const char *host, char (*addresses)[MT_NET_ADDRESS], size_t max, size_t *count);
 
-/* Listens; *port (0: any) gets the port. Gives. MOTE_EARG: no address; MOTE_EBUSY: the port is taken; MOTE_EOS. */
+/* Listens, at :: for IPv4 too; *port (0: any) gets the port. Gives. MOTE_EARG: no address; MOTE_EBUSY: the port is taken; MOTE_EOS. */
 mote_err mt_net_listen(const char *address, uint16_t *port, int *fd);
 /* Takes a connection: its socket, who it is from, and whether that is this host (loopback, or the very address that it came to). Gives. MOTE_TIMEOUT: there is none now;
  * MOTE_ELIMIT: no descriptor is left for it; MOTE_EOS. */

@@ -7,6 +7,7 @@
 
 #define READ_BYTES 65536u
 #define SHAKE_BYTES 1024u
+#define ADDRESSES_MAX 8u /* of a host, that are tried */
 #define HEADER_BYTES ((size_t)1 << 19) /* more than the header of a frame can have */
 #define WRITE_BYTES 131072u /* that are taken from the queue before the socket has them */
 #define WRITE_TURN 262144u  /* that are written before what has come is looked at */
@@ -231,56 +232,62 @@ static bool dial_at(struct conn *c, const char *address, uint16_t port) {
     return mt_net_connect(c->self, address, port, mt_os_now_ns() + MT_SHAKE_STEP_NS, &c->fd) == MOTE_OK;
 }
 
-struct lookup {
-    const char *host;
-    char *address;
+/* The addresses of a node's host, and where it listens; port 0: its port mapper is to be asked. */
+struct places {
+    char host[MT_NODE_NAME_MAX + 1];
+    char addresses[ADDRESSES_MAX][MT_NET_ADDRESS];
+    size_t count;
+    uint16_t port;
     mote_err err;
 };
 static void look_up(void *context) {
-    struct lookup *l = context;
-    l->err = mt_net_resolve(l->host, l->address);
+    struct places *p = context;
+    p->err = mt_net_resolve_all(p->host, p->addresses, ADDRESSES_MAX, &p->count);
 }
 
-/* Where the node listens: as we were told, or as the port mapper of its host says. */
-static bool find(struct conn *c, char address[MT_NET_ADDRESS], uint16_t *port) {
-    char host[MT_NODE_NAME_MAX + 1] = "";
+/* Why it cannot be looked for; NULL: it can. */
+static const char *find(struct conn *c, struct places *p) {
     const char *at = memchr(c->shake.peer, '@', c->shake.peer_size);
-    size_t alive = (size_t)(at - c->shake.peer);
+    *p = (struct places){.count = 1};
+    memcpy(p->host, at + 1, c->shake.peer_size - (size_t)(at - c->shake.peer) - 1);
     mt_lock_take(&c->dist->mu);
     const struct mt_peer_facts *f = c->dist->facts;
     while (f && f->node != c->node) f = f->next;
     if (f && f->port) {
-        *port = f->port;
-        memcpy(address, f->address, MT_NET_ADDRESS);
+        p->port = f->port;
+        memcpy(p->addresses[0], f->address, MT_NET_ADDRESS);
     }
     mt_lock_drop(&c->dist->mu);
-    if (f && *port) return true;
-    memcpy(host, at + 1, c->shake.peer_size - alive - 1);
-    struct lookup l = {host, address, MOTE_OK};
-    if (mt_net_is_address(host)) snprintf(address, MT_NET_ADDRESS, "%.63s", host);
-    else if (mote_blocking(c->self, look_up, &l) || l.err) {
-        say(c, MOTE_LOG_WARNING, "cannot connect to", "its host has no address");
-        return false;
+    if (p->port) return NULL;
+    if (c->dist->options.no_epmd) return "no port mapper is used, and nobody has told where it listens: mote_node_at()";
+    if (mt_net_is_address(p->host)) snprintf(p->addresses[0], MT_NET_ADDRESS, "%.63s", p->host);
+    else if (mote_blocking(c->self, look_up, p) || p->err || !p->count) return "its host has no address";
+    return NULL;
+}
+
+/* Connects to the first of its addresses at which it is found. NULL: it has; else why not at the last one. */
+static const char *reach(struct conn *c, const struct places *p) {
+    const mote_bytes alive = {c->shake.peer, c->shake.peer_size - strlen(p->host) - 1};
+    const char *why = NULL;
+    for (size_t i = 0; i < p->count; i++) {
+        uint16_t port = p->port;
+        enum mt_verdict v = port ? MT_FINE : mt_epmd_find(c->self, c->dist, p->addresses[i], alive, &port);
+        if (!v && dial_at(c, p->addresses[i], port)) return NULL;
+        why = v ? mt_verdict_text(v) : "nobody listens where it should";
     }
-    if (c->dist->options.no_epmd) {
-        say(c, MOTE_LOG_WARNING, "cannot connect to", "no port mapper is used, and nobody has told where it listens: mote_node_at()");
-        return false;
-    }
-    enum mt_verdict v = mt_epmd_find(c->self, c->dist, address, (mote_bytes){c->shake.peer, alive}, port);
-    if (v) say(c, MOTE_LOG_WARNING, "cannot connect to", mt_verdict_text(v));
-    return v == MT_FINE;
+    return why;
 }
 
 /* The handshake's name for the peer is set before there is one. */
 static bool dial(struct conn *c, size_t *left) {
-    char address[MT_NET_ADDRESS];
-    uint16_t port = 0;
+    struct places places;
     mote_name name = mt_name_of_atom(c->node);
     if (!mt_node_name_fits((mote_bytes){name.data, name.size})) return false;
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());
-    if (!find(c, address, &port)) return false;
-    if (!dial_at(c, address, port)) {
-        say(c, MOTE_LOG_WARNING, "cannot connect to", "nobody listens where it should");
+    const char *not_found = find(c, &places);
+    if (!not_found) not_found = reach(c, &places);
+    if (not_found) {
+        say(c, MOTE_LOG_WARNING, "cannot connect to", not_found);
         return false;
     }
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());

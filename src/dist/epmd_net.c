@@ -7,7 +7,10 @@
 
 #define ANSWER_NS ((uint64_t)5000000000)
 #define LOOPBACK "127.0.0.1"
-#define EVERYWHERE "0.0.0.0"
+#define LOOPBACK6 "::1"
+#define EVERYWHERE "::" /* of IPv4, too */
+#define EVERYWHERE4 "0.0.0.0"
+#define LISTENERS 2
 #define TRIES 5
 #define LIST_BYTES ((size_t)1 << 20) /* of an answer that names nodes */
 
@@ -97,9 +100,9 @@ struct socket {
 struct server {
     mote_self *self;
     struct mt_epmd *epmd;
-    int listener;
+    int listeners[LISTENERS]; /* -1: there is none */
     int spare; /* a descriptor for turning those away for whom there is none; -1: it is lost for now */
-    mote_ref listens;
+    mote_ref listens[LISTENERS]; /* word 0: not armed */
     struct socket *sockets;
 };
 
@@ -136,19 +139,20 @@ static void take(struct server *s, int fd, bool local) {
     arm(s, socket);
 }
 
-static void welcome(struct server *s) {
+static void welcome(struct server *s, int which) {
     char from[MT_NET_ADDRESS];
     bool local;
     int fd;
     mote_err err;
-    if (s->spare < 0) (void)!mt_os_dup(s->listener, &s->spare);
+    const int listener = s->listeners[which];
+    if (s->spare < 0) (void)!mt_os_dup(listener, &s->spare);
     do {
-        err = mt_net_accept(s->listener, &fd, from, &local);
+        err = mt_net_accept(listener, &fd, from, &local);
         if (!err) take(s, fd, local);
-        else if (err == MOTE_ELIMIT) err = mt_net_turn_away(s->listener, &s->spare, from); /* nodes tell of theirs */
+        else if (err == MOTE_ELIMIT) err = mt_net_turn_away(listener, &s->spare, from); /* nodes tell of theirs */
     } while (!err);
     if (err == MOTE_ELIMIT) mote_must(s->self, mote_sleep(s->self, 50));
-    if (mote_fd_arm(s->self, s->listener, MOTE_READ, &s->listens)) s->listens.word = 0;
+    if (mote_fd_arm(s->self, listener, MOTE_READ, &s->listens[which])) s->listens[which].word = 0;
 }
 
 /* Something has come on a socket, or its end. Answers are small: who does not take one at once does not get it. */
@@ -172,11 +176,16 @@ static void serve(struct server *s, struct socket *socket) {
     close_socket(s, socket);
 }
 
+static void close_all(const int listeners[LISTENERS]) {
+    for (int i = 0; i < LISTENERS; i++)
+        if (listeners[i] >= 0) mt_os_close(listeners[i]);
+}
+
 static void clean_up(void *context) {
     struct server *s = context;
     while (s->sockets) close_socket(s, s->sockets);
     mt_epmd_free(s->epmd);
-    mt_os_close(s->listener);
+    close_all(s->listeners);
     if (s->spare >= 0) mt_os_close(s->spare);
     mt_os_free(s);
 }
@@ -184,7 +193,8 @@ static void clean_up(void *context) {
 static void turn(struct server *s, mote_term message) {
     mote_ref ref;
     if (!mote_match(message, "{mote_fd, ?, _}", &ref)) return;
-    if (ref.word == s->listens.word) welcome(s);
+    for (int i = 0; i < LISTENERS; i++)
+        if (ref.word == s->listens[i].word) welcome(s, i);
     struct socket *socket = s->sockets;
     while (socket && socket->ref.word != ref.word) socket = socket->next;
     if (socket) serve(s, socket);
@@ -192,19 +202,20 @@ static void turn(struct server *s, mote_term message) {
 
 static void serve_epmd(mote_self *self, mote_term arg) {
     mote_term message;
-    int port = 0, listener = -1;
-    if (!mote_match(arg, "{?, ?}", &listener, &port)) MT_ASSERT(false);
+    int port = 0, listeners[LISTENERS];
+    if (!mote_match(arg, "{?, ?, ?}", &listeners[0], &listeners[1], &port)) MT_ASSERT(false);
     struct server *s = mt_os_alloc_zero(sizeof *s); /* not on this stack: it goes first */
     if (!s || mt_epmd_new((uint16_t)port, &s->epmd) || mote_cleanup_add(self, clean_up, s)) {
         if (s) mt_epmd_free(s->epmd);
         mt_os_free(s);
-        mt_os_close(listener);
+        close_all(listeners);
         return;
     }
     s->self = self;
-    s->listener = listener;
+    memcpy(s->listeners, listeners, sizeof listeners);
     s->spare = -1;
-    welcome(s);
+    for (int i = 0; i < LISTENERS; i++)
+        if (listeners[i] >= 0) welcome(s, i);
     for (;;) {
         uint64_t now = mt_os_now_ns(), due = mt_epmd_due(s->epmd);
         mote_err err = mote_receive(self, due == MT_NEVER ? -1 : due <= now ? 0 : (int64_t)((due - now) / 1000000 + 1), &message);
@@ -214,18 +225,27 @@ static void serve_epmd(mote_self *self, mote_term arg) {
     }
 }
 
+/* Listens for this host's nodes alone, or (`beyond`) for all; at IPv6's addresses, too, where the system has them. */
+static mote_err listen_at(bool beyond, uint16_t *port, int listeners[LISTENERS]) {
+    mote_err err = mt_net_listen(beyond ? EVERYWHERE : LOOPBACK, port, &listeners[0]);
+    if (beyond && err && err != MOTE_EBUSY) err = mt_net_listen(EVERYWHERE4, port, &listeners[0]);
+    listeners[1] = -1;
+    if (!err && !beyond && mt_net_listen(LOOPBACK6, port, &listeners[1])) listeners[1] = -1;
+    return err;
+}
+
 /* Becomes the port mapper of this host. MOTE_EBUSY: another is. */
 static mote_err become(mote_self *self, struct mt_dist *dist) {
     const mote_spawn_options options = {.body = serve_epmd, .name = "epmd", .stack_size = 131072, .reach = MOTE_REACH_NONE};
     uint16_t port = dist->epmd_port;
     mote_term arg;
-    int fd;
-    mote_err err = mt_net_listen(dist->beyond ? EVERYWHERE : LOOPBACK, &port, &fd);
+    int listeners[LISTENERS];
+    mote_err err = listen_at(dist->beyond, &port, listeners);
     if (err) return err;
     mote_arena *arena = mote_arena_new(0);
-    err = arena ? mote_build(arena, &arg, "{?, ?}", fd, (int)port) : MOTE_ENOMEM;
+    err = arena ? mote_build(arena, &arg, "{?, ?, ?}", listeners[0], listeners[1], (int)port) : MOTE_ENOMEM;
     if (!err) err = mote_spawn_opt(self, &options, arg, NULL);
-    if (err) mt_os_close(fd);
+    if (err) close_all(listeners);
     mote_arena_free(arena);
     return err;
 }

@@ -70,9 +70,15 @@ static mote_err wrong(char *why, size_t size, mote_err err, const char *text) {
     return err;
 }
 
+/* Where it listens: if nobody says so on loopback, at the very address in its name if that is of it. */
+static const char *address_of(const mote_node_options *o) {
+    const char *at = o->name ? strchr(o->name, '@') : NULL;
+    return o->address ? o->address : at && mt_net_is_loopback(at + 1) ? at + 1 : "127.0.0.1";
+}
+
 static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, size_t size) {
     size_t n = o->name ? strlen(o->name) : 0;
-    const char *address = o->address ? o->address : "127.0.0.1";
+    const char *address = address_of(o);
     if (!n || !mt_node_name_fits((mote_bytes){o->name, n}) || !mt_epmd_name_fits((mote_bytes){o->name, (size_t)(strchr(o->name, '@') - o->name)}))
         return wrong(why, size, MOTE_ENAME, "a node's name is alive@host, of printable ASCII, 255 characters at most");
     if (!mt_net_is_address(address)) return wrong(why, size, MOTE_EARG, "the address to listen at has to be an IP address");
@@ -152,7 +158,7 @@ static mote_err make(mote_self *self, struct mt_dist *d, const mote_node_options
     mote_err err = check(d, o, why, size);
     if (err) return err;
     if (o->tls && (err = mt_tls_new(o->tls, (mote_bytes){d->name, strlen(d->name)}, &d->tls, why, size))) return err;
-    if ((err = mt_net_listen(o->address ? o->address : "127.0.0.1", &d->port, &d->listener))) {
+    if ((err = mt_net_listen(address_of(o), &d->port, &d->listener))) {
         if (size) snprintf(why, size, "cannot listen at port %u: %s", o->port, err == MOTE_EBUSY ? "another program does" : mote_err_text(err));
         return err;
     }
