@@ -182,6 +182,49 @@ static void send_encoded(mote_self *self, mote_term to, mote_term what) {
     mote_writer_fini(&w);
 }
 
+static _Atomic unsigned released;
+static void counts(void *data, void *context) {
+    CHECK(data && context == &released);
+    released++;
+}
+
+/* What the host leaves out is read where it lies, and given back. */
+static void left_out(void) {
+    static uint8_t large[200000];
+    const uint8_t head[5] = {MOTE_TAG_BINARY_, 0, 3, 0x0d, 0x40};
+    mote_arena *arena = mote_arena_new(0);
+    mote_parcel parcel;
+    mote_writer w;
+    mote_bytes bytes;
+    mote_term first, second;
+    memset(large, 'l', sizeof large);
+    begin();
+    mote_self *self = nodes[0].self;
+    CHECK_INT(mote_host_in_the_way(self, at(0, "echo", 1), MOTE_SEND_NOCONNECT), MOTE_ENOPROC);
+    mote_term to = echo_of(0, 1, arena);
+    CHECK_OK(mote_host_in_the_way(self, to, MOTE_SEND_NOCONNECT | MOTE_SEND_NOSUSPEND));
+    CHECK_INT(mote_host_in_the_way(self, to, MOTE_SEND_PRIORITY), MOTE_EARG);
+    for (unsigned drops = 0; drops < 2; drops++) {
+        released = 0;
+        CHECK_OK(mote_parcel_begin(self, to, &parcel));
+        CHECK(!mote_parcel_leave(&parcel, 0, large, 1000, counts, &released));
+        mote_external_options form = {0};
+        form.node = mote_node_name(self, &form.creation, NULL);
+        mote_writer_init(&w, parcel.form, NULL, 0, 1000);
+        CHECK(mote_tuple_write(&w, 2) && !mote_term_encode(mote_pid_term(mote_self_pid(self)), &form, &w) && mote_tuple_write(&w, 2));
+        for (unsigned i = 0; i < 2; i++) CHECK(mote_raw_write(&w, head, sizeof head) && mote_parcel_leave(&parcel, mote_writer_bytes(&w).size, large, sizeof large, counts, &released));
+        if (drops) mote_parcel_drop(&parcel);
+        else mote_host_send_encoded(&parcel, mote_writer_bytes(&w).data, mote_writer_bytes(&w).size);
+        mote_writer_fini(&w);
+        if (!drops) CHECK(mote_match(got(0), "{?, ?}", &first, &second) && mote_term_same(first, second));
+        if (!drops) CHECK(!mote_bytes_get(first, &bytes) && bytes.size == sizeof large && memcmp(bytes.data, large, sizeof large) == 0);
+        CHECK_INT(released, 2);
+    }
+    CHECK_INT(mote_parcel_begin(self, mote_pid_term(nodes[0].echo), &parcel), MOTE_ENOPROC);
+    mote_arena_free(arena);
+    leave_all();
+}
+
 /* An attached thread's messages arrive in order, however they are given: as terms, by a host, with what is no message between them. */
 static void order_of_a_thread(void) {
     mote_arena *arena = mote_arena_new(0);
@@ -557,5 +600,5 @@ static void no_descriptor_is_left(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(types), TEST(floods), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(no_descriptor_is_left), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(types), TEST(floods), TEST(left_out), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(no_descriptor_is_left), TEST(errors), {0}});
 }
