@@ -8,10 +8,6 @@
 
 #include "live.h"
 
-/* ThreadSanitizer does not see that libuv closes descriptors, whose numbers are then used again. */
-const char *__tsan_default_suppressions(void);
-__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void) { return "race:^loop_init$\nrace:^read_number$\n"; }
-
 static mote_runtime *started(mote_options options) {
     mote_runtime *rt;
     options.chaos_seed = chaos_seed();

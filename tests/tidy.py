@@ -54,7 +54,7 @@ OS_CALLS = """
 OS_EXCEPTIONS = {
     "src/base/lock.c": (r"pthread_mutex_\w+", "it is the mutex"),
     "src/base/segv.c": (r"sig\w+|raise|pthread_mutex_\w+", "it is the fault handler; see segv.h"),
-    "src/sched/poll.c": (r"p?poll|epoll_\w+", "it is the poller: libuv itself counts in milliseconds and does not tell what it refuses"),
+    "src/sched/poll.c": (r"p?poll|epoll_\w+|syscall", "it is the poller; the C library may not know epoll_pwait2"),
     "src/lib/application.c": (r"pthread_sigmask|_exit", "a program's signals and exit codes are what it is for"),
     "src/proc/runtime.c": (r"getenv", "MOTE_SCHEDULERS, read once at start"),
     "src/dist/node.c": (r"getenv", "ERL_EPMD_PORT, as Erlang's nodes read it, and what `mote run` says, once at start"),

@@ -1,59 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Readiness of descriptors over libuv: see poll.h.
+ * Readiness of descriptors over epoll: see poll.h.
  *
- * A watch is in both tables until it is disarmed or given out (`gone`). From mt_poll_arm() on it is `wanted`: in the list of requests,
- * until the poller starts it; it comes there again when it is disarmed while libuv has it. The poller keeps those that fired in a list
- * until there is room in an event array. */
+ * A watch is in both tables until it is disarmed or given out; the kernel knows it by its ticket, so what it says of one that has gone is
+ * dropped. It is disabled there by its event (EPOLLONESHOT), and the descriptor stays in the set: to arm it again is one call, and a copy that
+ * outlives it there reports nothing. */
 #define _GNU_SOURCE /* ppoll */
 #include "sched/poll.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <uv.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/os_fd.h"
 
 #define BUCKETS_MIN 64u
 #define FDS_MIN 64u
+#define BATCH 64u
 #define NS_PER_S UINT64_C(1000000000)
 #define ALL (MOTE_READ | MOTE_WRITE)
+#define WAKE UINT64_MAX /* in place of a ticket: mt_poll_wake() */
 
-struct watch { /* MT_SHARED */
-    uv_poll_t handle;           /* owner: the poller; data points to the watch */
-    struct watch *next_fired;   /* owner: the poller */
-    int got;                    /* owner: the poller: events that came */
-    bool started;               /* owner: the poller: libuv has the handle */
-    bool closing, closed;       /* owner: the poller: libuv is to give the handle back, and has */
-    bool done;                  /* owner: the poller: to be freed when closed */
-    bool fired;                 /* owner: the poller: in the list of those that fired */
-    int fd;                     /* const */
-    int events;                 /* const */
-    uint64_t owner;             /* const */
-    uint64_t ticket;            /* const */
-    struct watch *next_bucket;  /* lock: mu */
-    struct watch *next_request; /* lock: mu */
-    bool wanted;                /* lock: mu: in the list of requests */
-    bool gone;                  /* lock: mu: disarmed or given out; in no table */
+struct watch {
+    struct watch *next_bucket;
+    int fd;
+    int events;
+    uint64_t owner;
+    uint64_t ticket;
+};
+
+/* What is known of a descriptor's number. */
+struct place {
+    struct watch *watch;
+    bool known; /* it was in the kernel's set, and is there unless it was closed */
 };
 
 struct mt_poll { /* MT_SHARED */
-    uv_loop_t loop;             /* owner: the poller */
-    uv_async_t async;           /* const; uv_async_send() by any thread */
-    int probe;                  /* const: an epoll set that is always empty: fd_check() */
-    struct watch *fired;        /* owner: the poller: oldest first */
-    struct watch **fired_end;   /* owner: the poller */
+    int set;                    /* const: epoll's */
+    int event;                  /* const: of mt_poll_wake(), edge-triggered: nobody reads it */
+    bool coarse;                /* owner: the poller: the kernel does not wait for nanoseconds */
     _Atomic bool role;          /* atomic: acquire in mt_poll_enter(), release in mt_poll_leave() */
     _Atomic bool wake;          /* atomic: seq_cst: the running or next mt_poll_run() shall return */
     _Atomic unsigned armed;     /* atomic: relaxed, changed under mu: watches in the tables */
     struct mt_lock mu;
-    struct watch *requests;     /* lock: mu: oldest first */
-    struct watch **request_end; /* lock: mu */
-    bool sleeping;              /* lock: mu: the poller waits, or is about to: send to it after adding a request */
     struct watch **buckets;     /* lock: mu: by ticket */
     size_t bucket_count;        /* lock: mu: a power of two */
-    struct watch **by_fd;       /* lock: mu */
-    size_t fd_count;            /* lock: mu */
+    struct place *places;       /* lock: mu: by descriptor */
+    size_t place_count;         /* lock: mu */
 };
 
 /* -------------------------------------------------------------------------------------------------------- tables */
@@ -80,15 +76,15 @@ static void buckets_grow_locked(struct mt_poll *p) {
     p->bucket_count = count;
 }
 
-static bool fds_reserve_locked(struct mt_poll *p, size_t fd) {
-    size_t count = p->fd_count;
+static bool places_reserve_locked(struct mt_poll *p, size_t fd) {
+    size_t count = p->place_count;
     if (fd < count) return true;
     while (count <= fd) count *= 2;
-    struct watch **grown = mt_os_realloc(p->by_fd, count * sizeof *grown);
+    struct place *grown = mt_os_realloc(p->places, count * sizeof *grown);
     if (!grown) return false;
-    for (size_t i = p->fd_count; i < count; i++) grown[i] = NULL;
-    p->by_fd = grown;
-    p->fd_count = count;
+    for (size_t i = p->place_count; i < count; i++) grown[i] = (struct place){0};
+    p->places = grown;
+    p->place_count = count;
     return true;
 }
 
@@ -96,10 +92,10 @@ static void table_add_locked(struct mt_poll *p, struct watch *w) {
     unsigned armed = atomic_load_explicit(&p->armed, memory_order_relaxed);
     if (armed >= p->bucket_count) buckets_grow_locked(p);
     struct watch **bucket = bucket_of(p->buckets, p->bucket_count, w->ticket);
-    MT_ASSERT(p->by_fd[w->fd] == NULL);
+    MT_ASSERT(!p->places[w->fd].watch);
     w->next_bucket = *bucket;
     *bucket = w;
-    p->by_fd[w->fd] = w;
+    p->places[w->fd].watch = w;
     atomic_store_explicit(&p->armed, armed + 1, memory_order_relaxed);
 }
 
@@ -113,185 +109,98 @@ static struct watch *table_find_locked(struct mt_poll *p, uint64_t ticket) {
 static void table_remove_locked(struct mt_poll *p, struct watch *w) {
     struct watch **at = bucket_of(p->buckets, p->bucket_count, w->ticket);
     unsigned armed = atomic_load_explicit(&p->armed, memory_order_relaxed);
-    MT_ASSERT(!w->gone && armed > 0);
-    MT_ASSERT(p->by_fd[w->fd] == w);
+    MT_ASSERT(armed > 0 && p->places[w->fd].watch == w);
     while (*at != w) at = &(*at)->next_bucket;
     *at = w->next_bucket;
-    p->by_fd[w->fd] = NULL;
-    w->gone = true;
+    p->places[w->fd].watch = NULL;
     atomic_store_explicit(&p->armed, armed - 1, memory_order_relaxed);
 }
 
-/* Asks the poller to look at a watch; whether it has to be woken. */
-static bool request_locked(struct mt_poll *p, struct watch *w) {
-    bool asleep = p->sleeping;
-    if (w->wanted) return false;
-    w->wanted = true;
-    w->next_request = NULL;
-    *p->request_end = w;
-    p->request_end = &w->next_request;
-    p->sleeping = false;
-    return asleep;
+/* ---------------------------------------------------------------------------------------------------- the kernel */
+
+/* A descriptor that it does not have yet becomes non-blocking. */
+static int add(struct mt_poll *p, int fd, struct epoll_event *e) {
+    int yes = 1;
+    if (epoll_ctl(p->set, EPOLL_CTL_ADD, fd, e)) return errno == EEXIST ? epoll_ctl(p->set, EPOLL_CTL_MOD, fd, e) : -1;
+    if (!ioctl(fd, FIONBIO, &yes)) return 0;
+    int why = errno;
+    epoll_ctl(p->set, EPOLL_CTL_DEL, fd, e);
+    errno = why;
+    return -1;
 }
 
-/* -------------------------------------------------------------------------------------------- the poller's work */
-
-/* When libuv stops a watch that was disarmed, the number may be another thread's new descriptor by now: it takes that out of a set in
- * which it is not. ThreadSanitizer follows descriptors and shall not mind. */
-#if MT_TSAN
-void AnnotateIgnoreReadsBegin(const char *file, int line);
-void AnnotateIgnoreReadsEnd(const char *file, int line);
-#define stale_begin() AnnotateIgnoreReadsBegin(__FILE__, __LINE__)
-#define stale_end() AnnotateIgnoreReadsEnd(__FILE__, __LINE__)
-#else
-#define stale_begin() ((void)0)
-#define stale_end() ((void)0)
-#endif
-
-static void note_fired(struct mt_poll *p, struct watch *w, int got) {
-    MT_ASSERT(!w->fired);
-    w->fired = true;
-    w->got = got;
-    w->next_fired = NULL;
-    *p->fired_end = w;
-    p->fired_end = &w->next_fired;
+/* Gives it a watch. */
+static mote_err enable_locked(struct mt_poll *p, const struct watch *w) {
+    struct place *place = &p->places[w->fd];
+    struct epoll_event e = {.events = EPOLLONESHOT | (w->events & MOTE_READ ? EPOLLIN : 0u) | (w->events & MOTE_WRITE ? EPOLLOUT : 0u), .data.u64 = w->ticket};
+    bool done = place->known && epoll_ctl(p->set, EPOLL_CTL_MOD, w->fd, &e) == 0;
+    place->known = done || add(p, w->fd, &e) == 0; /* it was closed meanwhile, and is another's */
+    return place->known ? MOTE_OK : errno == ENOMEM ? MOTE_ENOMEM : MOTE_EOS;
 }
 
-static void on_closed(uv_handle_t *handle) {
-    struct watch *w = handle->data;
-    w->closed = true;
-    if (w->done) mt_os_free(w);
-}
-
-static void watch_close(struct watch *w) {
-    MT_ASSERT(w->started && !w->closing);
-    w->closing = true;
-    stale_begin();
-    uv_close((uv_handle_t *)&w->handle, on_closed);
-    stale_end();
-}
-
-static void on_ready(uv_poll_t *handle, int status, int events) {
-    struct watch *w = handle->data;
-    int got = status < 0 ? ALL : (events & UV_READABLE ? MOTE_READ : 0) | (events & UV_WRITABLE ? MOTE_WRITE : 0);
-    watch_close(w); /* I1 */
-    note_fired(handle->loop->data, w, got);
-}
-
-static void on_async(uv_async_t *async) {
-    (void)async;
-}
-
-/* I3 */
-static void watch_free(struct watch *w) {
-    MT_ASSERT(!w->fired && !w->done);
-    w->done = true;
-    if (!w->started || w->closed) mt_os_free(w);
-    else if (!w->closing) watch_close(w);
-}
-
-/* The kernel's part of a disarm must not wait for the poller: when the descriptor is closed next and was inherited or duplicated, nobody
- * could take it out of the epoll set any more, and it would report for ever. (libuv does the same later, in vain.) */
-static void kernel_forget(struct mt_poll *p, int fd) {
+/* When the descriptor is closed next and was inherited or duplicated, nobody could take it out of the set any more, and it would report. */
+static void forget_locked(struct mt_poll *p, int fd) {
     struct epoll_event unused = {0};
-    int err = epoll_ctl(uv_backend_fd(&p->loop), EPOLL_CTL_DEL, fd, &unused);
+    int err = epoll_ctl(p->set, EPOLL_CTL_DEL, fd, &unused);
     MT_ASSERT(err == 0 || errno == ENOENT || errno == EBADF || errno == EPERM);
+    p->places[fd].known = false;
 }
 
-/* Gives a watch to libuv; what goes wrong is reported as an event. */
-static void watch_start(struct mt_poll *p, struct watch *w) {
-    int events = (w->events & MOTE_READ ? UV_READABLE : 0) | (w->events & MOTE_WRITE ? UV_WRITABLE : 0);
-    MT_ASSERT(!w->started);
-    int err = uv_poll_init(&p->loop, &w->handle, w->fd);
-    w->handle.data = w;
-    w->started = err == 0;
-    if (!err) err = uv_poll_start(&w->handle, events, on_ready);
-    if (err) note_fired(p, w, ALL);
+/* What an event means: an error is everything, a hang-up all that was asked for. */
+static int events_of(const struct watch *w, uint32_t got) {
+    if (got & EPOLLERR) return ALL;
+    if (got & EPOLLHUP) return w->events;
+    return (got & EPOLLIN ? MOTE_READ : 0) | (got & EPOLLOUT ? MOTE_WRITE : 0);
 }
 
-/* Starts what is to be started, after freeing what was disarmed: that may have been the same descriptor. I4 */
-static void take_requests(struct mt_poll *p) {
-    struct watch *list, *next, *starting = NULL;
-    mt_lock_take(&p->mu);
-    p->sleeping = false;
-    list = p->requests;
-    p->requests = NULL;
-    p->request_end = &p->requests;
-    for (struct watch *w = list; w; w = next) {
-        next = w->next_request;
-        w->wanted = false;
-        if (!w->gone) {
-            w->next_request = starting;
-            starting = w;
-        } else if (!w->fired) {
-            watch_free(w);
-        }
-    }
-    for (struct watch *w = starting; w; w = w->next_request) watch_start(p, w);
-    if (starting) uv_run(&p->loop, UV_RUN_NOWAIT);
-    mt_lock_drop(&p->mu);
-}
-
-/* Gives out what fired and was not disarmed meanwhile; how many. */
-static size_t give_out(struct mt_poll *p, struct mt_poll_event *events, size_t max) {
+/* Gives out what has fired and was not disarmed meanwhile; how many. */
+static size_t give_out(struct mt_poll *p, const struct epoll_event *got, size_t count, struct mt_poll_event *events) {
     size_t n = 0;
-    if (!p->fired) return 0;
+    if (count == 0 || (count == 1 && got->data.u64 == WAKE)) return 0;
     mt_lock_take(&p->mu);
-    while (p->fired && n < max) {
-        struct watch *w = p->fired;
-        p->fired = w->next_fired;
-        w->fired = false;
-        if (!w->gone) {
-            events[n++] = (struct mt_poll_event){w->owner, w->ticket, w->got};
-            table_remove_locked(p, w);
-        }
-        if (!w->wanted) watch_free(w); /* otherwise the next take_requests() does */
+    for (size_t i = 0; i < count; i++) {
+        struct watch *w = got[i].data.u64 == WAKE ? NULL : table_find_locked(p, got[i].data.u64);
+        if (!w) continue;
+        events[n++] = (struct mt_poll_event){w->owner, w->ticket, events_of(w, got[i].events)};
+        table_remove_locked(p, w);
+        mt_os_free(w);
     }
-    if (!p->fired) p->fired_end = &p->fired;
     mt_lock_drop(&p->mu);
     return n;
 }
 
-/* Whether the poller may sleep: there is nothing to do, and who adds something will send to it. */
-static bool may_sleep(struct mt_poll *p) {
-    mt_lock_take(&p->mu);
-    bool idle = !p->requests;
-    p->sleeping = idle;
-    mt_lock_drop(&p->mu);
-    return idle;
+/* epoll_wait() counts in milliseconds. */
+static int wait_ns(struct mt_poll *p, struct epoll_event *got, int max, uint64_t ns) {
+    struct timespec limit = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
+    struct pollfd set = {p->set, POLLIN, 0};
+    int n = p->coarse ? -1 : (int)syscall(SYS_epoll_pwait2, p->set, got, max, &limit, NULL, (size_t)0);
+    if (n >= 0 || (!p->coarse && errno != ENOSYS && errno != EPERM)) return n;
+    p->coarse = true; /* before Linux 5.11, or in a sandbox that does not know it */
+    n = ppoll(&set, 1, &limit, NULL);
+    return n > 0 ? epoll_wait(p->set, got, max, 0) : n;
 }
 
-/* Waits until libuv has something to do. libuv itself would count in milliseconds. */
-static void sleep_until(struct mt_poll *p, uint64_t deadline_ns, uint64_t now_ns) {
-    uint64_t left = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-    struct timespec limit = {(time_t)(left / NS_PER_S), (long)(left % NS_PER_S)};
-    struct pollfd backend = {uv_backend_fd(&p->loop), POLLIN, 0};
-    int n = ppoll(&backend, 1, deadline_ns == MT_NEVER ? NULL : &limit, NULL);
+/* Waits for the kernel's events, for at most `ns`, and gives them out. */
+static size_t look(struct mt_poll *p, uint64_t ns, struct mt_poll_event *events, size_t max) {
+    struct epoll_event got[BATCH];
+    int most = (int)(max < BATCH ? max : BATCH);
+    int n = ns && ns != MT_NEVER ? wait_ns(p, got, most, ns) : epoll_wait(p->set, got, most, ns ? -1 : 0);
     MT_ASSERT(n >= 0 || errno == EINTR || errno == ENOMEM);
+    return give_out(p, got, n > 0 ? (size_t)n : 0, events);
 }
 
 /* ------------------------------------------------------------------------------------------------------ contract */
 
-static void probe_close(int probe) {
-    uv_fs_t req;
-    uv_fs_close(NULL, &req, probe, NULL);
-    uv_fs_req_cleanup(&req);
-}
-
 /* The parts that the system gives. */
-static mote_err loop_init(struct mt_poll *p) {
-    p->probe = epoll_create1(EPOLL_CLOEXEC);
-    if (p->probe < 0) return MOTE_EOS;
-    int err = uv_loop_init(&p->loop);
-    if (err) goto no_loop;
-    p->loop.data = p;
-    err = uv_async_init(&p->loop, &p->async, on_async);
-    if (!err) return MOTE_OK;
-    uv_loop_close(&p->loop);
-no_loop:
-    probe_close(p->probe);
-    errno = -err;
-    return err == UV_ENOMEM ? MOTE_ENOMEM : MOTE_EOS;
+static mote_err open_set(struct mt_poll *p) {
+    struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE};
+    p->set = epoll_create1(EPOLL_CLOEXEC);
+    if (p->set < 0) return MOTE_EOS;
+    mote_err err = mt_os_event_new(&p->event);
+    if (!err && epoll_ctl(p->set, EPOLL_CTL_ADD, p->event, &e) == 0) return MOTE_OK;
+    if (!err) mt_os_close(p->event);
+    mt_os_close(p->set);
+    return MOTE_EOS;
 }
 
 mote_err mt_poll_new(struct mt_poll **poll) {
@@ -299,103 +208,57 @@ mote_err mt_poll_new(struct mt_poll **poll) {
     struct mt_poll *p = mt_os_alloc_zero(sizeof *p);
     if (!p) return err;
     p->bucket_count = BUCKETS_MIN;
-    p->fd_count = FDS_MIN;
-    p->fired_end = &p->fired;
-    p->request_end = &p->requests;
+    p->place_count = FDS_MIN;
     p->buckets = mt_os_alloc_zero(BUCKETS_MIN * sizeof *p->buckets);
-    p->by_fd = mt_os_alloc_zero(FDS_MIN * sizeof *p->by_fd);
-    if (!p->buckets || !p->by_fd) goto fail;
-    err = loop_init(p);
+    p->places = mt_os_alloc_zero(FDS_MIN * sizeof *p->places);
+    if (!p->buckets || !p->places) goto fail;
+    err = open_set(p);
     if (err) goto fail;
     mt_lock_init(&p->mu, MT_RANK_POLL);
     *poll = p;
     return MOTE_OK;
 fail:
     mt_os_free(p->buckets);
-    mt_os_free(p->by_fd);
+    mt_os_free(p->places);
     mt_os_free(p);
     return err;
 }
 
-/* Disarms everything. */
-static void drop_all(struct mt_poll *p) {
-    mt_lock_take(&p->mu);
-    for (size_t fd = 0; fd < p->fd_count; fd++) {
-        struct watch *w = p->by_fd[fd];
-        if (!w) continue;
-        table_remove_locked(p, w);
-        request_locked(p, w);
-    }
-    mt_lock_drop(&p->mu);
-}
-
 void mt_poll_free(struct mt_poll *poll) {
-    struct mt_poll_event none;
     MT_ASSERT(!atomic_load_explicit(&poll->role, memory_order_acquire));
-    drop_all(poll);
-    while (poll->fired) {
-        size_t n = give_out(poll, &none, 1);
-        MT_ASSERT(n == 0);
-    }
-    take_requests(poll);
-    uv_close((uv_handle_t *)&poll->async, NULL);
-    int busy = uv_run(&poll->loop, UV_RUN_DEFAULT);
-    MT_ASSERT(busy == 0 && mt_poll_armed(poll) == 0);
-    busy = uv_loop_close(&poll->loop);
-    MT_ASSERT(busy == 0);
-    probe_close(poll->probe);
+    for (size_t fd = 0; fd < poll->place_count; fd++) mt_os_free(poll->places[fd].watch);
+    mt_os_close(poll->event);
+    mt_os_close(poll->set);
     mt_lock_fini(&poll->mu);
     mt_os_free(poll->buckets);
-    mt_os_free(poll->by_fd);
+    mt_os_free(poll->places);
     mt_os_free(poll);
 }
 
-/* Whether the kernel would watch a descriptor: tried out on a set of its own, as libuv would tell the poller only, or abort. */
-static mote_err fd_check(const struct mt_poll *p, int fd) {
-    struct epoll_event none = {0};
-    int err = epoll_ctl(p->probe, EPOLL_CTL_ADD, fd, &none);
-    if (err && errno != EEXIST) return errno == ENOMEM ? MOTE_ENOMEM : MOTE_EOS; /* EEXIST: another thread does the same */
-    err = epoll_ctl(p->probe, EPOLL_CTL_DEL, fd, &none);
-    MT_ASSERT(err == 0 || errno == ENOENT || errno == EBADF || errno == EPERM); /* closed or done by another thread meanwhile */
-    return MOTE_OK;
-}
-
 mote_err mt_poll_arm(struct mt_poll *poll, int fd, int events, uint64_t owner, uint64_t ticket) {
-    bool asleep = false;
-    MT_ASSERT(events && !(events & ~ALL));
-    mote_err err = fd_check(poll, fd);
-    if (err) return err;
-    struct watch *w = mt_os_alloc_zero(sizeof *w);
+    MT_ASSERT(events && !(events & ~ALL) && ticket != WAKE);
+    struct watch *w = mt_os_alloc(sizeof *w);
     if (!w) return MOTE_ENOMEM;
-    w->fd = fd;
-    w->events = events;
-    w->owner = owner;
-    w->ticket = ticket;
+    *w = (struct watch){.fd = fd, .events = events, .owner = owner, .ticket = ticket};
     mt_lock_take(&poll->mu);
     MT_CHECK(!table_find_locked(poll, ticket));
-    if (!fds_reserve_locked(poll, (size_t)fd)) err = MOTE_ENOMEM;
-    else if (poll->by_fd[fd]) err = MOTE_EBUSY;
-    if (!err) {
-        table_add_locked(poll, w);
-        asleep = request_locked(poll, w);
-    }
+    mote_err err = fd < 0 ? (errno = EBADF, MOTE_EOS) : !places_reserve_locked(poll, (size_t)fd) ? MOTE_ENOMEM : poll->places[fd].watch ? MOTE_EBUSY : MOTE_OK;
+    if (!err) err = enable_locked(poll, w);
+    if (!err) table_add_locked(poll, w);
     mt_lock_drop(&poll->mu);
-    if (err) mt_os_free(w); /* nobody has seen it */
-    if (asleep) uv_async_send(&poll->async);
+    if (err) mt_os_free(w);
     return err;
 }
 
 mote_err mt_poll_disarm(struct mt_poll *poll, uint64_t ticket) {
-    bool asleep = false;
     mt_lock_take(&poll->mu);
     struct watch *w = table_find_locked(poll, ticket);
     if (w) {
         table_remove_locked(poll, w);
-        if (!w->wanted) kernel_forget(poll, w->fd);
-        asleep = request_locked(poll, w);
+        forget_locked(poll, w->fd);
     }
     mt_lock_drop(&poll->mu);
-    if (asleep) uv_async_send(&poll->async);
+    mt_os_free(w);
     return w ? MOTE_OK : MOTE_NOMATCH;
 }
 
@@ -413,39 +276,32 @@ void mt_poll_leave(struct mt_poll *poll) {
     atomic_store_explicit(&poll->role, false, memory_order_release);
 }
 
-/* What libuv and the requests have ready. */
-static size_t look(struct mt_poll *poll, struct mt_poll_event *events, size_t max) {
-    uv_run(&poll->loop, UV_RUN_NOWAIT);
-    take_requests(poll);
-    return give_out(poll, events, max);
-}
+/* Whether it was woken; asked before it sleeps, since who wakes it later writes the event. */
+static bool woken(struct mt_poll *p) { return atomic_load_explicit(&p->wake, memory_order_relaxed) && atomic_exchange(&p->wake, false); }
 
 size_t mt_poll_run(struct mt_poll *poll, uint64_t timeout_ns, struct mt_poll_event *events, size_t max) {
     uint64_t now = timeout_ns && timeout_ns != MT_NEVER ? mt_os_now_ns() : 0;
     uint64_t deadline = timeout_ns < MT_NEVER - now ? now + timeout_ns : MT_NEVER;
     MT_ASSERT(max > 0 && atomic_load_explicit(&poll->role, memory_order_relaxed));
     for (;;) {
-        size_t n = look(poll, events, max);
-        if (atomic_exchange(&poll->wake, false) || n) return n;
-        if (!timeout_ns || now >= deadline) return 0;
-        if (!may_sleep(poll)) continue;
-        sleep_until(poll, deadline, now);
-        if (deadline != MT_NEVER) now = mt_os_now_ns();
+        bool last = woken(poll) || !timeout_ns;
+        size_t n = look(poll, last ? 0 : deadline == MT_NEVER ? MT_NEVER : deadline > now ? deadline - now : 0, events, max);
+        if (n || last) return n;
+        if (deadline != MT_NEVER && (now = mt_os_now_ns()) >= deadline) timeout_ns = 0; /* what fires now counts */
     }
 }
 
 size_t mt_poll_run_within(struct mt_poll *poll, uint64_t timeout_ns, struct mt_poll_event *events, size_t max,
                           void (*wait)(void *context, int fd, uint64_t timeout_ns), void *context) {
     MT_ASSERT(max > 0 && atomic_load_explicit(&poll->role, memory_order_relaxed));
-    size_t n = look(poll, events, max);
-    if (atomic_exchange(&poll->wake, false) || n || !may_sleep(poll)) return n;
-    wait(context, uv_backend_fd(&poll->loop), timeout_ns);
-    n = look(poll, events, max);
+    size_t n = look(poll, 0, events, max);
+    if (woken(poll) || n) return n;
+    wait(context, poll->set, timeout_ns);
+    n = look(poll, 0, events, max);
     atomic_store(&poll->wake, false);
     return n;
 }
 
 void mt_poll_wake(struct mt_poll *poll) {
-    atomic_store(&poll->wake, true);
-    uv_async_send(&poll->async);
+    if (!atomic_exchange(&poll->wake, true)) mt_os_event_write(poll->event);
 }
