@@ -8,6 +8,9 @@
 
 #define POLL_EVERY_NS 500000    /* a busy scheduler looks at descriptors this often */
 #define OLDEST_EVERY_NS 20000000 /* so often the oldest task that has not begun is begun */
+#define SOON_NS 200000          /* a sleep that ends by then was hardly worth it */
+#define BRIEF_NS 100000         /* who is awake for longer should not be the only one that looks at descriptors, */
+#define TOIL 16u                /* nor the next so many times */
 #define WOKEN 3u                /* `park`: woken, counted as searching, not yet noticed */
 #define BATCH 64u               /* tasks or events moved at once */
 
@@ -112,12 +115,19 @@ static void wait_in_host(void *context, int fd, uint64_t timeout_ns) {
     host->wait(host->context, s->id, fd, timeout_ns);
 }
 
+/* Descriptors are ready. Whoever is woken for what may last is the next poller. */
+static void hear(struct mt_sched *s, const struct mt_poll_event *events, size_t count) {
+    s->cluster->ops->ready(s, events, count);
+    if (s->toil) mt_cluster_notify(s->cluster);
+}
+
 /* Sleeps until woken, or a timer is due, or descriptors are ready; the events are handed to the process layer. */
 static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
     struct mt_cluster *c = s->cluster;
     struct mt_poll_event events[BATCH];
     size_t count = 0;
     uint64_t before = mt_os_now_ns(), now = before;
+    s->toil = before - s->woken_ns > BRIEF_NS ? TOIL : s->toil ? s->toil - 1 : 0;
     atomic_store_explicit(&s->asleep_since_ns, before, memory_order_relaxed);
     bool hosted = host_waits(s), again = true;
     while (again && atomic_load(&s->park) == mode && count == 0) {
@@ -137,8 +147,9 @@ static void sleep_until_woken(struct mt_sched *s, uint32_t mode) {
     mt_count(&s->idle_ns, now - before);
     mt_count(&s->parks, 1);
     if (now - before < 2 * MT_SPIN_NS && atomic_load_explicit(&s->searching, memory_order_relaxed)) s->fruitless = 0; /* looking longer would have paid */
-    s->polled_ns = s->now_ns = now;
-    if (count) c->ops->ready(s, events, count);
+    s->polled_ns = s->now_ns = s->woken_ns = now;
+    s->lively = count && now - before < SOON_NS;
+    if (count) hear(s, events, count);
 }
 
 static void park(struct mt_sched *s) {
@@ -350,7 +361,7 @@ static struct mt_task *spin(struct mt_sched *s) {
         atomic_store(&s->searching, true);
         atomic_fetch_add(&c->searching, 1);
     }
-    bool patient = s->fruitless < MT_PATIENCE || s->fruitless % 16 == 0;
+    bool patient = !s->lively && (s->fruitless < MT_PATIENCE || s->fruitless % 16 == 0);
     uint64_t end = patient ? mt_os_now_ns() + MT_SPIN_NS : 0;
     for (uint32_t rounds = 0;; rounds++) {
         if ((task = steal(s)) || (task = take_injected(s, MT_LANES_ALL, BATCH))) {
@@ -358,7 +369,7 @@ static struct mt_task *spin(struct mt_sched *s) {
             break;
         }
         if (!patient || mt_os_now_ns() >= end || atomic_load_explicit(&c->stopping, memory_order_relaxed)) {
-            s->fruitless++;
+            if (!s->lively) s->fruitless++;
             break;
         }
         for (int k = 0; k < 64; k++) mt_cpu_relax();
@@ -367,14 +378,36 @@ static struct mt_task *spin(struct mt_sched *s) {
     return task;
 }
 
+/* Where descriptors have just had news there may be more soon: looks at them for a while, as one that is awake and does not search. Whether
+ * there was any. */
+static bool linger(struct mt_sched *s, struct mt_task **task) {
+    struct mt_cluster *c = s->cluster;
+    struct mt_poll_event events[BATCH];
+    size_t count = 0;
+    bool patient = s->unheard < MT_PATIENCE || s->unheard % 16 == 0;
+    if (!s->lively || !c->spare_cores || !mt_poll_armed(c->poll)) return false;
+    if (patient && mt_poll_enter(c->poll)) {
+        uint64_t end = mt_os_now_ns() + MT_LINGER_NS, timer = atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed);
+        if (timer < end) end = timer;
+        do count = mt_poll_run(c->poll, 0, events, BATCH);
+        while (!count && !(*task = steal(s)) && !(*task = take_injected(s, MT_LANES_ALL, BATCH)) && mt_os_now_ns() < end);
+        mt_poll_leave(c->poll);
+    }
+    s->unheard = count ? 0 : s->unheard + 1;
+    if (count) hear(s, events, count);
+    return count;
+}
+
 /* There is nothing to run: looks around, and sleeps if there is still nothing. */
 static struct mt_task *rest(struct mt_sched *s) {
     const mote_host_loop *host = s->cluster->host;
     if (host && host->idle) host->idle(host->context, s->id);
     struct mt_task *task = NULL;
-    if (host_waits(s)) stop_searching(s, false); /* its loop may have something to run */
+    bool heard = false, hosted = host_waits(s);
+    if (hosted) stop_searching(s, false); /* its loop may have something to run */
     else task = spin(s);
-    if (!task) park(s);
+    if (!task && !hosted) heard = linger(s, &task);
+    if (!task && !heard) park(s);
     if (host && host->busy) host->busy(host->context, s->id);
     return task;
 }

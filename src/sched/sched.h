@@ -26,10 +26,11 @@
 #define MT_FRESH_TURNS 128 /* after a turn that was used up so many tasks may begin before the ring has its turn again */
 #define MT_STOPPED 320 /* bytes above its stack pointer that a task touches at once when it goes on */
 #define MT_PATIENCE 8 /* who has so often looked so long in vain does it no more, but for every 16th time */
+#define MT_LINGER_NS 50000 /* a poller who has just had news looks for more so long before it sleeps: what waking two cores costs */
 #define MT_SPIN_NS 20000 /* who may soon have work looks for it so long before it sleeps: about what waking a core costs */
 
 enum mt_task_kind { MT_STRAIGHT, MT_HANDLER, MT_THREAD };
-enum mt_how { MT_HOW_WAIT = 1, MT_HOW_YIELD, MT_HOW_END, MT_HOW_OVERFLOW };
+enum mt_how { MT_HOW_WAIT = 1, MT_HOW_YIELD, MT_HOW_ASIDE, MT_HOW_END, MT_HOW_OVERFLOW };
 
 /* What the scheduler knows of a process; its first part. */
 struct mt_task {
@@ -74,6 +75,8 @@ struct mt_sched { /* MT_SHARED */
     uint32_t lifo_runs;               /* owner: picks from the slot in a row */
     uint32_t fresh_picks;             /* owner: counts mt_sched_pick_fresh() */
     uint32_t fruitless;               /* owner: times it has looked for work in vain, one after another */
+    bool lively;                      /* owner: its last sleep ended soon, by a descriptor's event */
+    uint32_t unheard;                 /* owner: times it has lingered in vain, one after another */
     uint32_t fresh_turns;             /* owner: tasks that may begin before those in the ring go on */
     uint64_t random;                  /* owner: xorshift state */
     uint64_t chaos;                   /* const: not 0: short turns, mixed queues */
@@ -92,6 +95,8 @@ struct mt_sched { /* MT_SHARED */
     uint64_t ref_next, ref_end;       /* owner: the block of references it hands out */
     int64_t quota;                    /* owner: processes it may start before it asks the runtime */
     uint64_t now_ns;                  /* owner: the time when it last looked: at most 64 picks old, or one long turn */
+    uint64_t woken_ns;                /* owner: when it last came out of its sleep */
+    uint32_t toil;                    /* owner: not 0: of the last times that it was awake one was long */
     uint64_t polled_ns;               /* owner: when it last looked at descriptors */
     uint64_t oldest_ns;               /* owner: when oldest_due was last set */
     jmp_buf restart;                  /* owner: the loop's start, for tasks that end on the base stack */
