@@ -67,14 +67,14 @@ static void say_lost(const struct mt_link *l, mote_err err) {
     mt_log(l->dist->runtime, MOTE_LOG_ERROR, "a signal to %s is lost: %s", mote_atom_name((mote_atom){l->node}, NULL), why);
 }
 
-/* The connection's process looks, if it has not been woken since it last did. */
+/* The connection's process looks, if it rests. */
 static void wake(struct mt_link *l, struct mt_sched *s) {
-    if (atomic_exchange(&l->woken, 1)) return;
-    uint64_t process = atomic_load_explicit(&l->waker, memory_order_relaxed);
     struct mt_sig *sig = NULL;
-    if (!process) return;
+    mt_fence(); /* it says so before it looks at the queue for the last time */
+    if (!atomic_load_explicit(&l->rests, memory_order_relaxed) || !atomic_exchange(&l->rests, 0)) return;
+    uint64_t process = atomic_load_explicit(&l->waker, memory_order_relaxed);
     if (!mt_sig_of_term(&s->cache, (mote_term){MT_WORD_OF(ok)}, 0, NULL, &sig)) mt_deliver(s, process, sig);
-    else atomic_store(&l->woken, 0);
+    else atomic_store(&l->rests, 1);
 }
 
 static mote_err put_early_locked(struct mt_link *l, uint64_t sender, mote_bytes control, const mote_bytes *parts, size_t count) {

@@ -11,7 +11,8 @@
 #define HEADER_BYTES ((size_t)1 << 19) /* more than the header of a frame can have */
 #define WRITE_BYTES 131072u /* that are taken from the queue before the socket has them */
 #define WRITE_TURN 262144u  /* that are written before what has come is looked at */
-#define SPIN_NS 20000u
+#define DENSE_BYTES 4096u   /* that go or come at once: there is more to come, */
+#define SPIN_NS 20000u      /* so it looks a little longer before it waits */
 #define TICK_ANSWER_NS 900000000u
 #define REDUCTIONS_A_FRAME 20
 
@@ -24,8 +25,10 @@ struct conn {
     struct mt_knock *knock; /* accepting: until it is proved; NULL: not (any more) */
     char from[MT_NET_ADDRESS];
     bool armed;
+    bool drained;         /* nothing was left to be read when it was armed: its event will tell of more */
     mote_ref watch;       /* armed: of the descriptor */
     int watched;          /* armed: events */
+    bool stuck;           /* the socket has not taken all */
     bool closing;         /* it was told to */
     uint64_t node;        /* an atom, held: of the peer that is dialled, or was proved; 0: not yet */
     struct mt_attempt attempt; /* accepting */
@@ -328,19 +331,19 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
     return MT_FINE;
 }
 
-/* Reads once. *any: something has come. False: it is over. */
-static bool read_some(struct conn *c, bool *any, enum mt_verdict *why) {
+/* Reads once, unless its watch will say when. False: it is over. */
+static bool read_some(struct conn *c, enum mt_verdict *why) {
     size_t got;
+    if (c->drained && c->armed) return true;
     mote_err err = net_read(c, c->buffer, READ_BYTES, &got);
-    *any = !err;
+    c->drained = err == MOTE_TIMEOUT || (!err && !c->tls && got < READ_BYTES);
     if (err == MOTE_TIMEOUT) return true;
     return !err && !(*why = feed(c, c->buffer, got));
 }
 
 /* Takes frames and writes them, as far as the socket goes, for a turn. */
-static bool write_some(struct conn *c, bool *any, enum mt_verdict *why) {
+static bool write_some(struct conn *c, enum mt_verdict *why) {
     const uint64_t before = c->written;
-    *any = false;
     while (c->written - before < WRITE_TURN) {
         mote_bytes all = mote_writer_bytes(&c->out);
         while (all.size - c->sent < WRITE_BYTES && !*why) {
@@ -358,8 +361,8 @@ static bool write_some(struct conn *c, bool *any, enum mt_verdict *why) {
         }
         size_t done;
         mote_err err = net_write(c, (const uint8_t *)all.data + c->sent, all.size - c->sent, &done);
-        if (err) return err == MOTE_TIMEOUT;
-        *any = true;
+        c->stuck = err == MOTE_TIMEOUT;
+        if (err) return c->stuck;
         c->took_ns = mt_os_now_ns();
         c->written += done;
         c->sent += done;
@@ -413,24 +416,37 @@ static void answer_tick(struct conn *c, uint64_t now) {
     c->ticked = false;
 }
 
-/* Reads and writes while there is something; then looks a little longer; then waits. */
+/* It has not read all that there is, or not written all that it has taken. What the socket does not take yet waits for its event. */
+static bool is_under_way(const struct conn *c) { return !c->drained || (waits_to_write(c) && !c->stuck); }
+
+/* Whether there is nothing to be taken: who puts something from now on wakes it. While the socket takes nothing nobody has to. */
+static bool may_rest(struct conn *c) {
+    if (waits_to_write(c)) return true;
+    atomic_store(&c->link->rests, 1);
+    mt_fence();
+    if (mt_link_waiting(c->link) == 0) return true;
+    atomic_store_explicit(&c->link->rests, 0, memory_order_relaxed);
+    return false;
+}
+
+/* Reads and writes while there is something, then waits. What those say who have got something goes with the answers that wait already, in one write. */
 static void serve(struct conn *c, size_t left) {
     enum mt_verdict why = MT_FINE;
-    uint64_t since = mt_os_now_ns();
+    bool fine = !(why = feed(c, c->first, left));
     const uint64_t spin = mt_os_cores() > 1 ? SPIN_NS : 0;
-    bool red = true, wrote = true, fine = !(why = feed(c, c->first, left));
-    c->tick_ns = since + (uint64_t)c->dist->options.tick_ms * 250000;
-    c->took_ns = since;
+    uint64_t now = c->took_ns = mt_os_now_ns(), dense_ns = 0;
+    c->tick_ns = now + (uint64_t)c->dist->options.tick_ms * 250000;
     while (fine && !c->closing) {
-        atomic_store(&c->link->woken, 0); /* before the queue is looked at: who puts now wakes */
-        fine = write_some(c, &wrote, &why) && read_some(c, &red, &why);
-        uint64_t now = mt_os_now_ns();
-        fine = fine && still_proved(c, now, &why) && tick(c, now, &why);
-        if (red || wrote) since = now;
-        if (!fine) break;
+        const uint64_t before = c->read + c->written;
+        if (!write_some(c, &why) || !read_some(c, &why)) break;
+        now = mt_os_now_ns();
+        if (c->read + c->written - before >= DENSE_BYTES) dense_ns = now;
+        if (!(fine = still_proved(c, now, &why) && tick(c, now, &why))) break;
         answer_tick(c, now);
-        if (red || wrote || now - since < spin) mote_must(c->self, mote_yield(c->self));
-        else if (!atomic_load(&c->link->woken)) rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
+        if (is_under_way(c)) mote_must(c->self, mote_yield(c->self));
+        else if (now - dense_ns < spin || !may_rest(c)) mt_step_aside(mt_self(c->self));
+        else rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
+        atomic_store_explicit(&c->link->rests, 0, memory_order_relaxed);
     }
     const char *told = why && why != MT_NO_CERTIFICATE_OVER ? mt_verdict_text(why) : c->tls ? mt_tls_why(c->tls) : ""; /* which says more */
     if (*told) say(c, MOTE_LOG_WARNING, "the connection is given up to", told); /* who listens is told of every end */

@@ -221,6 +221,10 @@ void mt_after_slow(struct mt_sched *s) {
         mt_sched_push(s, &p->task);
         return;
     }
+    if (how == MT_HOW_ASIDE) {
+        mt_sched_wake(s, &p->task);
+        return;
+    }
     if (how == MT_HOW_OVERFLOW) {
         p->task.sched = s;
         mt_close(p, (struct mt_reason){MT_WORD_OF(stack_overflow), NULL});

@@ -411,6 +411,8 @@ void mt_stand_for(struct mt_proc *self, uint64_t pid);
 void mt_turn_over(struct mt_proc *self);
 /* Lets others run, whatever the process is but a handler. */
 void mt_give_way(struct mt_proc *self);
+/* Gives way to whom it has woken last, and goes on as if that one had woken it. A straight-line process. */
+void mt_step_aside(struct mt_proc *self);
 static inline void mt_pay(struct mt_proc *self) {
     if (mt_unlikely(self->task.budget <= 0)) mt_turn_over(self);
 }

@@ -203,15 +203,26 @@ void mt_turn_over(struct mt_proc *self) {
     }
 }
 
-void mt_give_way(struct mt_proc *self) {
+/* Inlined: see mt_sched_leave(). */
+static inline __attribute__((always_inline)) void leave(struct mt_proc *self, enum mt_how how) {
     self->reductions += (uint64_t)(MT_TURN - self->task.budget);
-    if (mt_task_kind(&self->task) == MT_THREAD) {
-        self->task.budget = MT_TURN;
-        mt_os_thread_yield();
-        return;
-    }
-    mt_sched_leave(self->task.sched, &self->task, MT_HOW_YIELD);
+    mt_sched_leave(self->task.sched, &self->task, how);
     mt_after(self->task.sched);
     mt_fetch(self);
     mt_end_if_exiting(self);
+}
+
+void mt_give_way(struct mt_proc *self) {
+    if (mt_task_kind(&self->task) != MT_THREAD) {
+        leave(self, MT_HOW_YIELD);
+        return;
+    }
+    self->reductions += (uint64_t)(MT_TURN - self->task.budget);
+    self->task.budget = MT_TURN;
+    mt_os_thread_yield();
+}
+
+void mt_step_aside(struct mt_proc *self) {
+    MT_ASSERT(mt_task_kind(&self->task) == MT_STRAIGHT);
+    leave(self, MT_HOW_ASIDE);
 }
