@@ -236,7 +236,7 @@ static enum mt_verdict is_plain(const uint8_t *p, size_t size, bool *plain) {
     return verdict == MT_NO_ATOM_REF ? MT_FINE : verdict;
 }
 
-/* A message of whose bytes the first `control_size` are its control term: as it is, or with its atoms. B3 */
+/* A message of whose bytes the first `control_size` are its control term (which is not asked for if there are references): as it is, or with its atoms. B3 */
 static enum mt_verdict message(struct mt_frames_in *f, const uint8_t *p, size_t size, size_t control_size, struct text *const *refs, size_t count, struct mt_frame *frame) {
     mote_bytes atoms[REFS_MAX];
     frame->control = (mote_bytes){p, control_size};
@@ -248,6 +248,7 @@ static enum mt_verdict message(struct mt_frames_in *f, const uint8_t *p, size_t 
     struct mt_swap_input input = {p, p + size};
     enum mt_verdict verdict = mt_swap_in(&input, atoms, count, &f->plain);
     bool plain = false;
+    control_size = (size_t)(input.at - p);
     if (verdict == MT_FINE) verdict = is_plain(p + control_size, size - control_size, &plain);
     if (verdict != MT_FINE) return verdict;
     size_t control = mote_writer_bytes(&f->plain).size;
@@ -275,7 +276,7 @@ static enum mt_verdict control_size(const struct input *in, size_t refs, size_t 
 static enum mt_verdict whole(struct mt_frames_in *f, struct input *in, struct mt_frame *frame) {
     size_t control = 0;
     enum mt_verdict verdict = read_refs(f, in);
-    if (verdict == MT_FINE) verdict = control_size(in, f->refs_count, &control);
+    if (verdict == MT_FINE && f->refs_count == 0) verdict = control_size(in, 0, &control);
     if (verdict == MT_FINE && (size_t)(in->end - in->at) > f->limits.message_max) verdict = MT_NO_LARGE;
     if (verdict == MT_FINE) verdict = message(f, in->at, (size_t)(in->end - in->at), control, f->refs, f->refs_count, frame);
     return verdict;

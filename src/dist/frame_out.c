@@ -234,9 +234,14 @@ bool mt_frames_out_hogs(const struct mt_frames_out *out, uint64_t sender, size_t
 
 static uint64_t hash_of(const struct mt_frames_out *o, mote_bytes name) {
     const uint8_t *p = name.data;
-    uint64_t hash = o->seed;
-    for (size_t i = 0; i < name.size; i++) hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
-    return hash ^ hash >> 32;
+    uint64_t hash = o->seed ^ name.size, word;
+    for (size_t left = name.size; left; left -= left < sizeof word ? left : sizeof word, p += sizeof word) {
+        word = 0;
+        memcpy(&word, p, left < sizeof word ? left : sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return hash;
 }
 
 static uint16_t *chain_of(struct mt_frames_out *o, uint64_t hash) { return &o->chains[hash % CHAINS]; }

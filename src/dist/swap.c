@@ -108,26 +108,18 @@ static enum mt_verdict replaced(struct walk *w, const uint8_t *p, size_t size) {
     return flush(w, p, p + 2 + size) && mote_raw_write(w->to, instead, 2) ? MT_FINE : why_not(w->to);
 }
 
+/* Bytes before an atom's text, by its tag: a table is quicker here than a jump. */
+static const uint8_t heads[256] = {[TAG_REF] = 1, [MOTE_TAG_SMALL_ATOM_UTF8_] = 2, [MOTE_TAG_SMALL_ATOM_] = 2, [MOTE_TAG_ATOM_UTF8_] = 3, [MOTE_TAG_ATOM_] = 3};
+
 /* *atom: there was one. */
-static enum mt_verdict an_atom(struct walk *w, bool *atom) {
+static inline enum mt_verdict an_atom(struct walk *w, bool *atom) {
     const uint8_t *p = w->input->at;
-    size_t left = (size_t)(w->input->end - p), head = 0, size = 0;
-    *atom = true;
+    size_t left = (size_t)(w->input->end - p), head = left ? heads[p[0]] : 0;
+    *atom = head > 0;
     if (left == 0) return MT_NO_TERM;
-    switch (p[0]) {
-    case TAG_REF: return reference(w, p, left);
-    case MOTE_TAG_SMALL_ATOM_UTF8_:
-    case MOTE_TAG_SMALL_ATOM_:
-        head = 2;
-        size = left >= head ? p[1] : 0;
-        break;
-    case MOTE_TAG_ATOM_UTF8_:
-    case MOTE_TAG_ATOM_:
-        head = 3;
-        size = left >= head ? mote_get16_(p + 1) : 0;
-        break;
-    default: *atom = false; return MT_FINE;
-    }
+    if (head == 0) return MT_FINE;
+    if (head == 1) return reference(w, p, left);
+    size_t size = left < head ? 0 : head == 2 ? p[1] : mote_get16_(p + 1);
     if (left < head || left - head < size) return MT_NO_TERM;
     w->input->at = p + head + size;
     bool may = w->refer && p[0] == MOTE_TAG_SMALL_ATOM_UTF8_ && w->owed <= w->closure;
