@@ -113,6 +113,7 @@ static mote_err put(struct mt_link *l, struct mt_sched *s, uint64_t sender, uint
     bool up = l->out != NULL;
     size_t bytes = up ? mt_frames_out_bytes(l->out) : l->early_bytes;
     if (bytes > MT_LINK_CROWD) l->crowded = true;
+    atomic_store_explicit(&l->waiting, bytes, memory_order_relaxed);
     mt_lock_drop(&l->mu);
     if (given && (err || !up)) let_go(given);
     if (err == MOTE_ENOMEM || err == MOTE_ELIMIT) say_lost(l, err);
@@ -121,11 +122,9 @@ static mote_err put(struct mt_link *l, struct mt_sched *s, uint64_t sender, uint
 }
 
 /* The flags by which control messages are written: until it is up, as for a node of mote's. */
-static uint64_t flags_of(struct mt_link *l) {
-    mt_lock_take(&l->mu);
-    uint64_t flags = l->out ? l->flags : MT_FLAGS_OURS;
-    mt_lock_drop(&l->mu);
-    return flags;
+static uint64_t flags_of(const struct mt_link *l) {
+    uint64_t flags = atomic_load_explicit(&l->up_flags, memory_order_relaxed);
+    return flags ? flags : MT_FLAGS_OURS;
 }
 
 static mote_form form_of(const struct mt_link *l) { return atomic_load_explicit(&l->untyped, memory_order_relaxed) ? MOTE_FORM_ERLANG : MOTE_FORM_NODES; }

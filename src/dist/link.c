@@ -4,6 +4,8 @@
 
 #include "dist/branch.h"
 
+#define TAKE_BYTES 4096u /* of small frames, in one hold of the lock */
+
 /* --------------------------------------------------------------------------------------------- identifiers */
 
 mote_name mt_name_of_atom(uint64_t atom) {
@@ -173,6 +175,8 @@ static struct mt_early *take_early(struct mt_link *l, struct mt_frames_out *out,
         l->creation = shake->peer_creation;
         l->out = out;
         l->early_bytes = 0;
+        atomic_store_explicit(&l->up_flags, shake->flags, memory_order_relaxed);
+        atomic_store_explicit(&l->waiting, mt_frames_out_bytes(out), memory_order_relaxed);
     }
     mt_lock_drop(&l->mu);
     return early;
@@ -192,14 +196,10 @@ bool mt_link_rise(mote_self *self, struct mt_link *link, const struct mt_shake *
     return done;
 }
 
-size_t mt_link_waiting(struct mt_link *link) {
-    mt_lock_take(&link->mu);
-    size_t bytes = link->out ? mt_frames_out_bytes(link->out) : link->early_bytes;
-    mt_lock_drop(&link->mu);
-    return bytes;
-}
+size_t mt_link_waiting(struct mt_link *link) { return atomic_load_explicit(&link->waiting, memory_order_relaxed); }
 
 bool mt_link_crowded(struct mt_link *link, uint64_t sender) {
+    if (mt_link_waiting(link) <= MT_LINK_CROWD) return false;
     mt_lock_take(&link->mu);
     size_t bytes = link->out ? mt_frames_out_bytes(link->out) : link->early_bytes;
     bool crowded = bytes > MT_LINK_CROWD && (!link->out || !sender || mt_frames_out_hogs(link->out, sender, MT_LINK_CROWD));
@@ -208,8 +208,13 @@ bool mt_link_crowded(struct mt_link *link, uint64_t sender) {
 }
 
 enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer *writer) {
+    const size_t enough = mote_writer_bytes(writer).size + TAKE_BYTES;
+    enum mt_verdict verdict;
+    if (mt_link_waiting(link) == 0) return MT_MORE;
     mt_lock_take(&link->mu);
-    enum mt_verdict verdict = mt_frames_out_take(link->out, writer);
+    do verdict = mt_frames_out_take(link->out, writer);
+    while (!verdict && mote_writer_bytes(writer).size < enough);
+    atomic_store_explicit(&link->waiting, mt_frames_out_bytes(link->out), memory_order_relaxed);
     bool drained = link->crowded && mt_frames_out_bytes(link->out) <= MT_LINK_CROWD / 2;
     if (drained) link->crowded = false;
     struct mt_message *over = mt_frames_out_over(link->out);

@@ -85,6 +85,8 @@ struct mt_link { /* MT_SHARED */
     struct mt_early *early, **early_end; /* lock: mu */
     size_t early_bytes;           /* lock: mu */
     uint64_t flags;               /* lock: mu: const once it is up; a worker's says only whether MT_FLAG_TYPES holds */
+    _Atomic uint64_t up_flags;    /* atomic: relaxed: the same once it is up; 0: it is not, or nobody has seen it */
+    _Atomic size_t waiting;       /* atomic: relaxed, changed under mu; seq_cst fences pair it with `rests`: bytes that wait to be written */
     _Atomic bool untyped;         /* atomic: relaxed: the peer does not know MOTE_FORM_NODES; false: it does, or nobody knows yet */
     uint32_t creation;            /* lock: mu: const once it is up: the peer's */
     bool crowded, over;           /* lock: mu: somebody was told so; nothing is put any more */
@@ -195,7 +197,7 @@ void mt_link_free(struct mt_link *link);
 size_t mt_link_waiting(struct mt_link *link);
 /* Whether more than MT_LINK_CROWD do, and more of them than its share are this sender's (0: anybody's). */
 bool mt_link_crowded(struct mt_link *link, uint64_t sender);
-/* The next frame; as mt_frames_out_take(). Tells who stood still. The connection's process. */
+/* The next frame, or as many small ones as one hold of the lock is worth; as mt_frames_out_take(), and MT_MORE too if those were the last. Tells who stood still. The connection's process. */
 enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer *writer);
 
 /* --------------------------------------------------------------------------------- who gets a link (claim.c)
