@@ -196,3 +196,9 @@ static mote_err given(ssize_t n, size_t *done) {
 
 mote_err mt_net_read(int fd, void *to, size_t size, size_t *done) { return given(recv(fd, to, size, 0), done); }
 mote_err mt_net_write(int fd, const void *from, size_t size, size_t *done) { return given(send(fd, from, size, MSG_NOSIGNAL), done); }
+
+mote_err mt_net_read_both(int fd, void *to, size_t size, void *then, size_t then_size, size_t *done) {
+    struct iovec places[2] = {{to, size}, {then, then_size}};
+    struct msghdr message = {.msg_iov = places, .msg_iovlen = 2};
+    return given(recvmsg(fd, &message, 0), done);
+}

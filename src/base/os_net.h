@@ -34,5 +34,7 @@ mote_err mt_net_dialled(int fd);
 /* Read, write what is there and fits: *done bytes. MOTE_TIMEOUT: nothing now; MOTE_ESTOPPED: the other has closed, or is gone. */
 mote_err mt_net_read(int fd, void *to, size_t size, size_t *done);
 mote_err mt_net_write(int fd, const void *from, size_t size, size_t *done);
+/* Reads into one place, and what does not fit there into another. */
+mote_err mt_net_read_both(int fd, void *to, size_t size, void *then, size_t then_size, size_t *done);
 
 #endif

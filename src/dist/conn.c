@@ -6,6 +6,7 @@
 #include "dist/node.h"
 
 #define READ_BYTES 65536u
+#define BEHIND_BYTES 1024u /* that are read with the rest of a piece, which has a place of its own: the next frame's head, and small ones before it */
 #define SHAKE_BYTES 1024u
 #define ADDRESSES_MAX 8u /* of a host, that are tried */
 #define HEADER_BYTES ((size_t)1 << 19) /* more than the header of a frame can have */
@@ -333,12 +334,17 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
 
 /* Reads once, unless its watch will say when. False: it is over. */
 static bool read_some(struct conn *c, enum mt_verdict *why) {
-    size_t got;
+    size_t got, room = 0, most = READ_BYTES;
     if (c->drained && c->armed) return true;
-    mote_err err = net_read(c, c->buffer, READ_BYTES, &got);
-    c->drained = err == MOTE_TIMEOUT || (!err && !c->tls && got < READ_BYTES);
-    if (err == MOTE_TIMEOUT) return true;
-    return !err && !(*why = feed(c, c->buffer, got));
+    uint8_t *piece = mt_frames_in_room(c->in, &room);
+    if (piece) most = room + (c->tls ? 0 : BEHIND_BYTES);
+    mote_err err = piece && !c->tls ? mt_net_read_both(c->fd, piece, room, c->buffer, BEHIND_BYTES, &got) : net_read(c, piece ? piece : c->buffer, most, &got);
+    c->drained = err == MOTE_TIMEOUT || (!err && !c->tls && got < most);
+    if (err) return err == MOTE_TIMEOUT;
+    size_t direct = got < room ? got : room;
+    *why = direct ? feed(c, piece, direct) : MT_FINE;
+    if (!*why && got > direct) *why = feed(c, c->buffer, got - direct);
+    return !*why;
 }
 
 /* Takes frames and writes them, as far as the socket goes, for a turn. */

@@ -58,6 +58,10 @@ void mt_frames_in_free(struct mt_frames_in *in);
  * MT_MORE: all are consumed. Else the connection is over. */
 enum mt_verdict mt_frames_in_feed(struct mt_frames_in *in, const void *data, size_t size, size_t *used, struct mt_frame *frame);
 
+/* Where bytes that come next may be put before they are fed from there: *size of them, the rest of a piece that has begun, which are not copied then; NULL: nowhere. Borrowed until the next
+ * call. */
+uint8_t *mt_frames_in_room(struct mt_frames_in *in, size_t *size);
+
 /* The memory in which the payload of the last message stands, if that is large and came in pieces, becomes a binary's; NULL: it cannot. To be called before the next feed. Gives. */
 struct mt_bin *mt_frames_in_give(struct mt_frames_in *in);
 

@@ -12,6 +12,8 @@ enum { PASS_THROUGH = 112, VERSION = 131, WHOLE = 68, FIRST = 69, NEXT = 70 };
 #define REFS_MAX 255u
 #define SEQUENCE_BYTES 256u /* what a message in pieces costs besides its bytes */
 #define BUFFER_FIRST 4096u
+#define PIECE_HEAD 18u                      /* bytes of a frame that goes on with a message, before the piece */
+#define PIECE_LONG (2 * MT_FRAME_PIECE)     /* a frame that is longer is whole before there is room for it in its message (B1) */
 #define MAPPED_FROM ((size_t)4 << 20) /* bytes that have come of a message in pieces: what follows is not copied as it grows */
 
 /* An atom's text: in the cache, and held by messages in pieces. */
@@ -46,7 +48,9 @@ struct mt_frames_in {
     uint8_t head[4];
     size_t head_size;
     size_t frame_size;   /* once the head is there */
-    struct buffer frame; /* of which not all has come */
+    struct buffer frame; /* of which not all has come; or its head, when `piece` has the rest */
+    struct sequence *piece; /* whose next piece comes; or NULL */
+    size_t piece_left;   /* bytes of it */
 
     struct text *refs[REFS_MAX]; /* of the frame that is read, held */
     size_t refs_count;
@@ -155,8 +159,9 @@ static bool reserve(struct buffer *b, size_t more, size_t size) {
     return true;
 }
 
+/* They may stand there already. */
 static void append(struct buffer *b, const uint8_t *data, size_t size) {
-    if (size) memcpy(b->data + b->size, data, size);
+    if (size && b->data + b->size != data) memcpy(b->data + b->size, data, size);
     b->size += size;
 }
 
@@ -305,8 +310,8 @@ static size_t announced(const struct mt_frames_in *f, const struct sequence *s, 
     return s->bytes.size + (s->next > left / (size ? size : 1) ? left : (size_t)s->next * size);
 }
 
-/* Puts a piece behind those before it; whether the message is whole now. */
-static enum mt_verdict add_piece(struct mt_frames_in *f, struct sequence *s, const uint8_t *p, size_t size) {
+/* Room for a piece behind those before it. */
+static enum mt_verdict room_for(struct mt_frames_in *f, struct sequence *s, size_t size) {
     size_t before = cost(s);
     f->pieces++;
     s->empty = size ? 0 : s->empty + 1;
@@ -314,19 +319,32 @@ static enum mt_verdict add_piece(struct mt_frames_in *f, struct sequence *s, con
     if (size > f->limits.message_max - s->bytes.size) return MT_NO_LARGE;
     if (f->pieces_bytes + size > f->limits.pieces_bytes) return MT_NO_HOARD;
     if (!reserve_announced(&s->bytes, size, announced(f, s, size))) return MT_NO_MEMORY;
-    append(&s->bytes, p, size);
     f->pieces_bytes += cost(s) - before;
-    return f->pieces_bytes > f->limits.pieces_bytes ? MT_NO_HOARD : MT_FINE;
+    return MT_FINE;
 }
 
-/* The piece that it waited for has come. */
-static enum mt_verdict go_on(struct mt_frames_in *f, struct sequence *s, const struct input *in, struct mt_frame *frame) {
-    enum mt_verdict verdict = add_piece(f, s, in->at, (size_t)(in->end - in->at));
-    if (verdict != MT_FINE) return verdict;
+static void add(struct mt_frames_in *f, struct sequence *s, const uint8_t *p, size_t size) {
+    size_t before = cost(s);
+    append(&s->bytes, p, size);
+    f->pieces_bytes += cost(s) - before;
+}
+
+/* A piece is there; whether the message is whole now. */
+static enum mt_verdict piece_over(struct mt_frames_in *f, struct sequence *s, struct mt_frame *frame) {
+    if (f->pieces_bytes > f->limits.pieces_bytes) return MT_NO_HOARD;
     if (--s->next > 0) return MT_MORE;
     mt_hash_remove(&f->open, mt_hash_find(&f->open, s->node.key));
     f->done = s;
     return message(f, s->bytes.data, s->bytes.size, s->control_size, s->refs, s->refs_count, frame);
+}
+
+/* The piece that it waited for has come. */
+static enum mt_verdict go_on(struct mt_frames_in *f, struct sequence *s, const struct input *in, struct mt_frame *frame) {
+    size_t size = (size_t)(in->end - in->at);
+    enum mt_verdict verdict = room_for(f, s, size);
+    if (verdict != MT_FINE) return verdict;
+    add(f, s, in->at, size);
+    return piece_over(f, s, frame);
 }
 
 /* Number of the sequence and of the fragment. */
@@ -403,26 +421,75 @@ static void end_loan(struct mt_frames_in *f) {
     }
 }
 
+/* A frame's head has come. If the rest is a piece that its message waits for, it is put there as it comes; what is wrong shows when the frame is whole. */
+static enum mt_verdict begin_piece(struct mt_frames_in *f) {
+    struct input in = {f->frame.data, f->frame.data + PIECE_HEAD};
+    const uint8_t *tag = take(&in, 2);
+    uint64_t number = 0, fragment = 0;
+    if (!(f->flags & MT_FLAG_FRAGMENTS) || tag[0] != VERSION || tag[1] != NEXT || !read_numbers(&in, &number, &fragment)) return MT_FINE;
+    struct sequence *s = find(f, number);
+    if (!s || s->next != fragment) return MT_FINE;
+    enum mt_verdict verdict = room_for(f, s, f->frame_size - PIECE_HEAD);
+    if (verdict != MT_FINE) return verdict;
+    f->piece = s;
+    f->piece_left = f->frame_size - PIECE_HEAD;
+    return MT_FINE;
+}
+
+/* Bytes of a frame that comes little by little, up to the first `size`. MT_MORE: it lacks some. */
+static enum mt_verdict gather(struct mt_frames_in *f, struct input *in, size_t size) {
+    size_t left = (size_t)(in->end - in->at), lacks = size - f->frame.size, more = left < lacks ? left : lacks;
+    if (!reserve(&f->frame, more, f->frame_size)) return MT_NO_MEMORY;
+    append(&f->frame, take(in, more), more);
+    f->came += more;
+    return more < lacks ? MT_MORE : MT_FINE;
+}
+
+static enum mt_verdict gather_piece(struct mt_frames_in *f, struct input *in) {
+    size_t left = (size_t)(in->end - in->at), more = left < f->piece_left ? left : f->piece_left;
+    add(f, f->piece, take(in, more), more);
+    f->came += more;
+    f->piece_left -= more;
+    return f->piece_left ? MT_MORE : MT_FINE;
+}
+
+static enum mt_verdict gather_all(struct mt_frames_in *f, struct input *in) {
+    enum mt_verdict verdict = MT_FINE;
+    if (f->frame.size < PIECE_HEAD && f->frame_size > PIECE_HEAD && f->frame_size <= PIECE_LONG) {
+        verdict = gather(f, in, PIECE_HEAD);
+        if (verdict == MT_FINE) verdict = begin_piece(f);
+    }
+    if (verdict != MT_FINE) return verdict;
+    return f->piece ? gather_piece(f, in) : gather(f, in, f->frame_size);
+}
+
+uint8_t *mt_frames_in_room(struct mt_frames_in *in, size_t *size) {
+    if (!in->piece) return NULL;
+    *size = in->piece_left;
+    return in->piece->bytes.data + in->piece->bytes.size;
+}
+
 /* The next frame's body, when it is whole: in `data`, or collected. */
 static enum mt_verdict collect(struct mt_frames_in *f, struct input *in, const uint8_t **p) {
     while (f->head_size < sizeof f->head && in->at < in->end) f->head[f->head_size++] = *in->at++;
     if (f->head_size < sizeof f->head) return MT_MORE;
     f->frame_size = mote_get32_(f->head);
     if (f->frame_size > f->limits.frame_max) return MT_NO_TOO_LONG; /* B1 */
-    size_t left = (size_t)(in->end - in->at), lacks = f->frame_size - f->frame.size;
-    if (f->frame.size == 0 && left >= f->frame_size) {
+    if (f->frame.size == 0 && (size_t)(in->end - in->at) >= f->frame_size) {
         *p = take(in, f->frame_size);
     } else {
-        size_t more = left < lacks ? left : lacks;
-        if (!reserve(&f->frame, more, f->frame_size)) return MT_NO_MEMORY;
-        append(&f->frame, in->at, more);
-        in->at += more;
-        f->came += more;
-        if (f->frame.size < f->frame_size) return MT_MORE;
+        enum mt_verdict verdict = gather_all(f, in);
+        if (verdict != MT_FINE) return verdict;
         *p = f->frame.data;
     }
     f->head_size = 0;
     return MT_FINE;
+}
+
+static enum mt_verdict whole_piece(struct mt_frames_in *f, struct mt_frame *frame) {
+    struct sequence *s = f->piece;
+    f->piece = NULL;
+    return piece_over(f, s, frame);
 }
 
 enum mt_verdict mt_frames_in_feed(struct mt_frames_in *in, const void *data, size_t size, size_t *used, struct mt_frame *frame) {
@@ -433,7 +500,7 @@ enum mt_verdict mt_frames_in_feed(struct mt_frames_in *in, const void *data, siz
         end_loan(in);
         *frame = (struct mt_frame){.tick = false};
         verdict = collect(in, &bytes, &p);
-        if (verdict == MT_FINE) verdict = body(in, p, in->frame_size, frame);
+        if (verdict == MT_FINE) verdict = in->piece ? whole_piece(in, frame) : body(in, p, in->frame_size, frame);
     } while (verdict == MT_MORE && bytes.at < bytes.end);
     *used = (size_t)(bytes.at - (const uint8_t *)data);
     return verdict;
