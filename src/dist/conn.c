@@ -450,7 +450,7 @@ static void serve(struct conn *c, size_t left) {
         if (!(fine = still_proved(c, now, &why) && tick(c, now, &why))) break;
         answer_tick(c, now);
         if (is_under_way(c)) mote_must(c->self, mote_yield(c->self));
-        else if (now - dense_ns < spin || !may_rest(c)) mt_step_aside(mt_self(c->self));
+        else if ((now - dense_ns < spin && !waits_to_write(c)) || !may_rest(c)) mt_step_aside(mt_self(c->self));
         else rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
         atomic_store_explicit(&c->link->rests, 0, memory_order_relaxed);
     }

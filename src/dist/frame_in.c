@@ -310,14 +310,15 @@ static size_t announced(const struct mt_frames_in *f, const struct sequence *s, 
     return s->bytes.size + (s->next > left / (size ? size : 1) ? left : (size_t)s->next * size);
 }
 
+static bool fits(const struct mt_frames_in *f, const struct sequence *s, size_t size) { return size <= f->limits.message_max - s->bytes.size && f->pieces_bytes + size <= f->limits.pieces_bytes; }
+
 /* Room for a piece behind those before it. */
 static enum mt_verdict room_for(struct mt_frames_in *f, struct sequence *s, size_t size) {
     size_t before = cost(s);
     f->pieces++;
     s->empty = size ? 0 : s->empty + 1;
     if (s->empty > MT_PIECES_EMPTY) return MT_NO_FRAGMENTS;
-    if (size > f->limits.message_max - s->bytes.size) return MT_NO_LARGE;
-    if (f->pieces_bytes + size > f->limits.pieces_bytes) return MT_NO_HOARD;
+    if (!fits(f, s, size)) return size > f->limits.message_max - s->bytes.size ? MT_NO_LARGE : MT_NO_HOARD;
     if (!reserve_announced(&s->bytes, size, announced(f, s, size))) return MT_NO_MEMORY;
     f->pieces_bytes += cost(s) - before;
     return MT_FINE;
@@ -428,11 +429,12 @@ static enum mt_verdict begin_piece(struct mt_frames_in *f) {
     uint64_t number = 0, fragment = 0;
     if (!(f->flags & MT_FLAG_FRAGMENTS) || tag[0] != VERSION || tag[1] != NEXT || !read_numbers(&in, &number, &fragment)) return MT_FINE;
     struct sequence *s = find(f, number);
-    if (!s || s->next != fragment) return MT_FINE;
-    enum mt_verdict verdict = room_for(f, s, f->frame_size - PIECE_HEAD);
+    const size_t size = f->frame_size - PIECE_HEAD;
+    if (!s || s->next != fragment || !fits(f, s, size)) return MT_FINE;
+    enum mt_verdict verdict = room_for(f, s, size);
     if (verdict != MT_FINE) return verdict;
     f->piece = s;
-    f->piece_left = f->frame_size - PIECE_HEAD;
+    f->piece_left = size;
     return MT_FINE;
 }
 

@@ -374,7 +374,7 @@ struct stream_check {
     struct mt_frames_in *in;
     mote_writer wire;
     unsigned sent[5], got[5];
-    size_t released, borrowed;
+    size_t released, borrowed, placed;
     uint64_t hashes[5][400];
     bool binary; /* payloads are large binaries */
 };
@@ -454,6 +454,17 @@ static void got_one(struct stream_check *c, const struct mt_frame *frame) {
     c->got[sender.integer]++;
 }
 
+/* Where so many bytes may be put: the place that they have in their message, if there is one. */
+static const uint8_t *place(struct stream_check *c, const uint8_t *bytes, size_t *size) {
+    size_t room = 0;
+    uint8_t *at = mt_frames_in_room(c->in, &room);
+    CHECK(!at || room > 0);
+    if (!at || random_below(&c->terms, 4) == 0) return bytes;
+    if (*size > room) *size = room;
+    c->placed += *size;
+    return memcpy(at, bytes, *size);
+}
+
 /* Feeds what has been written, in chunks of any size. */
 static void carry(struct stream_check *c) {
     mote_bytes wire = mote_writer_bytes(&c->wire);
@@ -462,7 +473,8 @@ static void carry(struct stream_check *c) {
         struct mt_frame frame;
         size_t used = 0, chunk = random_below(&c->terms, 8) ? random_below(&c->terms, 300) : random_below(&c->terms, 200000);
         if (chunk > wire.size - at) chunk = wire.size - at;
-        enum mt_verdict verdict = mt_frames_in_feed(c->in, (const uint8_t *)wire.data + at, chunk, &used, &frame);
+        const uint8_t *bytes = place(c, (const uint8_t *)wire.data + at, &chunk);
+        enum mt_verdict verdict = mt_frames_in_feed(c->in, bytes, chunk, &used, &frame);
         CHECK(verdict == MT_FINE || (verdict == MT_MORE && used == chunk));
         if (verdict == MT_FINE) got_one(c, &frame);
         at += used;
@@ -470,7 +482,7 @@ static void carry(struct stream_check *c) {
     c->wire.next = c->wire.data;
 }
 
-static void through_both_halves(uint64_t flags, uint64_t seed) {
+static size_t through_both_halves(uint64_t flags, uint64_t seed) {
     struct stream_check c = {.terms = {.state = seed, .erlang = true}, .out = going(flags), .in = coming(flags, NULL)};
     mote_writer_init(&c.wire, MOTE_FORM_ERLANG, NULL, 0, (size_t)1 << 28);
     for (unsigned i = 0; i < 300; i++) {
@@ -490,11 +502,14 @@ static void through_both_halves(uint64_t flags, uint64_t seed) {
     CHECK_INT(c.released, c.borrowed);
     mt_frames_in_free(c.in);
     mote_writer_fini(&c.wire);
+    return c.placed;
 }
 
 static void what_goes_comes(void) {
     static const uint64_t flags[] = {ALL, NO_CACHE, NO_PIECES, PLAIN};
-    for (uint64_t seed = 1; seed <= 12; seed++) through_both_halves(flags[seed % 4], seed * 7919);
+    size_t placed = 0;
+    for (uint64_t seed = 1; seed <= 12; seed++) placed += through_both_halves(flags[seed % 4], seed * 7919);
+    CHECK(placed > 0);
 }
 
 static bool contains(mote_bytes all, mote_bytes part) {

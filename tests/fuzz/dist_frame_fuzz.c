@@ -72,7 +72,11 @@ static struct sum run(const uint8_t *p, size_t size, size_t at_once, uint64_t fl
     CHECK_OK(mt_frames_in_new(flags, limits, &in));
     for (size_t at = 0, used = 0; at < size; at += used) {
         struct mt_frame frame;
-        sum.verdict = mt_frames_in_feed(in, p + at, size - at < at_once ? size - at : at_once, &used, &frame);
+        size_t some = size - at < at_once ? size - at : at_once, room = 0;
+        uint8_t *place = at_once % 2 ? mt_frames_in_room(in, &room) : NULL;
+        if (place && some > room) some = room;
+        if (place) memcpy(place, p + at, some);
+        sum.verdict = mt_frames_in_feed(in, place ? place : p + at, some, &used, &frame);
         CHECK(used <= size - at && mt_frames_in_bytes(in) <= limits->pieces_bytes + limits->frame_max + limits->message_max);
         if (sum.verdict == MT_FINE && !frame.tick) message(&sum, &frame, flags);
         if (sum.verdict != MT_FINE && sum.verdict != MT_MORE) break;
