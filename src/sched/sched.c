@@ -384,16 +384,16 @@ static bool linger(struct mt_sched *s, struct mt_task **task) {
     struct mt_cluster *c = s->cluster;
     struct mt_poll_event events[BATCH];
     size_t count = 0;
-    bool patient = s->unheard < MT_PATIENCE || s->unheard % 16 == 0;
     if (!s->lively || !c->spare_cores || !mt_poll_armed(c->poll)) return false;
-    if (patient && mt_poll_enter(c->poll)) {
+    if (s->hope == 0 && ++s->hopeless % MT_HOPELESS) return false;
+    if (mt_poll_enter(c->poll)) {
         uint64_t end = mt_os_now_ns() + MT_LINGER_NS, timer = atomic_load_explicit(&s->wheel_next_ns, memory_order_relaxed);
         if (timer < end) end = timer;
         do count = mt_poll_run(c->poll, 0, events, BATCH);
         while (!count && !(*task = steal(s)) && !(*task = take_injected(s, MT_LANES_ALL, BATCH)) && mt_os_now_ns() < end);
         mt_poll_leave(c->poll);
     }
-    s->unheard = count ? 0 : s->unheard + 1;
+    s->hope = !count ? s->hope / 4 : s->hope < MT_HOPE ? s->hope + 1 : MT_HOPE;
     if (count) hear(s, events, count);
     return count;
 }

@@ -27,6 +27,8 @@
 #define MT_STOPPED 320 /* bytes above its stack pointer that a task touches at once when it goes on */
 #define MT_PATIENCE 8 /* who has so often looked so long in vain does it no more, but for every 16th time */
 #define MT_LINGER_NS 50000 /* a poller who has just had news looks for more so long before it sleeps: what waking two cores costs */
+#define MT_HOPE 8 /* where lingering was in vain this is a quarter; at 0 it is left, but for every MT_HOPELESS-th time */
+#define MT_HOPELESS 64
 #define MT_SPIN_NS 20000 /* who may soon have work looks for it so long before it sleeps: about what waking a core costs */
 
 enum mt_task_kind { MT_STRAIGHT, MT_HANDLER, MT_THREAD };
@@ -76,7 +78,8 @@ struct mt_sched { /* MT_SHARED */
     uint32_t fresh_picks;             /* owner: counts mt_sched_pick_fresh() */
     uint32_t fruitless;               /* owner: times it has looked for work in vain, one after another */
     bool lively;                      /* owner: its last sleep ended soon, by a descriptor's event */
-    uint32_t unheard;                 /* owner: times it has lingered in vain, one after another */
+    uint32_t hope;                    /* owner: not 0: to linger has been worth it nearly always; up to MT_HOPE */
+    uint32_t hopeless;                /* owner: counts sleeps at which it was 0 */
     uint32_t fresh_turns;             /* owner: tasks that may begin before those in the ring go on */
     uint64_t random;                  /* owner: xorshift state */
     uint64_t chaos;                   /* const: not 0: short turns, mixed queues */
