@@ -103,7 +103,6 @@ def check_tools():
         ("meson", found("meson"), "meson"),
         ("ninja", found("ninja"), "ninja-build"),
         ("pkg-config", found(os.environ.get("PKG_CONFIG"), "pkg-config", "pkgconf"), "pkg-config"),
-        ("libuv with its headers", library_found("libuv"), "libuv1-dev"),
         ("GMP with its headers", library_found("gmp"), "libgmp-dev"),
         ("OpenSSL with its headers", library_found("openssl"), "libssl-dev"),
         (str(headers), headers.is_file(), "python3-dev"),
@@ -171,7 +170,7 @@ def libraries(extension):
 
 def terms_of(name):
     """Debian's file on the licence of a library: {name in the wheel: content}."""
-    package = {"libuv": "libuv1", "libgmp": "libgmp10"}.get(name.split(".so")[0])
+    package = {"libgmp": "libgmp10"}.get(name.split(".so")[0])
     path = pathlib.Path("/usr/share/doc", str(package), "copyright")
     return {f"{name}.copyright": path.read_bytes()} if path.is_file() else {}
 

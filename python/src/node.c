@@ -12,7 +12,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <time.h>
-#include <uv.h>
 
 /* ----------------------------------------------------------------------------------------------- who calls */
 
@@ -196,7 +195,6 @@ static int import_first(void) {
 
 static struct mp_node *node_start(struct mp_state *st, const struct how *how) {
     if (import_first() < 0 || tell_started() < 0) return NULL;
-    uv_replace_allocator(PyMem_RawMalloc, PyMem_RawRealloc, PyMem_RawCalloc, PyMem_RawFree); /* as uvloop does, maybe later: then what one has allocated the other frees */
     struct mp_node *node = PyMem_RawCalloc(1, sizeof *node);
     if (!node) return PyErr_NoMemory(), NULL;
     node->st = st;
