@@ -290,7 +290,7 @@ static void receivers_die(void) {
 static void set_up_bell(void) {
     set_up_rings();
     CHECK_OK(mt_os_event_new(&g.event));
-    mt_doorbell_sleep(g.bell);
+    mt_doorbell_sleep(g.bell, 0);
 }
 
 static void tear_down_bell(void) {
@@ -300,7 +300,7 @@ static void tear_down_bell(void) {
 
 static void send_and_ring(void) {
     send_two();
-    mt_doorbell_ring(g.bell, g.event);
+    mt_doorbell_ring(g.bell, 0, g.event);
 }
 
 /* The hub writes to the event whatever the word says (D4); then what was published is found. */

@@ -73,7 +73,7 @@ static bool each_word(char *p, size_t size, uint64_t bits, bool fill) {
 static void sleep_or_spin(int who, bool (*ready)(void *), void *arg) {
     for (int i = 0; i < SPINS; i++, mt_cpu_relax())
         if (ready(arg)) return;
-    mt_doorbell_sleep(&g.shared->bells[who]);
+    mt_doorbell_sleep(&g.shared->bells[who], 0);
     struct pollfd event = {g.events[who], POLLIN, 0};
     int reported = 0;
     while (!ready(arg) && !atomic_load(&g.shared->dead[!who]) && reported < 1) reported = poll(&event, 1, -1);
@@ -85,7 +85,7 @@ static void sleep_or_spin(int who, bool (*ready)(void *), void *arg) {
 static bool has_room(void *out) { return mt_ring_wants_room(out, RECORD_MAX); }
 
 static void publish(struct mt_ring_out *out) {
-    if (mt_ring_publish(out)) mt_doorbell_ring(&g.shared->bells[CONSUMER], g.events[CONSUMER]);
+    if (mt_ring_publish(out)) mt_doorbell_ring(&g.shared->bells[CONSUMER], 0, g.events[CONSUMER]);
 }
 
 static void produce(void) {
@@ -121,7 +121,7 @@ static bool take_some(struct mt_ring_in *in, uint64_t *n) {
     }
     CHECK(got != MT_RING_CUT);
     atomic_store_explicit(&g.shared->next, *n, memory_order_release);
-    if (mt_ring_release(in)) mt_doorbell_ring(&g.shared->bells[PRODUCER], g.events[PRODUCER]);
+    if (mt_ring_release(in)) mt_doorbell_ring(&g.shared->bells[PRODUCER], 0, g.events[PRODUCER]);
     return *n != first;
 }
 

@@ -195,7 +195,7 @@ static void channels_are_cut(void) {
         CHECK_OK(mt_os_memory_new("evil", bytes, &fd));
         char *memory = mt_os_memory_map(fd, bytes, true);
         CHECK(memory);
-        CHECK_OK(mt_channel_new(fd, i % 2, &bell, event, &c));
+        CHECK_OK(mt_channel_new(fd, i % 2, &bell, 0, event, &c));
         struct target all = {(void *)(memory + (i % 4 / 2) * bytes / 2), bytes / 16, 64}; /* one of the two rings */
         pid_t evil = begin_evil(&all);
         cut += use_channel(c, data, most);
@@ -240,8 +240,8 @@ static void board_is_spoilt(size_t from, size_t count) {
     for (unsigned i = 0; i < ROUNDS; i++) {
         struct mt_doorbell *bell = mt_board_doorbell(board, i % MT_BOARD_WORKERS);
         use_board(board, i);
-        mt_doorbell_ring(bell, event);
-        mt_doorbell_sleep(bell);
+        mt_doorbell_ring(bell, 0, event);
+        mt_doorbell_sleep(bell, 0);
         mt_doorbell_wake(bell, event, true);
     }
     end_evil(evil);

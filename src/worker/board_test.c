@@ -193,14 +193,17 @@ static void a_bell_rings_once(void) {
     struct mt_doorbell *mine = mt_board_doorbell(board, 63), *theirs = mt_board_doorbell(other, 63);
     int event;
     CHECK_OK(mt_os_event_new(&event));
-    CHECK(!mt_doorbell_ring(theirs, event) && !mt_os_event_clear(event));
-    mt_doorbell_sleep(mine);
-    CHECK(mt_doorbell_ring(theirs, event) && !mt_doorbell_ring(theirs, event));
+    CHECK(!mt_doorbell_ring(theirs, 0, event) && !mt_os_event_clear(event));
+    mt_doorbell_sleep(mine, 0);
+    CHECK(mt_doorbell_ring(theirs, 0, event) && !mt_doorbell_ring(theirs, 0, event));
     mt_doorbell_wake(mine, event, true);
     CHECK(!mt_os_event_clear(event));
-    mt_doorbell_sleep(mine);
+    mt_doorbell_sleep(mine, 0);
     mt_doorbell_wake(mine, event, false);
-    CHECK(!mt_doorbell_ring(theirs, event) && !mt_os_event_clear(event));
+    CHECK(!mt_doorbell_ring(theirs, 0, event) && !mt_os_event_clear(event));
+    mt_doorbell_sleep(mine, 64 + 63); /* D5: who knows its life before leaves it asleep */
+    CHECK(!mt_doorbell_ring(theirs, 63, event) && !mt_doorbell_ring(theirs, 2 * 64 + 63, event) && !mt_os_event_clear(event));
+    CHECK(mt_doorbell_ring(theirs, 64 + 63, event) && mt_os_event_clear(event));
     CHECK(mt_board_doorbell(board, 0) != mt_board_doorbell(board, 1));
     mt_board_free(board);
     mt_board_free(other);

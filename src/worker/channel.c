@@ -13,7 +13,8 @@ struct letter {
 
 struct mt_channel { /* MT_SHARED */
     char *memory;               /* const */
-    struct mt_doorbell *bell;   /* const */
+    struct mt_doorbell *bell;   /* const: the other's */
+    uint32_t peer;              /* const: the other */
     int event;                  /* const */
     struct mt_lock mu;
     struct mt_ring_out out;     /* lock: mu */
@@ -38,7 +39,7 @@ static size_t ring_bytes(void) {
 
 size_t mt_channel_bytes(void) { return 2 * ring_bytes(); }
 
-mote_err mt_channel_new(int fd, bool first, struct mt_doorbell *bell, int event, struct mt_channel **channel) {
+mote_err mt_channel_new(int fd, bool first, struct mt_doorbell *bell, uint32_t peer, int event, struct mt_channel **channel) {
     size_t size;
     mote_err err = mt_os_memory_size(fd, &size);
     if (err || size != mt_channel_bytes()) return err ? err : MOTE_EARG;
@@ -50,6 +51,7 @@ mote_err mt_channel_new(int fd, bool first, struct mt_doorbell *bell, int event,
         return MOTE_ENOMEM;
     }
     c->bell = bell;
+    c->peer = peer;
     c->event = event;
     c->pending_end = &c->pending;
     mt_lock_init(&c->mu, MT_RANK_CHANNEL);
@@ -146,7 +148,7 @@ bool mt_channel_put(struct mt_channel *c, const void *record, size_t size) {
     bool any = push_locked(c), room = c->pending_bytes <= MT_CHANNEL_CROWD;
     if (!room) c->crowded = true;
     mt_lock_drop(&c->mu);
-    if (any) mt_doorbell_ring(c->bell, c->event);
+    if (any) mt_doorbell_ring(c->bell, c->peer, c->event);
     if (!ok) mt_os_log("mote: no memory for a signal to another worker, which is lost\n");
     return room;
 }
@@ -163,7 +165,7 @@ bool mt_channel_flush(struct mt_channel *c) {
     bool any = push_locked(c), drained = c->crowded && c->pending_bytes <= MT_CHANNEL_CROWD / 2;
     if (drained) c->crowded = false;
     mt_lock_drop(&c->mu);
-    if (any) mt_doorbell_ring(c->bell, c->event);
+    if (any) mt_doorbell_ring(c->bell, c->peer, c->event);
     return drained;
 }
 
@@ -224,7 +226,7 @@ int mt_channel_take(struct mt_channel *c, const struct mt_channel_sink *sink) {
     }
     if (got == MT_RING_CUT) c->cut = true;
     if (c->cut) return -1;
-    if (mt_ring_release(&c->in)) mt_doorbell_ring(c->bell, c->event);
+    if (mt_ring_release(&c->in)) mt_doorbell_ring(c->bell, c->peer, c->event);
     return n;
 }
 

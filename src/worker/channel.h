@@ -30,9 +30,9 @@ struct mt_channel_sink {
 /* Bytes of the memory file that a pair of workers shares, in which both rings are. */
 size_t mt_channel_bytes(void);
 
-/* Our end over the memory file, fresh and zeroed, that both workers map; `first`: the worker of the lower number, which writes into the first ring. `bell` and `event` are
+/* Our end over the memory file, fresh and zeroed, that both workers map; `first`: the worker of the lower number, which writes into the first ring. `bell`, `peer` (its number) and `event` are
  * the other's. Borrows all of them. Gives. MOTE_EARG: no such file; MOTE_ENOMEM. */
-mote_err mt_channel_new(int fd, bool first, struct mt_doorbell *bell, int event, struct mt_channel **channel);
+mote_err mt_channel_new(int fd, bool first, struct mt_doorbell *bell, uint32_t peer, int event, struct mt_channel **channel);
 /* Unmaps it. Takes; NULL is allowed. */
 void mt_channel_free(struct mt_channel *channel);
 

@@ -18,8 +18,8 @@ static void open_ends(struct ends *e) {
     memset(e, 0, sizeof *e);
     for (int i = 0; i < 2; i++) CHECK_OK(mt_os_event_new(&e->events[i]));
     CHECK_OK(mt_os_memory_new("test", mt_channel_bytes(), &e->fd));
-    CHECK_OK(mt_channel_new(e->fd, true, &e->bells[1], e->events[1], &e->first));
-    CHECK_OK(mt_channel_new(e->fd, false, &e->bells[0], e->events[0], &e->second));
+    CHECK_OK(mt_channel_new(e->fd, true, &e->bells[1], 0, e->events[1], &e->first));
+    CHECK_OK(mt_channel_new(e->fd, false, &e->bells[0], 0, e->events[0], &e->second));
 }
 
 static void close_ends(struct ends *e) {
@@ -113,7 +113,7 @@ static void wakes_for_room(void) {
     open_ends(&e);
     for (uint64_t i = 0; i < 5000; i++) put(e.first, i, 100);
     CHECK(mt_channel_rests(e.first));
-    mt_doorbell_sleep(&e.bells[0]);
+    mt_doorbell_sleep(&e.bells[0], 0);
     for (int i = 0; i < 100 && atomic_load(&e.bells[0].sleeps); i++) CHECK(mt_channel_take(e.second, &sink) > 0);
     CHECK(mt_os_event_clear(e.events[0]));
     CHECK(!mt_channel_rests(e.first));
@@ -135,7 +135,7 @@ static void cut(void) {
     int fd;
     struct mt_channel *c = NULL;
     CHECK_OK(mt_os_memory_new("small", 4096, &fd));
-    CHECK_INT(mt_channel_new(fd, true, &e.bells[0], -1, &c), MOTE_EARG);
+    CHECK_INT(mt_channel_new(fd, true, &e.bells[0], 0, -1, &c), MOTE_EARG);
     mt_os_close(fd);
 }
 

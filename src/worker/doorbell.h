@@ -7,6 +7,8 @@
  * D2 only who clears the word writes to the event: once for each sleep.
  * D3 the event is cleared while no sleep is announced: between that and the next sleep everything is looked at again.
  * D4 a worker can die between the two steps of D2. So who tells of a death writes to the events of all, whatever their words say.
+ * D5 the word names the sleeper's life (its peer number), since all lives of a worker share it: who only knows one that has died leaves the word as it is. He would write to the event of the dead, and
+ *    nobody would wake the living.
  * A worker that writes nonsense here can keep another from sleeping, or from waking until something else wakes it: no more.
  */
 #ifndef MT_WORKER_DOORBELL_H
@@ -16,21 +18,22 @@
 #include "base/os_fd.h"
 
 struct mt_doorbell { /* MT_SHARED */
-    _Alignas(128) _Atomic uint32_t sleeps; /* atomic: D1: 1: sleeps or is about to */
+    _Alignas(128) _Atomic uint32_t sleeps; /* atomic: D1: not 0: sleeps or is about to; D5: its peer number + 1 */
 };
 
-/* After something was published for the sleeper: wakes it by its event if it sleeps; whether it did. Never waits. */
-static inline bool mt_doorbell_ring(struct mt_doorbell *bell, int event) {
+/* After something was published for the sleeper, this life of it: wakes it by its event if it sleeps; whether it did. Never waits. */
+static inline bool mt_doorbell_ring(struct mt_doorbell *bell, uint32_t peer, int event) {
+    uint32_t sleeper = peer + 1;
     mt_fence(); /* D1 */
-    if (mt_likely(!atomic_load_explicit(&bell->sleeps, memory_order_relaxed))) return false;
-    if (!atomic_exchange_explicit(&bell->sleeps, 0, memory_order_acq_rel)) return false; /* D2 */
+    if (mt_likely(atomic_load_explicit(&bell->sleeps, memory_order_relaxed) != sleeper)) return false;
+    if (!atomic_compare_exchange_strong_explicit(&bell->sleeps, &sleeper, 0, memory_order_acq_rel, memory_order_relaxed)) return false; /* D2 */
     mt_os_event_write(event);
     return true;
 }
 
-/* Announces sleep. Then the caller looks at everything once more: it sleeps in its poller, where its event is, only if nothing is there. */
-static inline void mt_doorbell_sleep(struct mt_doorbell *bell) {
-    atomic_store_explicit(&bell->sleeps, 1, memory_order_relaxed);
+/* Announces sleep, by one's own peer number. Then the caller looks at everything once more: it sleeps in its poller, where its event is, only if nothing is there. */
+static inline void mt_doorbell_sleep(struct mt_doorbell *bell, uint32_t peer) {
+    atomic_store_explicit(&bell->sleeps, peer + 1, memory_order_relaxed);
     mt_fence(); /* D1 */
 }
 

@@ -82,7 +82,7 @@ static void rest(mote_self *self, struct mote_worker *w, bool *armed) {
     mote_ref ref;
     mote_term message;
     bool reported = false;
-    mt_doorbell_sleep(bell);
+    mt_doorbell_sleep(bell, w->self);
     if (all_rest(w)) {
         if (!*armed) mote_must(self, mote_fd_arm(self, w->event, MOTE_READ, &ref));
         mote_err err = mote_receive(self, trims_in_ms(w), &message);

@@ -242,11 +242,11 @@ static void *produce(void *arg) {
             n++;
             if (n % 5) continue;
         }
-        if (mt_ring_publish(out)) mt_doorbell_ring(&pair.bells[1], pair.events[1]);
-        mt_doorbell_sleep(&pair.bells[0]);
+        if (mt_ring_publish(out)) mt_doorbell_ring(&pair.bells[1], 0, pair.events[1]);
+        mt_doorbell_sleep(&pair.bells[0], 0);
         sleep_on(0, !mt_ring_wants_room(out, RECORD_MAX));
     }
-    if (mt_ring_publish(out)) mt_doorbell_ring(&pair.bells[1], pair.events[1]);
+    if (mt_ring_publish(out)) mt_doorbell_ring(&pair.bells[1], 0, pair.events[1]);
     return NULL;
 }
 
@@ -258,7 +258,7 @@ static void consume_all(struct mt_ring_in *in, size_t *n) {
         CHECK(mt_ring_read(in, got, size));
         if (size) CHECK(got[0] == letter(*n, 0) && got[size / 2] == letter(*n, size / 2) && got[size - 1] == letter(*n, size - 1));
     }
-    if (mt_ring_release(in)) mt_doorbell_ring(&pair.bells[0], pair.events[0]);
+    if (mt_ring_release(in)) mt_doorbell_ring(&pair.bells[0], 0, pair.events[0]);
 }
 
 static void two_threads_sleep_and_wake(void) {
@@ -272,7 +272,7 @@ static void two_threads_sleep_and_wake(void) {
     for (size_t n = 0; n < pair.many;) {
         consume_all(&in, &n);
         if (n == pair.many) break;
-        mt_doorbell_sleep(&pair.bells[1]);
+        mt_doorbell_sleep(&pair.bells[1], 0);
         size_t before = n;
         consume_all(&in, &n);
         sleep_on(1, n == before);

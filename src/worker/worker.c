@@ -84,7 +84,7 @@ void mt_line_free(struct mt_line *line) {
 static mote_err make_line(mote_worker *w, struct mt_line *line, int channel, int blobs) {
     unsigned number = line->peer % MT_WORKERS_MAX;
     if (atomic_load(&w->peers[number])) return MOTE_EBUSY;
-    mote_err err = mt_channel_new(channel, w->self % MT_WORKERS_MAX < number, mt_board_doorbell(w->board, number), line->event, &line->channel);
+    mote_err err = mt_channel_new(channel, w->self % MT_WORKERS_MAX < number, mt_board_doorbell(w->board, number), line->peer, line->event, &line->channel);
     if (err || (err = mt_freight_open(w->freight, line->peer, blobs))) return err;
     err = mt_far_open(w->runtime, line->peer & 255, &(struct mt_carrier){.put = put, .crowded = crowded, .context = line});
     if (err) mt_freight_shut(w->freight, line->peer);
@@ -111,7 +111,7 @@ mote_err mote_worker_open(mote_worker *w, unsigned peer, int channel, int event,
     atomic_store(&w->peers[number], peer + 1);
     if (number >= atomic_load(&w->end)) atomic_store(&w->end, number + 1);
     mt_freight_announce(w->freight, peer);
-    mt_doorbell_ring(mt_board_doorbell(w->board, w->self % MT_WORKERS_MAX), w->event); /* the postman may sleep, and not know this line */
+    mt_doorbell_ring(mt_board_doorbell(w->board, w->self % MT_WORKERS_MAX), w->self, w->event); /* the postman may sleep, and not know this line */
     return MOTE_OK;
 }
 

@@ -317,7 +317,7 @@ static void flush(void) {
     CHECK_OK(mote_detach(s.self));
     (void)mote_runtime_stop(s.runtime, 0);
     CHECK(!mote_worker_flush(s.worker));
-    CHECK_OK(mt_channel_new(again, false, mt_board_doorbell(s.worker->board, 0), own_event, &far_end));
+    CHECK_OK(mt_channel_new(again, false, mt_board_doorbell(s.worker->board, 0), 0, own_event, &far_end));
     const struct mt_channel_sink sink = {ignore, &got};
     while (!mote_worker_flush(s.worker)) CHECK(mt_channel_take(far_end, &sink) >= 0);
     while (mt_channel_take(far_end, &sink) > 0) continue;
