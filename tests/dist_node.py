@@ -96,7 +96,7 @@ def certificates(program, work, version):
     return f"{work}/{folders['good']}", f"{work}/{folders['other']}"
 
 
-def run(program, work, mapper, module, others_of):
+def run(program, work, mapper, module, others_of, meshed):
     port = dist_erlang.free_port()
     environment = dict(os.environ, HOME=work, ERL_EPMD_PORT=str(port), ERL_EPMD_ADDRESS="127.0.0.1")
     epmd = host = erl = None
@@ -107,10 +107,10 @@ def run(program, work, mapper, module, others_of):
         epmd = dist_erlang.start_epmd(port, environment) if mapper == "epmd" else None
         tls = certificates(program, work, mapper) if mapper.startswith("tls") else ()
         host = start_host(program, environment, [f"tls={tls[0]}"] if tls else [])
-        flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", "prevent_overlapping_partitions", "false", "-start_epmd", "false", "-setcookie", COOKIE]
+        flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", "prevent_overlapping_partitions", str(meshed).lower(), "-start_epmd", "false", "-setcookie", COOKIE]
         ours = ["-mote_program", program, "-mote_cookie", COOKIE, "-run", module, "main", program, COOKIE]
         secure = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", f"{work}/good.conf", "-mote_options", work, "-mote_tls", tls[0], "-mote_other_tls", tls[1], *(["-mote_few"] if mapper == "tlsv1.2" else [])] if tls else []
-        command = ["erl", "+S", "2", "-noinput", "-connect_all", "false", "-name", "tester@127.0.0.1", *(["-hidden"] if epmd else []), *flags, *secure, "-pa", work, *ours]
+        command = ["erl", "+S", "2", "-noinput", "-connect_all", str(meshed).lower(), "-name", "tester@127.0.0.1", *(["-hidden"] if epmd else []), *flags, *secure, "-pa", work, *ours]
         erl = subprocess.Popen(command, env=environment, cwd=work, stdout=subprocess.PIPE, start_new_session=True)
         count = pass_on(erl)
         code = erl.wait(SECONDS_MAX)
@@ -129,8 +129,8 @@ def has_ssl():
     return subprocess.run(["erl", "-noinput", "-eval", probe], check=False).returncode == 0
 
 
-def main(module="dist_live", others_of=(), title="mote nodes and Erlang's"):
-    """`module` has what the Erlang node does, the others what that needs."""
+def main(module="dist_live", others_of=(), title="mote nodes and Erlang's", meshed=False):
+    """`module` has what the Erlang node does, the others what that needs; `meshed`: its global connects all with all."""
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
     parser.add_argument("mapper", choices=["embedded", "epmd", "tlsv1.2", "tlsv1.3"], nargs="?", default="embedded")
@@ -142,7 +142,7 @@ def main(module="dist_live", others_of=(), title="mote nodes and Erlang's"):
         print("1..1\nok 1 - mote nodes and Erlang's with TLS # SKIP Erlang's ssl is not installed")
         return 0
     with tempfile.TemporaryDirectory() as work:
-        return run(str(pathlib.Path(options.program).resolve()), work, options.mapper, module, others_of)
+        return run(str(pathlib.Path(options.program).resolve()), work, options.mapper, module, others_of, meshed)
 
 
 if __name__ == "__main__":

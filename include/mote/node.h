@@ -34,6 +34,7 @@ typedef struct mote_node_options {
     bool no_epmd;             /* neither asks nor serves: peers are told where it is, see mote_node_at() */
     bool visible;             /* in nodes() of Erlang's visible nodes; default: hidden */
     bool insecure;
+    bool global_names;        /* takes part in Erlang's global, see global.h: for visible nodes */
     unsigned rights;          /* of every peer that mote_node_rights() does not name: MOTE_RIGHT_... */
     uint32_t tick_ms;         /* after so long in silence a peer is given up; 0: 60000, as Erlang's net_ticktime */
     uint32_t processes_max;   /* that one peer may have running here by spawn, rpc and erpc; 0: 1000. By spawn it starts 1000 at once and 200 a second at most */

@@ -3,6 +3,7 @@
 #include "dist/branch.h"
 
 #include <limits.h>
+#include <mote/global.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,7 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
     if (!mt_net_is_address(address)) return wrong(why, size, MOTE_EARG, "the address to listen at has to be an IP address");
     if (!mt_net_is_loopback(address) && !o->insecure && !o->tls)
         return wrong(why, size, MOTE_EARG, "without TLS a node listens on loopback alone: everybody on the way could read and take over; `tls` protects, `insecure` allows it");
+    if (o->global_names && !o->visible) return wrong(why, size, MOTE_EARG, "global names are for visible nodes");
     if (o->rights & ~RIGHTS) return wrong(why, size, MOTE_EARG, "rights are a sum of MOTE_RIGHT_...");
     if (o->cookie && (!o->cookie[0] || strlen(o->cookie) > MT_COOKIE_MAX)) return wrong(why, size, MOTE_EARG, "a cookie has 1 to 255 characters");
     if (!mt_digest_there()) return wrong(why, size, MOTE_EOS, "OpenSSL's libcrypto is not there (Debian: libssl3)");
@@ -145,6 +147,7 @@ static mote_err begin(mote_self *self, struct mt_dist *d, char *why, size_t size
     err = arena ? mote_build(arena, &arg, "{?, ?}", (uint64_t)(uintptr_t)d, epmd) : MOTE_ENOMEM;
     if (!err) err = mt_far_net(d->runtime, &d->net);
     if (!err) err = mt_observe(d);
+    if (!err && d->options.global_names) err = mote_global_start(self, NULL); /* before anybody can connect */
     if (!err && (err = mote_spawn_opt(self, &options, arg, &pid)) == MOTE_OK) atomic_store(&d->process, pid.word);
     const mote_spawn_options leads = {.body = mt_leader_process, .name = "group leader", .reach = MOTE_REACH_PROTECTED};
     if (!err && (err = mote_spawn_opt(self, &leads, MOTE_TERM_NIL, &pid)) == MOTE_OK) atomic_store(&d->leader, pid.word);

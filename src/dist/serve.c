@@ -352,16 +352,29 @@ static bool may(struct mt_dist *d, uint64_t node, bool calls) {
     return false;
 }
 
+/* Visible nodes ask whose a global name is that two have: who takes part in that has agreed to it (lib/global.c). */
+static bool asks_for_name(struct mt_link *link, mote_term module, mote_term function) {
+    mt_lock_take(&link->dist->mu);
+    bool hidden = link->hidden;
+    mt_lock_drop(&link->dist->mu);
+    return !hidden && link->dist->options.global_names && mote_match(module, "global") && mote_match(function, "resolve_it");
+}
+
 enum mt_verdict mt_serve_spawn(mote_self *self, struct mt_link *link, const struct mt_control *c, uint64_t from) {
     struct request r = {.self = self, .link = link, .control = c, .from = from};
     struct mt_asked asked = {.node = link->node, .kind = MT_ANSWER_NONE};
-    bool erpc = is_erpc(c), fits = true;
-    if (!may(link->dist, link->node, erpc)) {
+    bool erpc = is_erpc(c), fits = true, names = erpc && link->dist->options.global_names; /* then what it asks for is read first */
+    if (!names && !may(link->dist, link->node, erpc)) {
         refuse(&r, "denied");
         return MT_FINE;
     }
     asked.arena = mote_arena_new(0);
     mote_err err = from && asked.arena ? read_asked(&r, erpc, &asked, &fits) : MOTE_ENOMEM;
+    if (names && !err && !asks_for_name(link, asked.module, asked.function) && !may(link->dist, link->node, erpc)) {
+        mote_arena_free(asked.arena);
+        refuse(&r, "denied");
+        return MT_FINE;
+    }
     if (err || !fits) {
         mote_arena_free(asked.arena);
         refuse(&r, err == MOTE_ENOMEM ? "system_limit" : err ? "badarg" : "badopt");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What every node answers, under names that no process has here: net_kernel (pings), rex (calls, by serve.c), and global's first question. A process of one's own under such a
+ * What every node answers, under names that no process has here: net_kernel (pings), rex (calls, by serve.c), and global's: who has no global names answers its first question. A process of one's own under such a
  * name takes its place. */
 #include <string.h>
 
@@ -71,9 +71,22 @@ static void rex(mote_self *self, mote_arena *arena, struct mt_link *link, mote_t
     }
 }
 
+/* The server of global names gets it with the name of the visible node that it is from; false: there is none (lib/global.c). */
+static bool to_name_server(mote_self *self, mote_arena *arena, struct mt_link *link, mote_term m) {
+    struct mt_dist *d = link->dist;
+    mote_term wrapped;
+    mt_lock_take(&d->mu);
+    bool hidden = link->hidden;
+    mt_lock_drop(&d->mu);
+    uint64_t server = hidden ? 0 : mt_whereis(d->runtime, mote_atom_make("mote_global").word);
+    return server && (mote_build(arena, &wrapped, "{'$global', ?, ?}", (mote_atom){link->node}, m) || (mote_send_term)(self, mote_pid_term((mote_pid){server}), wrapped) == MOTE_OK);
+}
+
 /* The least that others need to get on without us: no names of ours are global. */
-static void global(mote_self *self, mote_arena *arena, const struct mt_dist *dist, mote_term m) {
+static void global(mote_self *self, mote_arena *arena, struct mt_link *link, mote_term m) {
+    const struct mt_dist *dist = link->dist;
     mote_term from, tag, node, to, answer;
+    if (to_name_server(self, arena, link, m)) return;
     if (mote_match(m, "{'$gen_cast', {init_connect, _, ?, _}}", &node)) {
         mote_err err = mote_build(arena, &answer, "{'$gen_cast', {in_sync, ?, true}}", (mote_term){dist->net.name});
         if (!err && !mote_build(arena, &to, "{global_name_server, ?}", node)) (void)(mote_send_term)(self, to, answer);
@@ -97,7 +110,7 @@ enum mt_verdict mt_service(mote_self *self, struct mt_link *link, const mote_nam
     mote_err err = mt_link_term(link, arena, payload, &m);
     if (!err && kernel) net_kernel(self, arena, m);
     if (!err && calls) rex(self, arena, link, m);
-    if (!err && names) global(self, arena, link->dist, m);
+    if (!err && names) global(self, arena, link, m);
     mote_arena_free(arena);
     return mt_term_verdict(err);
 }

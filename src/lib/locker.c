@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/locker.h"
+
+#include <mote/node.h>
+
+#include "lib/gen.h"
+
+struct locker {
+    mote_self *self;
+    mote_term server, own; /* its pid, this node's name */
+    mote_arena *arena;     /* of one order */
+};
+
+/* NONE: it is not connected, and not to be for this. */
+static mote_term server_of(const struct locker *l, mote_term node) {
+    mote_term to;
+    mote_atom name;
+    if (mote_term_same(node, l->own)) return l->server;
+    if (mote_atom_get(node, &name) || mote_peer_info_get(l->self, name, NULL)) return MOTE_TERM_NONE;
+    return mote_build(l->arena, &to, "{global_name_server, ?}", node) ? MOTE_TERM_NONE : to;
+}
+
+/* Whether all agree to a request: nobody says false, or nothing. */
+static bool ask_all(const struct locker *l, mote_term request, mote_term nodes) {
+    const uint64_t start = mt_now_ms(l->self);
+    size_t count = 0, n = 0;
+    mote_term node, reply;
+    if (mote_list_length(nodes, &count) || !count) return true;
+    mote_ref *refs = mote_alloc(l->self, count * sizeof *refs);
+    bool all = refs != NULL;
+    while (all && mote_list_get(nodes, &node, &nodes) == MOTE_OK) {
+        const mote_term to = server_of(l, node);
+        if (!to.word) continue;
+        all = mote_call_start_term(l->self, to, request, &refs[n]) == MOTE_OK;
+        if (all) n++;
+    }
+    for (size_t i = 0; i < n; i++) {
+        mote_err err = mt_call_wait(l->self, mt_left_ms(l->self, start, MT_LOCKER_MS), refs[i], &reply);
+        all = all && (err == MOTE_ENOPROC || (err == MOTE_OK && !mote_match(reply, "false")));
+    }
+    mote_dealloc(l->self, refs);
+    return all;
+}
+
+/* A lock that could not be had everywhere is had nowhere. */
+static void undo(const struct locker *l, mote_term steps, mote_term last) {
+    mote_term step, lock, nodes, request;
+    while (mote_list_get(steps, &step, &steps) == MOTE_OK) {
+        if (mote_match(step, "{set, ?, ?}", &lock, &nodes) && !mote_build(l->arena, &request, "{del_lock, ?}", lock)) (void)ask_all(l, request, nodes);
+        if (step.word == last.word) return;
+    }
+}
+
+static void tell_all(const struct locker *l, mote_term message, mote_term nodes) {
+    mote_term node, to;
+    while (mote_list_get(nodes, &node, &nodes) == MOTE_OK)
+        if ((to = server_of(l, node)).word) (void)mote_send_opt(l->self, to, message, MOTE_SEND_NOCONNECT);
+}
+
+/* What another node says; none: it does not, or something else. */
+static mote_term resolve(const struct locker *l, mote_atom node, mote_term method, mote_term name, mote_term his, mote_term ours) {
+    mote_term args, said, winner = mote_to_name("none"), out;
+    if (mote_build(l->arena, &args, "[?, ?, ?, ?]", method, name, his, ours)) return MOTE_TERM_NONE;
+    mote_err err = mote_rpc_call(l->self, node, mote_atom_make("global"), mote_atom_make("resolve_it"), args, MT_LOCKER_MS, &said);
+    if (!err && mote_term_same(said, his)) winner = his;
+    if (!err && mote_term_same(said, ours)) winner = ours;
+    return mote_build(l->arena, &out, "{?, ?}", name, winner) ? MOTE_TERM_NONE : out;
+}
+
+static bool step_over(const struct locker *l, mote_term steps, mote_term step, mote_term *results) {
+    mote_term what, nodes, request, name, his, ours;
+    mote_atom node;
+    if (mote_match(step, "{set, ?, ?}", &what, &nodes)) {
+        if (!mote_build(l->arena, &request, "{set_lock, ?}", what) && ask_all(l, request, nodes)) return true;
+        undo(l, steps, step);
+        return false;
+    }
+    if (mote_match(step, "{del, ?, ?}", &what, &nodes) && !mote_build(l->arena, &request, "{del_lock, ?}", what)) (void)ask_all(l, request, nodes);
+    else if (mote_match(step, "{call, ?, ?}", &what, &nodes)) (void)ask_all(l, what, nodes);
+    else if (mote_match(step, "{tell, ?, ?}", &what, &nodes)) tell_all(l, what, nodes);
+    else if (mote_match(step, "{resolve, ?, ?, ?, ?, ?}", &node, &what, &name, &his, &ours)) *results = mote_cons_make(l->arena, resolve(l, node, what, name, his, ours), *results);
+    return true;
+}
+
+static void obey(struct locker *l, mote_term order) {
+    mote_term steps, rest, step, results = MOTE_TERM_NIL;
+    uint64_t ticket;
+    bool done = true;
+    if (!mote_match(order, "{?, ?}", &ticket, &steps)) return;
+    for (rest = steps; done && mote_list_get(rest, &step, &rest) == MOTE_OK;) done = step_over(l, steps, step, &results);
+    mote_must(l->self, mote_send(l->self, l->server, "{'$done', ?, ?, ?}", ticket, done, results)); /* of a result that was not to be had, too: the server ends with this */
+}
+
+void mt_locker(mote_self *self, mote_term server) {
+    struct locker l = {.self = self, .server = server, .own = mote_atom_term(mote_node_name(self, NULL, NULL))};
+    mote_term m;
+    while (mote_receive(self, -1, &m) == MOTE_OK) {
+        mote_term node;
+        l.own = mote_atom_term(mote_node_name(self, NULL, NULL)); /* it may be one only now */
+        if (!mote_match(m, "{?, _}", &node) || mote_term_type(node) != MOTE_INTEGER) continue; /* a late answer */
+        l.arena = mote_arena_new(0);
+        m = l.arena ? mote_term_copy(l.arena, m) : MOTE_TERM_NONE; /* the answers come in its place */
+        mote_must(self, m.word ? MOTE_OK : MOTE_ENOMEM);
+        obey(&l, m);
+        mote_arena_free(l.arena);
+    }
+}
