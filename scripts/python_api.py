@@ -183,6 +183,7 @@ def imports(path):
 VALUES = {
     "NoReply": "What a call's method of a Server returns that replies later, by mote.reply(caller, value).",
     "ANY": "The pattern that every value matches.",
+    "global_names": "The names that all nodes of a cluster know, Erlang's global: for nodes with `global_names=True`.",
     "pg": "The scope of process groups that Erlang's pg has by default: `Group(\"pg\")`. A Cluster starts it, or `Group.start(\"pg\")`.",
     "SKIP": "What a handler of receive() gives to leave the message where it is.",
 }

@@ -88,7 +88,7 @@ from mote._mote import (
     whereis,
 )
 from mote._node import Node, NodeInfo
-from mote._registry import Group, Registry, pg
+from mote._registry import GlobalNames, Group, Registry, global_names, pg
 from mote._scope import scope
 from mote._server import NoReply, Proxy, Server
 from mote._task import Task, first, gather
@@ -132,6 +132,7 @@ __all__ = [
     "Executor",
     "Exit",
     "ExitSignal",
+    "GlobalNames",
     "Group",
     "Info",
     "Interrupted",
@@ -180,6 +181,7 @@ __all__ = [
     "gather",
     "get_state",
     "get_status",
+    "global_names",
     "info",
     "is_alive",
     "kill",

@@ -74,6 +74,7 @@ def begin(
     port: int,
     epmd: Union[int, bool, None],
     visible: bool,
+    global_names: bool,
     insecure: bool,
     rights: Union[Iterable[str], Mapping[str, Iterable[str]]],
     limits: Mapping[str, int],
@@ -91,7 +92,7 @@ def begin(
     if epmd is True:
         epmd = None
     mask = each.pop("*", 0)
-    _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000), None if tls is None else os.path.abspath(tls), *most)
+    _mote.net_start(name, cookie, cookie_file, address, port, epmd or 0, epmd is False, visible, insecure, mask, int(tick * 1000), None if tls is None else os.path.abspath(tls), *most, global_names)
     for node, own in each.items():
         _mote.node_rights(node, own)
     together = sys.modules.get("mote._together")

@@ -209,6 +209,7 @@ def net_start(
     relations: int,
     message: int,
     queue: int,
+    global_names: bool,
     /,
 ) -> None: ...
 def tls_reload() -> None: ...

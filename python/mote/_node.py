@@ -63,7 +63,7 @@ class Node:
     `cookie` is the secret that all of them share (None: that of `cookie_file`, which by default is MOTE_COOKIE_FILE of the environment or ~/.erlang.cookie, and is
     made when it is missing). `tls` is a folder of certificates, ca.pem, cert.pem and key.pem, as `mote cert` makes them: connections are TLS then, with certificates on both sides, and
     nothing else. It listens at `address` (IPv4 or IPv6, `::` is both; None: the loopback address in its name, else 127.0.0.1; others need `tls`, or `insecure`, for without TLS everybody on the way can read and take over) and `port` (0: one that is free). `epmd` is the port of the port mapper (None: ERL_EPMD_PORT of the environment, or 4369; where none runs, this node becomes one);
-    False: none, see mote.node_at(). `visible`: Erlang's nodes() shows it. `rights` of others, besides sending, linking and monitoring: "exit" (ending processes that
+    False: none, see mote.node_at(). `visible`: Erlang's nodes() shows it; `global_names`: such a one takes part in Erlang's global, see mote.global_names. `rights` of others, besides sending, linking and monitoring: "exit" (ending processes that
     they have no link with), "spawn", "rpc", "system" (see mote.allow()); a dict has those of each by its name, and of all that it does not name by "*". `limits` of what one of them may have here: "atoms" (65536),
     "processes" (1000, by spawn and rpc), "relations" (links and monitors: 1000000), "message" (bytes: 256 MiB), "queue" (bytes that wait for one that takes nothing: 64 MiB); who wants more is given up, or refused processes. After `tick` seconds of silence a node is given up. ValueError for what cannot be, MoteError; both say why in words.
 
@@ -87,14 +87,15 @@ class Node:
         port: int = 0,
         epmd: Union[int, bool, None] = None,
         visible: bool = False,
+        global_names: bool = False,
         insecure: bool = False,
         rights: Union[Iterable[str], dict[str, Iterable[str]]] = (),
         limits: Optional[dict[str, int]] = None,
         tick: float = 60.0,
         tls: Union[str, PathLike[str], None] = None,
     ):
-        if name is None and (cookie is not None or cookie_file or address or port or epmd is not None or visible or insecure or rights or limits or tls is not None):
-            raise ValueError("cookie, cookie_file, address, port, epmd, visible, insecure, rights, limits, tick and tls are of a node with a name")
+        if name is None and (cookie is not None or cookie_file or address or port or epmd is not None or visible or global_names or insecure or rights or limits or tls is not None):
+            raise ValueError("cookie, cookie_file, address, port, epmd, visible, global_names, insecure, rights, limits, tick and tls are of a node with a name")
         if processes_max is not None and processes_max < 1 or stack is not None and stack < 1:
             raise ValueError("processes_max and stack are numbers from 1 on, or None")
         if hog is not None and not hog > 0:
@@ -107,7 +108,7 @@ class Node:
         if not taken:
             self._number = _mote.start(processes_max or 0, -1.0 if hog is None else hog, stack or 0)
         if name is not None and not taken:
-            self._begin_cluster(name, cookie, cookie_file, address, port, epmd, visible, insecure, rights, limits or {}, tick, tls)
+            self._begin_cluster(name, cookie, cookie_file, address, port, epmd, visible, global_names, insecure, rights, limits or {}, tick, tls)
         if workers > 1 or on_worker_start or recycle_after or recycle_memory:
             self._begin_workers(workers, on_worker_start, recycle_after, recycle_memory)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registry and Group: the core's, which are C processes. Their requests are calls, so they are asked from both flavours, and by C programs too.
+"""Registry, Group and GlobalNames: the core's, which are C processes. Their requests are calls, so they are asked from both flavours, and by C programs too.
 
 Keys, values and names of groups are terms: they are compared as Erlang does (1 is not 1.0), and come back as the values that terms are (a set is none).
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     C = TypeVar("C", bound="_Client")
 
-_NAMES = "count demonitor join keys leave listen local_members lookup members monitor monitor_scope names register select unregister"
+_NAMES = "count demonitor join keys leave listen local_members lookup members monitor monitor_scope names register select sync unregister whereis"
 _A = {name: Atom(name) for name in _NAMES.split()}
 _WILD = Atom("_")
 
@@ -330,6 +330,119 @@ class AioGroup(_Awaited):
 pg: Group = Group("pg")
 
 
+# ---------------------------------------------------------------------------------------------------- global names
+
+_CONFLICTS = {"exit": 0, "notify": 1, "notify_all": 2}
+
+
+def _named(answer: tuple[int, Any]) -> Any:
+    code, term = answer
+    name = _mote.error_name(code) if code else ""
+    if name == "MOTE_EBUSY":
+        raise ValueError("the name is taken")
+    if name == "MOTE_ELIMIT":
+        raise ValueError("the name is too long, or there are too many")
+    if name == "MOTE_TIMEOUT":
+        raise TimeoutError("the other nodes do not let the name be registered")
+    return _answer(answer)
+
+
+def _found(answer: tuple[int, Any]) -> Any:
+    return None if answer[0] and _mote.error_name(answer[0]) == "MOTE_NOMATCH" else _named(answer)
+
+
+def _conflict(how: str) -> int:
+    if how not in _CONFLICTS:
+        raise ValueError(f"conflict is one of {', '.join(_CONFLICTS)}, not {how!r}")
+    return _CONFLICTS[how]
+
+
+def _send_to(pid: Optional[Pid[Any]], name: Any, message: Any) -> None:
+    if pid is None:
+        raise LookupError(f"nobody has the global name {name!r}")
+    _mote.send(pid, message)
+
+
+class GlobalNames(_Now):
+    """Names of processes that all nodes of a cluster know, Erlang's global: `mote.global_names`, in a node that was started with `global_names=True`.
+
+    A name is any term, as an Atom or a str (which is bytes to others, so here, too, "a" and b"a" are one); it goes with its process, and with the node of that. `conflict` is what becomes of two processes that have one name when their clusters meet: it stays
+    with the one whose node's name is smaller, and the other is killed ("exit") or sent ("global_name_conflict", name) ("notify"); or both lose it and are sent ("global_name_conflict", name, pid of the other) ("notify_all"). In coroutine processes:
+    `await mote.global_names.aio.whereis(name)`. NoProc: this node has no global names.
+    """
+
+    __slots__ = ()
+
+    def register(self, name: Any, pid: Optional[Pid[Any]] = None, *, conflict: str = "exit") -> None:
+        """Gives a process (the caller; of any node) a name, on all nodes. ValueError: it is taken; TimeoutError: the others did not let it be for 30 seconds. As global:register_name."""
+        _named(self._call(_A["register"], name, _me(pid), _conflict(conflict), False))
+
+    def reregister(self, name: Any, pid: Optional[Pid[Any]] = None, *, conflict: str = "exit") -> None:
+        """The same, whoever has the name now. As global:re_register_name."""
+        _named(self._call(_A["register"], name, _me(pid), _conflict(conflict), True))
+
+    def unregister(self, name: Any) -> None:
+        """Takes a name away, on all nodes; one that nobody has is no error. As global:unregister_name."""
+        _named(self._call(_A["unregister"], name))
+
+    def whereis(self, name: Any) -> Optional[Pid[Any]]:
+        """Who has a name; None: nobody. As global:whereis_name."""
+        return _found(self._call(_A["whereis"], name))  # type: ignore[no-any-return]
+
+    def send(self, name: Any, message: Any) -> None:
+        """Sends to who has a name. LookupError: nobody. As global:send."""
+        _send_to(self.whereis(name), name, message)
+
+    def names(self) -> list[Any]:
+        """All names. As global:registered_names."""
+        return _named(self._call(_A["names"]))  # type: ignore[no-any-return]
+
+    def sync(self, timeout: Optional[float] = None) -> None:
+        """Waits until names have been exchanged with all visible nodes that are connected. TimeoutError. As global:sync."""
+        _named(_mote.call(self.pid, _A["sync"], timeout))
+
+    def _call(self, *request: Any) -> tuple[int, Any]:
+        return _mote.call(self.pid, request if len(request) > 1 else request[0], None)  # type: ignore[no-any-return]
+
+    @property
+    def aio(self) -> AioGlobalNames:
+        """The same for coroutine processes."""
+        return AioGlobalNames(self.pid)
+
+
+class AioGlobalNames(_Awaited):
+    """The methods as GlobalNames has them, to be awaited."""
+
+    __slots__ = ()
+
+    def register(self, name: Any, pid: Optional[Pid[Any]] = None, *, conflict: str = "exit") -> Awaitable[None]:
+        return _then(_named, self._call(_A["register"], name, _me(pid), _conflict(conflict), False))
+
+    def reregister(self, name: Any, pid: Optional[Pid[Any]] = None, *, conflict: str = "exit") -> Awaitable[None]:
+        return _then(_named, self._call(_A["register"], name, _me(pid), _conflict(conflict), True))
+
+    def unregister(self, name: Any) -> Awaitable[None]:
+        return _then(_named, self._call(_A["unregister"], name))
+
+    def whereis(self, name: Any) -> Awaitable[Optional[Pid[Any]]]:
+        return _then(_found, self._call(_A["whereis"], name))
+
+    def send(self, name: Any, message: Any) -> Awaitable[None]:
+        return _then(lambda pid: _send_to(pid, name, message), self.whereis(name))
+
+    def names(self) -> Awaitable[list[Any]]:
+        return _then(_named, self._call(_A["names"]))
+
+    def sync(self, timeout: Optional[float] = None) -> Awaitable[None]:
+        return _then(_named, _mote.aio_call(self.pid, _A["sync"], timeout))
+
+    def _call(self, *request: Any) -> Awaitable[Any]:
+        return _mote.aio_call(self.pid, request if len(request) > 1 else request[0], None)
+
+
+global_names: GlobalNames = GlobalNames("mote_global")
+
+
 async def _flush(call: Awaitable[Any], ref: Ref) -> None:
     await call
     while await _mote.aio_receive((ref, ANY, ANY, ANY), timeout=0, default=None) is not None:
@@ -347,4 +460,4 @@ def _unlinked(client: C) -> C:
     return client
 
 
-__all__ = ["Group", "Registry", "pg"]
+__all__ = ["GlobalNames", "Group", "Registry", "global_names", "pg"]

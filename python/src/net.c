@@ -45,22 +45,23 @@ static PyObject *not_started(struct mp_state *st, mote_err err, const char *why)
     return PyErr_Format(type, "mote.Node: %s (%s)", *why ? why : mote_err_text(err), mote_err_name(err));
 }
 
-/* net_start(name, cookie, cookie_file, address, port, epmd_port, no_epmd, visible, insecure, rights, tick_ms, tls, atoms, processes, relations, message, queue) */
+/* net_start(name, cookie, cookie_file, address, port, epmd_port, no_epmd, visible, insecure, rights, tick_ms, tls, atoms, processes, relations, message, queue, global_names) */
 static PyObject *py_start(PyObject *module, PyObject *args) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
     mote_node_options o = {0};
-    int no_epmd, visible, insecure;
+    int no_epmd, visible, insecure, global_names;
     unsigned long long message, queue;
     char why[WHY_MAX] = "";
     mote_err err;
-    if (!p || !PyArg_ParseTuple(args, "szzzHHpppIIzIIIKK", &o.name, &o.cookie, &o.cookie_file, &o.address, &o.port, &o.epmd_port, &no_epmd, &visible, &insecure, &o.rights, &o.tick_ms, &o.tls,
-                                &o.atoms_max, &o.processes_max, &o.relations_max, &message, &queue))
+    if (!p || !PyArg_ParseTuple(args, "szzzHHpppIIzIIIKKp", &o.name, &o.cookie, &o.cookie_file, &o.address, &o.port, &o.epmd_port, &no_epmd, &visible, &insecure, &o.rights, &o.tick_ms, &o.tls,
+                                &o.atoms_max, &o.processes_max, &o.relations_max, &message, &queue, &global_names))
         return NULL;
     if (p->flavour != THREAD) return PyErr_SetString(st->error, "mote.Node: a process cannot start its own node"), NULL;
     o.no_epmd = no_epmd != 0;
     o.visible = visible != 0;
     o.insecure = insecure != 0;
+    o.global_names = global_names != 0;
     o.message_max = (size_t)message;
     o.queue_max = (size_t)queue;
     Py_BEGIN_ALLOW_THREADS

@@ -87,6 +87,7 @@ struct server {
     mote_self *self;
     mote_term own; /* this node's name */
     mote_pid locker;
+    mote_ref token; /* of orders to it */
     bool listens;
     struct mt_names names;
     struct mt_locks locks;
@@ -206,7 +207,7 @@ static mote_term known_nodes(const struct server *s, bool versions) {
 /* --------------------------------------------------------------------------------------- the lock of all (G2) */
 
 static void order(struct server *s, uint64_t ticket, mote_err built, mote_term steps) {
-    if (!built) built = mote_send(s->self, s->locker, "{?, ?}", ticket, steps);
+    if (!built) built = mote_send(s->self, s->locker, "{?, ?, ?}", s->token, ticket, steps);
     mote_must(s->self, built); /* without it all would stand still */
 }
 
@@ -759,16 +760,17 @@ static void met(struct server *s, struct peer *p, uint64_t version, mote_term ta
         say_in_sync(s, p);
         return;
     }
-    if (p->phase == APART) begin_exchange(s, p);
-    int64_t own = p->tag;
+    if (p->phase >= MET && mote_term_same(p->his_tag.term, tag)) return;
+    bool called = p->phase == CALLED; /* else it has none of our tags: it begins again */
+    if (!called && p->restarts++ >= RESTARTS_MAX) return;
     leave_exchange(s, p);
+    if (!called) begin_exchange(s, p);
     p->phase = MET;
-    p->tag = own;
     p->synced = false;
     keep(s, &p->his_tag, tag);
     keep(s, &p->his_locker, locker);
     p->due_ms = now_ms(s) + (mote_term_compare(s->own, p->name.term) > 0 ? 0 : BEGIN_MS + at_random(s, BEGIN_MS));
-    mote_err err = mote_build(arena(s), &m, "{init_connect_ack, ?, ?, ?}", s->own, tag, own);
+    mote_err err = mote_build(arena(s), &m, "{init_connect_ack, ?, ?, ?}", s->own, tag, p->tag);
     (void)say(s, p, err, m);
 }
 
@@ -959,15 +961,18 @@ static void handle(mote_self *self, mote_term m, void *state) {
 
 static void begin(mote_self *self, mote_term arg, void *state) {
     struct server *s = state;
-    const mote_spawn_options options = {.body = mt_locker, .name = "locker", .link = true, .reach = MOTE_REACH_NONE};
+    const mote_spawn_options options = {.body = mt_locker, .name = "locker", .link = true, .reach = MOTE_REACH_PROTECTED}; /* who holds locks is monitored */
+    mote_term both;
     (void)arg;
     s->self = self;
+    s->token = mote_ref_make(self);
     s->jobs_end = &s->jobs;
     s->own = mote_atom_term(mote_node_name(self, NULL, NULL));
     mt_names_init(&s->names, self);
     mt_locks_init(&s->locks, self);
     s->life = (int64_t)(mt_index_hash(mote_ref_make(self).word ^ mt_index_hash(mote_term_hash(s->own) + now_ms(s))) >> 6);
-    mote_must(self, mote_spawn_opt(self, &options, mote_pid_term(mote_self_pid(self)), &s->locker));
+    mote_must(self, mote_build(mote_scratch(self), &both, "{?, ?}", mote_self_pid(self), s->token));
+    mote_must(self, mote_spawn_opt(self, &options, both, &s->locker));
     look_around(s);
 }
 

@@ -82,26 +82,26 @@ static bool step_over(const struct locker *l, mote_term steps, mote_term step, m
     return true;
 }
 
-static void obey(struct locker *l, mote_term order) {
-    mote_term steps, rest, step, results = MOTE_TERM_NIL;
-    uint64_t ticket;
+static void obey(struct locker *l, uint64_t ticket, mote_term steps) {
+    mote_term rest, step, results = MOTE_TERM_NIL;
     bool done = true;
-    if (!mote_match(order, "{?, ?}", &ticket, &steps)) return;
     for (rest = steps; done && mote_list_get(rest, &step, &rest) == MOTE_OK;) done = step_over(l, steps, step, &results);
     mote_must(l->self, mote_send(l->self, l->server, "{'$done', ?, ?, ?}", ticket, done, results)); /* of a result that was not to be had, too: the server ends with this */
 }
 
-void mt_locker(mote_self *self, mote_term server) {
-    struct locker l = {.self = self, .server = server, .own = mote_atom_term(mote_node_name(self, NULL, NULL))};
-    mote_term m;
+void mt_locker(mote_self *self, mote_term arg) {
+    struct locker l = {.self = self};
+    mote_term m, steps;
+    mote_ref token;
+    uint64_t ticket;
+    if (!mote_match(arg, "{?, ?}", &l.server, &token)) return;
     while (mote_receive(self, -1, &m) == MOTE_OK) {
-        mote_term node;
+        if (!mote_match(m, "{^, ?, ?}", token, &ticket, &steps)) continue; /* a late answer, or a stranger's */
         l.own = mote_atom_term(mote_node_name(self, NULL, NULL)); /* it may be one only now */
-        if (!mote_match(m, "{?, _}", &node) || mote_term_type(node) != MOTE_INTEGER) continue; /* a late answer */
         l.arena = mote_arena_new(0);
-        m = l.arena ? mote_term_copy(l.arena, m) : MOTE_TERM_NONE; /* the answers come in its place */
-        mote_must(self, m.word ? MOTE_OK : MOTE_ENOMEM);
-        obey(&l, m);
+        steps = l.arena ? mote_term_copy(l.arena, steps) : MOTE_TERM_NONE; /* the answers come in the message's place */
+        mote_must(self, steps.word ? MOTE_OK : MOTE_ENOMEM);
+        obey(&l, ticket, steps);
         mote_arena_free(l.arena);
     }
 }
