@@ -219,8 +219,8 @@ static void parted(void) {
     sync_all();
     give(0, "a", idle(0));
     give(2, "c", idle(2));
-    CHECK_OK(mote_node_disconnect(self_of(0), nodes[2].name));
-    WAIT_UNTIL(self_of(1), !(is_connected(1, 0) && is_connected(1, 2)));
+    for (uint64_t since = now_ns(); is_connected(1, 0) && is_connected(1, 2); look_later(self_of(1), since))
+        if (is_connected(0, 2)) (void)!mote_node_disconnect(self_of(0), nodes[2].name); /* what was under way may have connected them again */
     WAIT_UNTIL(self_of(1), home(1, "a") == NOBODY || home(1, "c") == NOBODY);
     CHECK_INT(home(0, "a"), 0);
     CHECK_INT(home(2, "c"), 2);

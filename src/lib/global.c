@@ -213,7 +213,7 @@ static void order(struct server *s, uint64_t ticket, mote_err built, mote_term s
 
 /* Has the locker set it: at the greatest node, then at ours and `extra` (NONE: nobody), then at all that are known, as OTP's lockers do, so that two that want it meet at the first. */
 static void take_turn(struct server *s, enum doing doing, struct peer *peer, mote_term requester, mote_term extra) {
-    mote_term lock, steps, boss = s->own, first = MOTE_TERM_NIL, rest = MOTE_TERM_NIL, all;
+    mote_term lock = MOTE_TERM_NONE, steps, boss = s->own, first = MOTE_TERM_NIL, rest = MOTE_TERM_NIL, all;
     struct turn *t = &s->turn;
     for (const struct peer *p = s->peers; p; p = p->next)
         if (p->known && p->up && mote_term_compare(p->name.term, boss) > 0) boss = p->name.term;

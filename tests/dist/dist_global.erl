@@ -147,7 +147,7 @@ again(L) ->
 
 parted() ->
     A = {AN, _} = names("a"), Z = {ZN, _} = names("z"), meet(A), meet(Z), global:sync(), [ok = do(X, {sync}) || X <- [A, Z]], ok = do(A, {connect, ZN}),
-    ok = do(A, {disconnect, ZN}), until(true, fun() -> not (lists:member(AN, nodes()) andalso lists:member(ZN, nodes())) end), E = idler(), yes = global:register_name(e, E),
+    until(false, fun() -> All = lists:member(AN, nodes()) andalso lists:member(ZN, nodes()), All andalso do(A, {disconnect, ZN}), All end), E = idler(), yes = global:register_name(e, E),
     until({E, E}, fun() -> [net_kernel:connect_node(N) || N <- [AN, ZN]], global:sync(), {do(A, {whereis, e}), do(Z, {whereis, e})} end), exit(E, kill), stop([A, Z]).
 
 without() ->
