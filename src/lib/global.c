@@ -179,6 +179,14 @@ static bool say(struct server *s, const struct peer *p, mote_err built, mote_ter
     return !built && p->up && !mote_build(arena(s), &to, "{global_name_server, ?}", p->node) && mote_send_opt(s->self, to, message, MOTE_SEND_NOCONNECT) == MOTE_OK;
 }
 
+/* Answers another node's call, if it is still connected. */
+static void reply_there(struct server *s, mote_term from, mote_term reply) {
+    mote_term to, tag, alias, m;
+    if (!mote_match(from, "{?, ?}", &to, &tag)) return;
+    if (mote_match(tag, "[alias|?]", &alias) && mote_term_type(alias) == MOTE_REFERENCE) to = alias;
+    if (!mote_build(arena(s), &m, "{?, ?}", tag, reply)) (void)mote_send_opt(s->self, to, m, MOTE_SEND_NOCONNECT);
+}
+
 /* Keeps a term in place of another. */
 static void keep(struct server *s, struct mt_stored *stored, mote_term term) {
     mt_stored_drop(stored);
@@ -415,13 +423,21 @@ static mote_term decide_for(struct server *s, mote_term method, mote_term name, 
 
 /* ---------------------------------------------------------------------------------------- changes of names */
 
+/* Whether a pid's node is there, or about to be: nobody else is connected for a name. */
+static bool may_have(const struct server *s, mote_term pid) {
+    mote_far far;
+    if (!mote_far_get(pid, &far) || mote_peer_info_get(s->self, far.node, NULL) == MOTE_OK) return true;
+    const struct peer *p = find(s, mote_atom_term(far.node));
+    return p && p->known && !p->up;
+}
+
 /* A name is another's now, by a conflict (G4). Which side's method has decided is not said: a process of ours is ended when that is the way of both. */
 static void insert(struct server *s, mote_term key, mote_term pid, mote_term method) {
     const struct mt_name *old = mt_names_find(&s->names, key);
     bool same = old && mote_term_same(old->pid.term, pid);
     if (old && !same && mote_term_type(pid) == MOTE_PID && !mote_far_get(old->pid.term, NULL) && conflict_of(old->method.term) == MOTE_CONFLICT_EXIT && conflict_of(method) == MOTE_CONFLICT_EXIT)
         (void)mote_exit_send(s->self, old->pid.term, mote_to_name("kill"));
-    if (!same) (void)!mt_names_put(&s->names, key, pid, method); /* too many, too long: it is not known here */
+    if (!same && may_have(s, pid)) (void)!mt_names_put(&s->names, key, pid, method); /* too many, too long: it is not known here */
 }
 
 /* {delete, Name} first, then {insert, {Name, Pid, Method}}. */
@@ -455,11 +471,11 @@ static void finish(struct server *s, struct peer *p) {
     mote_err err = all.word && before.word && more.word ? mote_build(arena(s), &more, "[{?, ?} | ?]", p->node, VERSION, more) : MOTE_ENOMEM;
     if (!err) err = mote_build(arena(s), &m, "{'$gen_cast', {new_nodes, ?, ?, [], ?, [{vsn, ?}, {lock, ?}]}}", s->own, all, more, VERSION, s->turn.lock.term);
     mote_must(s->self, err);
-    apply(s, all);
     p->known = p->synced = true;
     s->epoch++;
     s->turn.peer = NULL;
     add_all_known(s, nodes);
+    apply(s, all);
     end_turn(s, m, before);
     forget_exchange(p);
     p->tries = 0;
@@ -819,7 +835,7 @@ static void hear_cast(struct server *s, struct peer *p, mote_term m) {
     uint64_t version;
     if (mote_match(m, "{init_connect, {?, ?}, ^, {locker, _, _, ?}}", &version, &tag, p->node, &locker)) met(s, p, version, tag, locker);
     else if (mote_match(m, "{in_sync, ^, _}", p->node)) in_sync(s, p);
-    else if (mote_match(m, "{new_nodes, ^, ?, _, ?, _}", p->node, &ops, &nodes) && p->known) apply(s, ops), add_all_known(s, nodes); /* G3 */
+    else if (mote_match(m, "{new_nodes, ^, ?, _, ?, _}", p->node, &ops, &nodes) && p->known) add_all_known(s, nodes), apply(s, ops); /* G3 */
     else (void)hear_exchange(s, p, m);
 }
 
@@ -830,7 +846,7 @@ static mote_term serve_far(struct server *s, struct peer *p, mote_term caller, m
     struct mt_name *n;
     if (mote_match(m, "{set_lock, ?}", &what)) return mote_to_name(own && mt_locks_set(&s->locks, what, caller) ? "true" : "false");
     if (mote_match(m, "{del_lock, ?}", &what)) return mt_locks_drop(&s->locks, what, caller), mote_to_name("true");
-    if (mote_match(m, "{register, ?, ?, ?}", &what, &pid, &method)) return mote_to_name(p->known && mt_names_put(&s->names, what, pid, method) == MOTE_OK ? "yes" : "no");
+    if (mote_match(m, "{register, ?, ?, ?}", &what, &pid, &method)) return mote_to_name(p->known && may_have(s, pid) && mt_names_put(&s->names, what, pid, method) == MOTE_OK ? "yes" : "no");
     if (mote_match(m, "{unregister, ?}", &what)) {
         if (p->known && (n = mt_names_find(&s->names, what))) mt_names_remove(&s->names, n);
         return mote_to_name("ok");
@@ -847,7 +863,7 @@ static void hear(struct server *s, mote_term node, mote_term m) {
     int64_t number;
     if (!p || !p->up) return;
     if (mote_match(m, "{'$gen_cast', ?}", &a)) hear_cast(s, p, a);
-    else if (mote_match(m, "{'$gen_call', ?, ?}", &from, &a) && mote_match(from, "{?, _}", &caller)) (void)mote_reply_term(s->self, from, serve_far(s, p, caller, a));
+    else if (mote_match(m, "{'$gen_call', ?, ?}", &from, &a) && mote_match(from, "{?, _}", &caller)) reply_there(s, from, serve_far(s, p, caller, a));
     else if (mote_match(m, "{lost_connection, ?, ?, ?, ?}", &a, &life, &number, &b) && (p->known || p->parted)) hear_of_loss(s, p, a, life, number, b);
     else if (mote_match(m, "{remove_connection, ^}", p->node)) (void)!mote_node_disconnect(s->self, p->node);
     else if (mote_match(m, "{cancel_connect, ^, ^}", p->node, p->tag) && !p->known && p->restarts++ < RESTARTS_MAX) leave_exchange(s, p), begin_exchange(s, p);

@@ -3,7 +3,7 @@
 
 #include <mote/node.h>
 
-#include "lib/gen.h"
+#include "lib/store.h"
 
 struct locker {
     mote_self *self;
@@ -11,35 +11,63 @@ struct locker {
     mote_arena *arena;     /* of one order */
 };
 
-/* NONE: it is not connected, and not to be for this. */
 static mote_term server_of(const struct locker *l, mote_term node) {
     mote_term to;
-    mote_atom name;
     if (mote_term_same(node, l->own)) return l->server;
-    if (mote_atom_get(node, &name) || mote_peer_info_get(l->self, name, NULL)) return MOTE_TERM_NONE;
     return mote_build(l->arena, &to, "{global_name_server, ?}", node) ? MOTE_TERM_NONE : to;
 }
 
-/* Whether all agree to a request: nobody says false, or nothing. */
+/* What is awaited from a node. */
+struct asked {
+    mote_term node;
+    mote_ref ref; /* 0: nothing any more */
+};
+
+struct waits {
+    struct asked *asked;
+    size_t count, left;
+    bool all; /* agree */
+};
+
+/* An answer, or the end of a node. */
+static bool concerns(mote_term m, void *context) {
+    struct waits *w = context;
+    mote_term node, reply;
+    mote_ref ref = {0};
+    bool down = mote_match(m, "{nodedown, ?}", &node);
+    if (!down && !mote_match(m, "{?, ?}", &ref, &reply)) return false;
+    size_t left = w->left;
+    for (size_t i = 0; i < w->count; i++) {
+        struct asked *a = &w->asked[i];
+        if (!a->ref.word || (down ? !mote_term_same(a->node, node) : a->ref.word != ref.word)) continue;
+        a->ref.word = 0;
+        w->left--;
+        if (!down && mote_match(reply, "false")) w->all = false;
+    }
+    return down || w->left < left;
+}
+
+/* Whether all agree to a request: nobody says false, or nothing. It connects nobody: who is gone is to stay so. */
 static bool ask_all(const struct locker *l, mote_term request, mote_term nodes) {
     const uint64_t start = mt_now_ms(l->self);
-    size_t count = 0, n = 0;
-    mote_term node, reply;
+    size_t count = 0;
+    mote_term node, message;
     if (mote_list_length(nodes, &count) || !count) return true;
-    mote_ref *refs = mote_alloc(l->self, count * sizeof *refs);
-    bool all = refs != NULL;
-    while (all && mote_list_get(nodes, &node, &nodes) == MOTE_OK) {
+    struct waits w = {.asked = mote_alloc(l->self, count * sizeof *w.asked), .all = true};
+    if (!w.asked) return false;
+    while (mote_list_get(nodes, &node, &nodes) == MOTE_OK) {
+        const mote_ref ref = mote_ref_make(l->self);
         const mote_term to = server_of(l, node);
-        if (!to.word) continue;
-        all = mote_call_start_term(l->self, to, request, &refs[n]) == MOTE_OK;
-        if (all) n++;
+        mote_err err = to.word ? mote_build(l->arena, &message, "{'$gen_call', {?, ?}, ?}", mote_self_pid(l->self), ref, request) : MOTE_ENOMEM;
+        if (!err) err = mote_send_opt(l->self, to, message, MOTE_SEND_NOCONNECT);
+        if (!err) w.asked[w.count++] = (struct asked){node, ref};
+        else if (err != MOTE_ENOPROC) w.all = false;
     }
-    for (size_t i = 0; i < n; i++) {
-        mote_err err = mt_call_wait(l->self, mt_left_ms(l->self, start, MT_LOCKER_MS), refs[i], &reply);
-        all = all && (err == MOTE_ENOPROC || (err == MOTE_OK && !mote_match(reply, "false")));
-    }
-    mote_dealloc(l->self, refs);
-    return all;
+    w.left = w.count;
+    while (w.left && mote_receive_if(l->self, mt_left_ms(l->self, start, MT_LOCKER_MS), concerns, &w, &message) == MOTE_OK)
+        ;
+    mote_dealloc(l->self, w.asked);
+    return w.all && !w.left;
 }
 
 /* A lock that could not be had everywhere is had nowhere. */
@@ -94,10 +122,12 @@ void mt_locker(mote_self *self, mote_term arg) {
     mote_term m, steps;
     mote_ref token;
     uint64_t ticket;
+    bool listens = false;
     if (!mote_match(arg, "{?, ?}", &l.server, &token)) return;
     while (mote_receive(self, -1, &m) == MOTE_OK) {
         if (!mote_match(m, "{^, ?, ?}", token, &ticket, &steps)) continue; /* a late answer, or a stranger's */
-        l.own = mote_atom_term(mote_node_name(self, NULL, NULL)); /* it may be one only now */
+        if (!listens) listens = mote_nodes_monitor(self, true) == MOTE_OK; /* once this is a node */
+        l.own = mote_atom_term(mote_node_name(self, NULL, NULL));
         l.arena = mote_arena_new(0);
         steps = l.arena ? mote_term_copy(l.arena, steps) : MOTE_TERM_NONE; /* the answers come in the message's place */
         mote_must(self, steps.word ? MOTE_OK : MOTE_ENOMEM);

@@ -142,7 +142,7 @@ clusters() ->
 again(L) ->
     M = {N, _} = synced(names(L)), E = idler(), P = do(M, {idle}), yes = global:register_name(e, E), ok = do(M, {register, m, P, 0}), P = global:whereis_name(m),
     [begin erlang:monitor_node(N, true), case I rem 2 of 0 -> erlang:disconnect_node(N); 1 -> {keeper, N} ! {idler(), disconnect, node()} end, receive {nodedown, N} -> ok after ?T -> exit(no_nodedown) end,
-        I rem 3 =:= 0 andalso here(m, undefined), until(true, fun() -> net_kernel:connect_node(N) end), I rem 2 =:= 0 andalso global:sync() end || I <- lists:seq(1, 12)],
+        until(true, fun() -> net_kernel:connect_node(N) end), I rem 2 =:= 0 andalso global:sync() end || I <- lists:seq(1, 12)],
     global:sync(), both(M, m, P), both(M, e, E), exit(E, kill), stop([M]).
 
 parted() ->
