@@ -406,7 +406,7 @@ static void registers(void) {
     end_play();
 }
 
-/* A method that is none of global's is asked for where its process is; who does not say it costs both the name. */
+/* A name whose method is none of global's is known as others are, and goes with its node. That such a method is asked for tests/dist_global.py has. */
 static void opaque_methods(void) {
     mote_term list, m;
     begin_play();
