@@ -201,7 +201,7 @@ static int begin(struct mp_node *node, struct mp_proc *p) {
 #endif
     const mote_spawn_options how = {.handler = &loop_process, .name = "asyncio"};
     Py_XDECREF(module);
-    if (loop && class && set && current && mote_spawn_opt(p->self, &how, MOTE_TERM_NIL, NULL) == MOTE_OK) {
+    if (loop && class && set && current && mote_spawn_opt(p->self, &how, MOTE_TERM_NIL, &aio->pid) == MOTE_OK) {
         aio->driver = driver, aio->loop = loop, aio->task_class = class, aio->set_running = set, aio->current = current;
         return 0;
     }
@@ -478,12 +478,12 @@ static PyObject *py_blocking_done(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* asyncio_process() -> the Pid of the process that runs asyncio's loop, or None: there is none */
+/* asyncio_process() -> the Pid of the process that runs asyncio's loop, from the moment at which it is there; None: there was never one */
 static PyObject *py_asyncio_process(PyObject *module, PyObject *none) {
     struct mp_state *st = mp_state_of(module);
     (void)none;
-    if (!st->node || !st->node->aio.process) Py_RETURN_NONE;
-    return mp_pid_new(st, mote_self_pid(st->node->aio.process->self));
+    if (!st->node || !st->node->aio.pid.word) Py_RETURN_NONE;
+    return mp_pid_new(st, st->node->aio.pid);
 }
 
 PyMethodDef mp_aio_methods[] = {

@@ -76,7 +76,8 @@ struct mp_aio {
     PyObject *driver, *loop;  /* mote._asyncio.Driver, and its event loop */
     PyObject *task_class, *exit_class;
     PyObject *set_running, *current; /* asyncio's function for the running loop; its table of current tasks, from 3.14 on a function */
-    struct mp_proc *process;  /* of what runs in the loop */
+    struct mp_proc *process;  /* of what runs in the loop; NULL: it has not begun, or has ended */
+    mote_pid pid;             /* its; word 0: there was never one */
     struct mp_task *here;     /* the task of a process that has none of its own, while it runs; or NULL */
     struct mp_task *shown;    /* what asyncio takes for the current one; borrowed, or NULL */
     bool running;             /* the thread's running loop is `loop` */

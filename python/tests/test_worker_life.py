@@ -6,7 +6,6 @@ import signal
 import tempfile
 import time
 import unittest
-import unittest.mock
 
 import mote
 import mote._workers
@@ -124,21 +123,22 @@ class Dedicated(WithNode):
     def test_all_know_it_first(self):
         """Who is told of its process reaches it from wherever he is: before all others have heard of the worker nobody gets one there."""
         self.begin(workers=2)
-        pid, _, where = self.stand(1)
+        _, _, where = self.stand(1)
+        self.addCleanup(setattr, mote._hub, "HEARD_SECONDS", mote._hub.HEARD_SECONDS)
         for patience, waits in ((PATIENCE, True), (0.05, False)):
-            with unittest.mock.patch("mote._hub.HEARD_SECONDS", patience):
-                self.stop(where)
-                try:
-                    before = set(self.hub.workers)
-                    mote.options(place="here").spawn(dedicates, mote.self())
-                    self.until(lambda: any(one.until for number, one in self.hub.workers.items() if number not in before), "it does not begin")
-                    new = next(one for number, one in self.hub.workers.items() if number not in before)
-                    if waits:
-                        self.assertEqual((new.up, new.awaits & {1}), (False, {1}))
-                    else:
-                        self.until(lambda: new.up, "who does not answer holds it up")
-                finally:
-                    os.kill(where, signal.SIGCONT)
+            mote._hub.HEARD_SECONDS = patience
+            self.stop(where)
+            try:
+                before = set(self.hub.workers)
+                mote.options(place="here").spawn(dedicates, mote.self())
+                self.until(lambda: any(one.until for number, one in self.hub.workers.items() if number not in before), "it does not begin")
+                new = next(one for number, one in self.hub.workers.items() if number not in before)
+                if waits:
+                    self.assertEqual((new.up, new.awaits & {1}), (False, {1}))
+                else:
+                    self.until(lambda: new.up, "who does not answer holds it up")
+            finally:
+                os.kill(where, signal.SIGCONT)
             other = mote.receive(("here", ANY, ANY), timeout=PATIENCE)[2]
             mote.options(place=1).spawn(tells, other, (Atom("told by"), mote.self()))
             self.assertEqual(mote.receive(("told", ANY), timeout=PATIENCE)[1], (Atom("told by"), mote.self()))
