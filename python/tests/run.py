@@ -9,6 +9,7 @@
   -k WORD            only tests with WORD in their names
   --preload LIBRARY  libasan, which a sanitized extension needs; tests find `asan` in MOTE_TEST_UNDER
   --quick            leaves out long tests that need not run in each interpreter; tests find MOTE_TEST_QUICK (quick.py)
+  --between          as --quick, and leaves out the files that the oldest and the newest interpreter run for all (quick.py)
   --part K/N         only each N-th file, from the K-th on: N of these are all
   --seconds N        for each test (60); a test that takes longer fails, with the stacks of all threads
   --file-seconds N   for each file (300)
@@ -234,8 +235,8 @@ def environment(options):
     env = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
     env["PYTHONPATH"] = options.package
     env.pop("MOTE_TEST_QUICK", None)
-    if options.quick:
-        env["MOTE_TEST_QUICK"] = "1"
+    if options.quick or options.between:
+        env["MOTE_TEST_QUICK"] = "between" if options.between else "1"
     if options.preload:
         # What is too large for malloc() is refused there, as without asan, instead of ending the interpreter.
         asan = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0:allocator_may_return_null=1"
@@ -274,6 +275,7 @@ def main():
     parser.add_argument("-k", default="")
     parser.add_argument("--preload")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--between", action="store_true")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--file-seconds", type=float, default=300)
     parser.add_argument("--part", default="1/1")

@@ -92,7 +92,7 @@ class Blobs(SharedNode):
         while mote._mote.worker_blobs()[0] != live:
             self.assertLess(time.monotonic(), deadline, mote._mote.worker_blobs())
             gc.collect()
-            mote.sleep(0)
+            mote.sleep(0.001)  # others get the interpreter
 
     def test_as_bytes(self):
         """What comes is bytes to all who ask."""

@@ -19,6 +19,8 @@ import quick
 if sys.version_info < (3, 10):
     raise unittest.SkipTest("the example uses match, which Python 3.10 brought")
 
+quick.for_the_ends()
+
 TREE = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = pathlib.Path(mote.__file__).resolve().parents[2] / "examples"  # as built
 sys.path[:0] = [str(TREE / "tests"), str(TREE / "examples")]

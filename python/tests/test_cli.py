@@ -19,6 +19,8 @@ import mote
 import quick
 from test_cluster import PATIENCE, ended, free_port
 
+quick.for_the_ends()
+
 SECRET = "a_secret_of_this_test"
 APP = """
 import sys

@@ -20,6 +20,9 @@ import unittest
 import weakref
 
 import mote
+import quick
+
+quick.for_the_ends()
 
 PATIENCE = 60
 

@@ -9,8 +9,11 @@ import unittest
 
 import mote
 import mote._workers
+import quick
 from mote import ANY, Atom, ExitSignal
 from worker_node import PATIENCE, WithNode, here, is_there, stands, stands_aio
+
+quick.for_the_ends()
 
 
 # ------------------------------------------------------------------------------- what runs in the workers

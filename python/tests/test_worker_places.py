@@ -6,8 +6,11 @@ import signal
 
 import mote
 import mote._workers
+import quick
 from mote import ANY, Atom
 from worker_node import PATIENCE, WithNode, is_there
+
+quick.for_the_ends()
 
 
 # ------------------------------------------------------------------------------- what runs in the workers

@@ -87,7 +87,7 @@ class WithNode(unittest.TestCase):
         deadline = time.monotonic() + PATIENCE
         while not condition():
             self.assertLess(time.monotonic(), deadline, what)
-            mote.sleep(0)
+            mote.sleep(0.001)  # others get the interpreter
 
     def stand(self, place, function=stands):
         """(pid, ref, OS process) of one that stands there."""
