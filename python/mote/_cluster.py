@@ -51,14 +51,15 @@ def _rights(given: Iterable[str]) -> int:
     return sum(RIGHTS[name] for name in names)
 
 
-def _limits(given: Mapping[str, int]) -> tuple[int, ...]:
+def _limits(given: Mapping[str, int]) -> tuple[int, int, int, int, int]:
     wrong = [name for name in given if name not in LIMITS]
     if wrong:
         raise ValueError(f"limits are of {', '.join(LIMITS)}, not {', '.join(sorted(map(repr, wrong)))}")
     for name, most in given.items():
         if not 1 <= most < 1 << (63 if name in ("message", "queue") else 32):
             raise ValueError(f"the limit {name!r} is a number from 1 on, not {most!r}")
-    return tuple(given.get(name, 0) for name in LIMITS)
+    atoms, processes, relations, message, queue = (given.get(name, 0) for name in LIMITS)
+    return atoms, processes, relations, message, queue
 
 
 def _check_port(what: str, port: int) -> None:
