@@ -221,7 +221,7 @@ static void order(struct server *s, uint64_t ticket, mote_err built, mote_term s
 
 /* Has the locker set it: at the greatest node, then at ours and `extra` (NONE: nobody), then at all that are known, as OTP's lockers do, so that two that want it meet at the first. */
 static void take_turn(struct server *s, enum doing doing, struct peer *peer, mote_term requester, mote_term extra) {
-    mote_term lock = MOTE_TERM_NONE, steps, boss = s->own, first = MOTE_TERM_NIL, rest = MOTE_TERM_NIL, all;
+    mote_term lock = MOTE_TERM_NONE, steps = MOTE_TERM_NIL, boss = s->own, first = MOTE_TERM_NIL, rest = MOTE_TERM_NIL, all;
     struct turn *t = &s->turn;
     for (const struct peer *p = s->peers; p; p = p->next)
         if (p->known && p->up && mote_term_compare(p->name.term, boss) > 0) boss = p->name.term;
@@ -568,7 +568,7 @@ static void resolved_elsewhere(struct server *s, struct peer *p, mote_term resul
 }
 
 static void exchange(struct server *s, struct peer *p) {
-    mote_term list = MOTE_TERM_NIL, one, m;
+    mote_term list = MOTE_TERM_NIL, one, m = MOTE_TERM_NIL;
     p->phase = EXCHANGING;
     for (const struct mt_name *n = s->names.first; n && list.word; n = n->after)
         list = mote_build(arena(s), &one, "{?, ?, ?}", n->key.term, n->pid.term, n->method.term) ? MOTE_TERM_NONE : mote_cons_make(arena(s), one, list);
@@ -632,7 +632,7 @@ static mote_err change(struct server *s, const struct job *j, mote_term *request
 /* With the lock: does what has been asked for, until others have to be told, or for long. */
 static void do_jobs(struct server *s) {
     struct turn *t = &s->turn;
-    mote_term request, steps;
+    mote_term request, steps = MOTE_TERM_NIL;
     while (s->jobs && t->epoch == s->epoch && t->count++ < BATCH_MAX) {
         mote_err err = change(s, s->jobs, &request);
         const mote_term nodes = known_nodes(s, false);

@@ -539,7 +539,7 @@ static void own_tags(void) {
 /* Between nodes: what means the same everywhere, and no words, no handles. */
 static void between_nodes(void) {
     static const char *const refused[] = {"010000000000000403", "020000000000000404", "050161", "6801010000000000000403"};
-    static const char *const taken[] = {"0302c3a9", "0400000002c3a9", "0807006105", "060901060900", "07090000000161" "05", "680203016103026162"};
+    static const char *const taken[] = {"0302c3a9", "0400000002c3a9", "0807006105", "060901060900", "0709000000016105", "680203016103026162"};
     mote_term term = {77};
     size_t at;
     for (size_t i = 0; i < COUNT(refused); i++) CHECK_INT(decode_hex(MOTE_FORM_NODES, refused[i], &term, &at), MOTE_ESYNTAX);
