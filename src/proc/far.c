@@ -1038,10 +1038,10 @@ void mt_far_close(const mote_runtime *rt, unsigned place, struct mt_hash *notes)
     struct peer *peer = peer_at(far, place);
     mt_lock_take(&far->mu);
     MT_ASSERT(atomic_load(&peer->up) == place + 1);
-    atomic_store(&peer->up, 0);
     struct mt_hash all = peer->notes;
     peer->notes = *notes;
     *notes = all;
+    atomic_store(&peer->up, 0); /* last: from now on the next one may rise, which has another lock */
     mt_lock_drop(&far->mu);
 }
 
