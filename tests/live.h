@@ -67,6 +67,17 @@ __attribute__((unused)) static void wait_for_input_end(void *context) {
     while (read(STDIN_FILENO, &byte, 1) > 0) {}
 }
 
+/* The end of a program that others drive: its process `keeper` does what they say, it says that it is there, and ends when its input does. */
+__attribute__((unused)) static int serve_until_input_ends(mote_self *self, void (*keeper)(mote_self *self, mote_term arg)) {
+    mote_pid pid;
+    CHECK_OK(mote_spawn(self, keeper, MOTE_TERM_NIL, &pid));
+    CHECK_OK(mote_register(self, mote_atom_make("keeper"), pid));
+    puts("ready");
+    fflush(stdout);
+    CHECK_OK(mote_blocking(self, wait_for_input_end, NULL));
+    return 0;
+}
+
 /* Lets a millisecond pass; its caller looks again, until its patience is over. */
 __attribute__((unused)) static void look_later(mote_self *self, uint64_t since_ns) {
     CHECK(ms_since(since_ns) < PATIENCE_MS);

@@ -183,7 +183,6 @@ static mote_term waits(mote_self *self, size_t count, const mote_term *args, voi
 
 static int begin(mote_self *self, void *context) {
     char **argv = context, why[300] = "";
-    mote_pid pid;
     const bool of_command = getenv("MOTE_NODE_NAME") != NULL;
     mote_node_options options = {0};
     if (!of_command) options = (mote_node_options){.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0, .tls = tls};
@@ -203,12 +202,7 @@ static int begin(mote_self *self, void *context) {
         for (char **word = argv + 1; *word; word++) printf(" %s", *word);
         puts("");
     }
-    CHECK_OK(mote_spawn(self, keeper, MOTE_TERM_NIL, &pid));
-    CHECK_OK(mote_register(self, mote_atom_make("keeper"), pid));
-    puts("ready");
-    fflush(stdout);
-    CHECK_OK(mote_blocking(self, wait_for_input_end, NULL));
-    return 0;
+    return serve_until_input_ends(self, keeper);
 }
 
 static int makes_certificate(char **argv) {

@@ -82,18 +82,12 @@ static void no_log(void *context, mote_log_level level, const char *text) { (voi
 
 static int begin(mote_self *self, void *context) {
     char **argv = context, why[300] = "";
-    mote_pid pid;
     const mote_node_options options = {.name = argv[1], .cookie = argv[2], .rights = (unsigned)atoi(argv[3]), .tick_ms = (uint32_t)atoi(argv[4]), .visible = strcmp(argv[5], "visible") == 0};
     if (mote_node_start(self, &options, why, sizeof why)) {
         fprintf(stderr, "%s: %s\n", argv[1], why);
         return 1;
     }
-    CHECK_OK(mote_spawn(self, keeper, MOTE_TERM_NIL, &pid));
-    CHECK_OK(mote_register(self, mote_atom_make("keeper"), pid));
-    puts("ready");
-    fflush(stdout);
-    CHECK_OK(mote_blocking(self, wait_for_input_end, NULL));
-    return 0;
+    return serve_until_input_ends(self, keeper);
 }
 
 int main(int argc, char **argv) {
