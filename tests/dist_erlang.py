@@ -24,9 +24,16 @@ SECONDS_MAX = 60
 TITLE = "mote's distribution and Erlang's"
 
 
+_held = []
+
+
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
+    """Nobody listens there. It is held until this program ends, so that no other is given it meanwhile; who names it can listen there."""
+    one = socket.socket()
+    _held.append(one)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind(("127.0.0.1", 0))
+    return one.getsockname()[1]
 
 
 def start_epmd(port, environment):

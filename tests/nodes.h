@@ -6,7 +6,9 @@
 #ifndef MT_TESTS_NODES_H
 #define MT_TESTS_NODES_H
 
+#include <arpa/inet.h>
 #include <mote/node.h>
+#include <sys/socket.h>
 
 #include "base/os_net.h"
 #include "live.h"
@@ -22,13 +24,14 @@ static struct node {
 } nodes[4];
 static uint16_t epmd_port;
 
-/* A port of loopback that nobody listens at. */
+/* A port of loopback that nobody listens at. It is held until the program ends, so that no other program is given it meanwhile; who names it can listen there. */
 static uint16_t free_port(void) {
-    uint16_t port = 0;
-    int fd;
-    CHECK_OK(mt_net_listen("127.0.0.1", &port, &fd));
-    mt_os_close(fd);
-    return port;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    const int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+    CHECK(!bind(fd, (struct sockaddr *)&at, size) && !getsockname(fd, (struct sockaddr *)&at, &size));
+    return ntohs(at.sin_port);
 }
 
 /* Starts a runtime and makes it a node of the tests' port mapper. Copies; `cookie` NULL: COOKIE. */

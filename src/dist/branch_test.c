@@ -221,6 +221,8 @@ static void relations(void) {
             HEARS(n, "{told, exit, noproc}");
             /* exit/2, and one who is watched from there ends */
             CHECK_OK(mote_spawn(nodes[y].self, servant, MOTE_TERM_NIL, &other));
+            CHECK_OK(mote_send(nodes[y].self, other, "{?, traps}", mote_self_pid(nodes[y].self)));
+            HEARS(y, "traps"); /* before that it would end of what it is sent */
             o = known(n, y, other, arena);
             does(n, own, "kill", mote_pid_term(o));
             HEARS(m, "{told, exit, on_purpose}");
