@@ -82,6 +82,7 @@ MOTE_API MOTE_MUST mote_err mote_nodes(mote_self *self, bool hidden, mote_atom *
 typedef struct mote_peer_info {
     bool visible;  /* both sides have said so */
     bool monitors; /* it knows monitors of names: a C node, as Erlang's erl_call, does not, and expects nothing but what it has asked for */
+    uint64_t connection_id; /* a later connection to the node has a greater one: {nodeup, Node} may be read when there is another already. As of net_kernel:monitor_nodes/2 */
 } mote_peer_info;
 
 /* What is known of a node that is connected now; `info` may be NULL. MOTE_NOMATCH: it is not; MOTE_ENOPROC: this is no node. Never waits. */

@@ -481,7 +481,7 @@ mote_err mote_peer_info_get(mote_self *self, mote_atom node, mote_peer_info *inf
     if (err) return err;
     mt_lock_take(&d->mu);
     const struct mt_link *link = is_up_locked(d, node.word) ? mt_link_find_locked(d, node.word) : NULL;
-    if (link && info) *info = (mote_peer_info){.visible = !link->hidden, .monitors = link->flags & MT_FLAG_MONITOR_NAME}; /* the flags are const now */
+    if (link && info) *info = (mote_peer_info){.visible = !link->hidden, .monitors = link->flags & MT_FLAG_MONITOR_NAME, .connection_id = link->number + 1}; /* the flags are const now */
     mt_lock_drop(&d->mu);
     return link ? MOTE_OK : MOTE_NOMATCH;
 }

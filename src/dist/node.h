@@ -95,7 +95,7 @@ struct mt_link { /* MT_SHARED */
     struct mt_purse *purse;       /* const once it is up: pays for atoms that are made of what comes; its peer's */
     struct mt_bonds bonds;        /* lock: mu: of the workers' processes; the hub's */
     struct mt_peer_facts *facts;  /* const: the hub's */
-    uint64_t number;              /* const: a worker's: V2 of branch.h */
+    uint64_t number;              /* const: of the last end that was known when it began: V2 of branch.h */
     uint64_t crowders;            /* lock: dist->mu: workers (a bit each) that have been told that it is crowded */
     _Atomic uint32_t rests;       /* atomic: seq_cst: the process waits, or is about to: who puts something and takes this back wakes it */
     _Atomic uint64_t waker;       /* atomic: relaxed: as `process`, for wakes */

@@ -409,11 +409,11 @@ mote_err mote_cluster_start_link(mote_self *self, const mote_cluster_options *op
     if (!cluster) return MOTE_EARG;
     (void)mote_node_name(self, &creation, NULL);
     if (!creation) return MOTE_ENOPROC;
-    mote_arena *arena = mote_arena_new(0);
+    mote_arena *arena = mt_own_arena(self);
     mote_term arg;
     mote_err err = arena ? arg_of(arena, options ? options : &none, &arg) : MOTE_ENOMEM;
     if (!err) err = mt_start_named(self, &cluster_handler, MOTE_TERM_NIL, arg, cluster);
-    mote_arena_free(arena);
+    mt_own_arena_free(self, arena);
     return err;
 }
 
@@ -493,7 +493,7 @@ mote_err (mote_group_call_any)(mote_self *self, mote_term scope, mote_term group
     mote_term *pids, who = MOTE_TERM_NONE, found;
     size_t count;
     if (!self || !reply) return self ? MOTE_EARG : MOTE_ESELF;
-    mote_arena *arena = mote_arena_new(0);
+    mote_arena *arena = mt_own_arena(self);
     const mote_term copy = arena ? mote_term_copy(arena, request) : MOTE_TERM_NONE; /* it may lie in what the next wait takes away */
     mote_err err = copy.word ? members(self, arena, scope, group, &pids, &count) : MOTE_ENOMEM;
     if (!err) {
@@ -504,7 +504,7 @@ mote_err (mote_group_call_any)(mote_self *self, mote_term scope, mote_term group
         found = mote_term_copy(mote_scratch(self), who);
         if (!found.word || mote_pid_get(found, pid)) err = MOTE_ENOMEM;
     }
-    mote_arena_free(arena);
+    mt_own_arena_free(self, arena);
     return err;
 }
 

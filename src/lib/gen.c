@@ -54,22 +54,15 @@ static void drop_exit(mote_self *self, const struct start *start) {
     (void)!mote_receive_match(self, 0, "{'EXIT', ^, _}", start->pid);
 }
 
-static void free_arena(void *arena) { mote_arena_free(arena); }
-
 /* Waits for the end of what did not start. The reason must outlive what is received meanwhile; an exit signal may end the caller. */
 static mote_err not_started(mote_self *self, const struct start *start, mote_err err, bool ended, mote_term why, mote_term *reason) {
-    mote_arena *arena = mote_arena_new(0);
+    mote_arena *arena = mt_own_arena(self);
     mote_term copy = arena ? mote_term_copy(arena, why) : MOTE_TERM_NONE, ignored;
-    if (arena && mote_cleanup_add(self, free_arena, arena)) {
-        mote_arena_free(arena);
-        arena = NULL;
-    }
     if (!ended) (void)!await_down(self, start, &ignored);
     drop_exit(self, start);
     mote_arena *scratch = mote_scratch(self);
     copy = arena && scratch ? mote_term_copy(scratch, copy) : MOTE_TERM_NONE;
-    if (arena) (void)mote_cleanup_remove(self, free_arena, arena);
-    mote_arena_free(arena);
+    mt_own_arena_free(self, arena);
     if (mote_term_type(copy) == MOTE_NONE) return MOTE_ENOMEM;
     if (reason) *reason = copy;
     return err;

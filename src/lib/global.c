@@ -26,6 +26,7 @@
 #define JOB_MS 30000u
 #define EXCHANGE_MS 30000u
 #define BEGIN_MS 2000u       /* how long the node with the greater name has to begin */
+#define AGAIN_MS 200u        /* how long a node that has called an exchange off has to go on with it, as OTP's sometimes does */
 #define LOST_MS 500u         /* after which the others are told of a lost node: not when it is we who end, or when it is there again */
 
 /* Where an exchange of names with a node stands. */
@@ -43,6 +44,7 @@ struct peer {
     struct mt_stored name;
     mote_atom node;       /* in the name's memory */
     bool up;              /* connected, and visible */
+    uint64_t connection_id; /* up */
     bool known, synced;   /* it has our names and we have its; the same, or it has none */
     bool parted;          /* it was known, until we have told it to go */
     enum phase phase;
@@ -50,6 +52,7 @@ struct peer {
     bool agreed;          /* its locker has set the lock */
     unsigned restarts, tries;
     uint64_t due_ms;      /* MET: when we begin */
+    uint64_t again_ms;    /* it has called our tag off: when we call it by another; 0: it has not */
     mote_ref dial;        /* known, not up: of the attempt to connect */
     uint64_t lost_ms;     /* when a second began, and of how many lost connections it has told in it */
     unsigned lost;
@@ -267,6 +270,7 @@ static void begin_exchange(struct server *s, struct peer *p) {
     forget_exchange(p);
     p->phase = CALLED;
     p->tag = ++s->tags;
+    p->again_ms = 0;
     mote_err err = mote_build(arena(s), &m, "{'$gen_cast', {init_connect, {?, ?}, ?, {locker, no_longer_a_pid, #{}, ?}}}", VERSION, p->tag, s->own, s->locker);
     (void)say(s, p, err, m);
 }
@@ -279,6 +283,27 @@ static void leave_exchange(struct server *s, struct peer *p) {
         if (!t->ticket) end_turn(s, MOTE_TERM_NONE, MOTE_TERM_NIL);
     }
     forget_exchange(p);
+}
+
+/* It has called the exchange off. It may go on with the same tag, and says so; or it waits for another. */
+static void call_off(struct server *s, struct peer *p) {
+    leave_exchange(s, p);
+    p->phase = CALLED;
+    p->again_ms = now_ms(s) + AGAIN_MS;
+}
+
+/* Those that have not gone on are called again; when the next is due. */
+static uint64_t call_again(struct server *s, uint64_t now) {
+    uint64_t next = UINT64_MAX;
+    for (struct peer *p = s->peers; p; p = p->next) {
+        if (p->phase == APART) p->again_ms = 0; /* it has come to an end in another way */
+        if (p->again_ms && p->again_ms <= now) {
+            p->again_ms = 0;
+            if (p->restarts++ < RESTARTS_MAX) leave_exchange(s, p), begin_exchange(s, p);
+        }
+        if (p->again_ms && p->again_ms < next) next = p->again_ms;
+    }
+    return next;
 }
 
 /* Back to where it knows our tag and we its: later again. */
@@ -334,6 +359,7 @@ static void node_up(struct server *s, mote_atom node) {
     struct peer *p = need(s, mote_atom_term(node));
     if (!p || p->up) return;
     p->up = true;
+    p->connection_id = info.connection_id;
     p->restarts = p->tries = 0;
     if (p->known) say_in_sync(s, p);
     else begin_exchange(s, p);
@@ -681,7 +707,7 @@ static void locker_done(struct server *s, uint64_t ticket, bool done, mote_term 
 
 /* Begins what can be begun, and sees to it that it is looked at again when something is due. */
 static void go_on(struct server *s) {
-    uint64_t now = now_ms(s), next = UINT64_MAX;
+    uint64_t now = now_ms(s), again = call_again(s, now), next = UINT64_MAX;
     struct turn *t = &s->turn;
     while (s->jobs && t->doing != NAMING && s->jobs->late_ms <= now) answer_job(s, MOTE_TIMEOUT);
     if (t->doing == MEETING && t->peer && t->since_ms + EXCHANGE_MS <= now) (void)!mote_node_disconnect(s->self, t->peer->node); /* G5 */
@@ -693,6 +719,7 @@ static void go_on(struct server *s) {
     }
     if (s->jobs && s->jobs_due_ms < next) next = s->jobs_due_ms;
     if (t->doing != NOTHING) next = t->peer ? t->since_ms + EXCHANGE_MS : UINT64_MAX;
+    if (again < next) next = again;
     if (s->jobs && t->doing == MEETING && s->jobs->late_ms < next) next = s->jobs->late_ms;
     if (s->alarm.word) (void)mote_timer_cancel(s->self, s->alarm, NULL);
     s->alarm.word = 0;
@@ -750,7 +777,8 @@ static void hear_of_loss(struct server *s, struct peer *p, mote_term a, mote_ter
 
 static void node_down(struct server *s, mote_atom node) {
     struct peer *p = find(s, mote_atom_term(node));
-    if (!p || !p->up) return;
+    mote_peer_info info;
+    if (!p || !p->up || (mote_peer_info_get(s->self, node, &info) == MOTE_OK && info.connection_id == p->connection_id)) return; /* of the connection before: OTP's global gets along with one exchange in each */
     p->up = false;
     leave_exchange(s, p);
     if (p->known) mote_must(s->self, mote_send_after(s->self, LOST_MS, mote_self_pid(s->self), NULL, "{'$lost', ?}", node));
@@ -866,7 +894,8 @@ static void hear(struct server *s, mote_term node, mote_term m) {
     else if (mote_match(m, "{'$gen_call', ?, ?}", &from, &a) && mote_match(from, "{?, _}", &caller)) reply_there(s, from, serve_far(s, p, caller, a));
     else if (mote_match(m, "{lost_connection, ?, ?, ?, ?}", &a, &life, &number, &b) && (p->known || p->parted)) hear_of_loss(s, p, a, life, number, b);
     else if (mote_match(m, "{remove_connection, ^}", p->node)) (void)!mote_node_disconnect(s->self, p->node);
-    else if (mote_match(m, "{cancel_connect, ^, ^}", p->node, p->tag) && !p->known && p->restarts++ < RESTARTS_MAX) leave_exchange(s, p), begin_exchange(s, p);
+    else if (mote_match(m, "{cancel_connect, ^, ^}", p->node, p->tag) && !p->known) call_off(s, p);
+    else if (mote_match(m, "{init_connect_ack, ^, ^, ^}", p->node, p->tag, p->his_tag.term) && p->phase >= MET) p->again_ms = 0;
 }
 
 /* ------------------------------------------------------------------------------------- what is asked here */
@@ -1069,11 +1098,12 @@ mote_err mote_global_names(mote_self *self, mote_term *names) { return names ? a
 
 mote_err (mote_global_send)(mote_self *self, mote_term name, mote_term message) {
     mote_pid pid;
-    mote_arena *own = mote_arena_new(0);
+    if (!self) return MOTE_ESELF;
+    mote_arena *own = mt_own_arena(self);
     message = own ? mote_term_copy(own, message) : MOTE_TERM_NONE; /* it may lie in what the answer takes the place of */
     mote_err err = message.word ? (mote_global_whereis)(self, name, &pid) : MOTE_ENOMEM;
     if (!err) err = mote_send_term(self, pid, message);
-    mote_arena_free(own);
+    mt_own_arena_free(self, own);
     return err;
 }
 

@@ -21,15 +21,24 @@ static mote_term server_of(const struct locker *l, mote_term node) {
 struct asked {
     mote_term node;
     mote_ref ref; /* 0: nothing any more */
+    uint64_t connection_id; /* 0: this node's own */
 };
 
 struct waits {
+    mote_self *self;
     struct asked *asked;
     size_t count, left;
     bool all; /* agree */
 };
 
-/* An answer, or the end of a node. */
+/* 0: there is none. */
+static uint64_t connection_id_of(mote_self *self, mote_term node) {
+    mote_peer_info info;
+    mote_atom name;
+    return mote_atom_get(node, &name) || mote_peer_info_get(self, name, &info) ? 0 : info.connection_id;
+}
+
+/* An answer, or the end of a node: not that of the connection before, which may be read late. */
 static bool concerns(mote_term m, void *context) {
     struct waits *w = context;
     mote_term node, reply;
@@ -40,6 +49,7 @@ static bool concerns(mote_term m, void *context) {
     for (size_t i = 0; i < w->count; i++) {
         struct asked *a = &w->asked[i];
         if (!a->ref.word || (down ? !mote_term_same(a->node, node) : a->ref.word != ref.word)) continue;
+        if (down && a->connection_id && connection_id_of(w->self, node) == a->connection_id) continue;
         a->ref.word = 0;
         w->left--;
         if (!down && mote_match(reply, "false")) w->all = false;
@@ -53,14 +63,15 @@ static bool ask_all(const struct locker *l, mote_term request, mote_term nodes) 
     size_t count = 0;
     mote_term node, message;
     if (mote_list_length(nodes, &count) || !count) return true;
-    struct waits w = {.asked = mote_alloc(l->self, count * sizeof *w.asked), .all = true};
+    struct waits w = {.self = l->self, .asked = mote_alloc(l->self, count * sizeof *w.asked), .all = true};
     if (!w.asked) return false;
     while (mote_list_get(nodes, &node, &nodes) == MOTE_OK) {
         const mote_ref ref = mote_ref_make(l->self);
+        const uint64_t id = connection_id_of(l->self, node);
         const mote_term to = server_of(l, node);
         mote_err err = to.word ? mote_build(l->arena, &message, "{'$gen_call', {?, ?}, ?}", mote_self_pid(l->self), ref, request) : MOTE_ENOMEM;
         if (!err) err = mote_send_opt(l->self, to, message, MOTE_SEND_NOCONNECT);
-        if (!err) w.asked[w.count++] = (struct asked){node, ref};
+        if (!err) w.asked[w.count++] = (struct asked){node, ref, id};
         else if (err != MOTE_ENOPROC) w.all = false;
     }
     w.left = w.count;
@@ -118,20 +129,19 @@ static void obey(struct locker *l, uint64_t ticket, mote_term steps) {
 }
 
 void mt_locker(mote_self *self, mote_term arg) {
-    struct locker l = {.self = self};
+    struct locker l = {.self = self, .arena = mt_own_arena(self)};
     mote_term m, steps;
     mote_ref token;
     uint64_t ticket;
     bool listens = false;
+    mote_must(self, l.arena ? MOTE_OK : MOTE_ENOMEM);
     if (!mote_match(arg, "{?, ?}", &l.server, &token)) return;
-    while (mote_receive(self, -1, &m) == MOTE_OK) {
+    for (; mote_receive(self, -1, &m) == MOTE_OK; mote_arena_reset(l.arena)) {
         if (!mote_match(m, "{^, ?, ?}", token, &ticket, &steps)) continue; /* a late answer, or a stranger's */
         if (!listens) listens = mote_nodes_monitor(self, true) == MOTE_OK; /* once this is a node */
         l.own = mote_atom_term(mote_node_name(self, NULL, NULL));
-        l.arena = mote_arena_new(0);
-        steps = l.arena ? mote_term_copy(l.arena, steps) : MOTE_TERM_NONE; /* the answers come in the message's place */
+        steps = mote_term_copy(l.arena, steps); /* the answers come in the message's place */
         mote_must(self, steps.word ? MOTE_OK : MOTE_ENOMEM);
         obey(&l, ticket, steps);
-        mote_arena_free(l.arena);
     }
 }

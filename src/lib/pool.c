@@ -61,14 +61,11 @@ static bool runs_functions(const struct pool *p) {
 
 /* ------------------------------------------------------------------------------------------- the built-in worker */
 
-static void free_arena(void *context) { mote_arena_free(context); }
-
 static void work(mote_self *self, mote_term arg) {
     mote_pid pool;
     mote_term from, sealed, inner;
     mote_task_function function;
-    mote_arena *arena = mote_arena_new(0); /* a job is kept here: its function may receive */
-    mote_must(self, mote_cleanup_add(self, free_arena, arena));
+    mote_arena *arena = mt_own_arena(self); /* a job is kept here: its function may receive */
     mote_must(self, mote_pid_get(arg, &pool));
     for (;;) {
         mote_must(self, mote_receive_match(self, -1, "{job, ?, ?, ?}", &from, &sealed, &inner));

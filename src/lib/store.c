@@ -45,6 +45,20 @@ void mt_stored_drop(struct mt_stored *stored) {
     *stored = (struct mt_stored){0};
 }
 
+static void free_arena(void *arena) { mote_arena_free(arena); }
+
+mote_arena *mt_own_arena(mote_self *self) {
+    mote_arena *arena = mote_arena_new(0);
+    if (!arena || mote_cleanup_add(self, free_arena, arena) == MOTE_OK) return arena;
+    mote_arena_free(arena);
+    return NULL;
+}
+
+void mt_own_arena_free(mote_self *self, mote_arena *arena) {
+    if (arena) (void)mote_cleanup_remove(self, free_arena, arena);
+    mote_arena_free(arena);
+}
+
 /* A seal: where it lies, and where this code lies. Large enough for a binary that is kept once and does not move. */
 struct seal {
     const void *place;

@@ -25,6 +25,11 @@ MOTE_MUST static inline mote_err mt_store_any(struct mt_stored *stored, mote_ter
 /* Gives it up; what never was (all zero) is allowed. */
 void mt_stored_drop(struct mt_stored *stored);
 
+/* An arena that goes with the process, if it is not freed before: for who may be ended while it waits. NULL: out of memory. */
+mote_arena *mt_own_arena(mote_self *self);
+/* Frees it; NULL is allowed. */
+void mt_own_arena_free(mote_self *self, mote_arena *arena);
+
 /* A C struct as a term. It may hold pointers: what was not made by mt_seal() in this OS process is refused, since a binary from outside
  * cannot say at which address it will lie. MOTE_ENOMEM. */
 MOTE_MUST mote_err mt_seal(mote_arena *arena, const void *data, size_t size, mote_term *sealed);

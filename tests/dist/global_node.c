@@ -41,21 +41,24 @@ static mote_term obey(mote_self *self, mote_term m) {
     return MOTE_TERM_NONE;
 }
 
+static void free_arena(void *arena) { mote_arena_free(arena); }
+
 static void keeper(mote_self *self, mote_term arg) {
-    mote_arena *arena = mote_arena_new(0);
+    mote_arena *arena = mote_arena_new(0), *one = mote_arena_new(0);
     mote_term m, from, last = MOTE_TERM_NIL, answer;
     (void)arg;
-    while (!mote_receive(self, -1, &m)) {
-        mote_arena *one = mote_arena_new(0);
-        CHECK(arena && one);
+    CHECK(arena && one);
+    CHECK_OK(mote_cleanup_add(self, free_arena, arena)); /* it ends with the node */
+    CHECK_OK(mote_cleanup_add(self, free_arena, one));
+    for (; !mote_receive(self, -1, &m); mote_arena_reset(one)) {
         m = mote_term_copy(one, m); /* the answer comes in its place */
         if (mote_tuple_get(m, 0, &from) == MOTE_OK && mote_term_type(from) == MOTE_PID && (answer = obey(self, m)).word) {
+            mote_arena_reset(arena);
             last = mote_term_copy(arena, from);
             CHECK_OK(mote_send(self, from, "{keeper, ?, ?}", mote_node_name(self, NULL, NULL), answer));
         } else if (mote_term_type(last) == MOTE_PID) {
             CHECK_OK(mote_send(self, last, "{told, ?, ?}", mote_node_name(self, NULL, NULL), m));
         }
-        mote_arena_free(one);
     }
 }
 
