@@ -16,6 +16,7 @@
 #define SPIN_NS 20000u      /* so it looks a little longer before it waits */
 #define TICK_ANSWER_NS 900000000u
 #define REDUCTIONS_A_FRAME 20
+#define REST_BYTES ((uint64_t)4 << 20) /* that are read of a connection that is to be closed */
 
 struct conn {
     mote_self *self;
@@ -435,6 +436,13 @@ static bool may_rest(struct conn *c) {
     return false;
 }
 
+/* It was told to close: what has come already is delivered. A peer that has gone and dials again is heard of by that before the end of this is read, which stands behind what it had sent last. */
+static void read_rest(struct conn *c, enum mt_verdict *why) {
+    const uint64_t end = c->read + REST_BYTES;
+    c->drained = false;
+    while (!c->drained && c->read < end && read_some(c, why)) continue;
+}
+
 /* Reads and writes while there is something, then waits. What those say who have got something goes with the answers that wait already, in one write. */
 static void serve(struct conn *c, size_t left) {
     enum mt_verdict why = MT_FINE;
@@ -454,6 +462,7 @@ static void serve(struct conn *c, size_t left) {
         else rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
         atomic_store_explicit(&c->link->rests, 0, memory_order_relaxed);
     }
+    if (fine && c->closing) read_rest(c, &why);
     const char *told = why && why != MT_NO_CERTIFICATE_OVER ? mt_verdict_text(why) : c->tls ? mt_tls_why(c->tls) : ""; /* which says more */
     if (*told) say(c, MOTE_LOG_WARNING, "the connection is given up to", told); /* who listens is told of every end */
 }
