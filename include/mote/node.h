@@ -41,7 +41,7 @@ typedef struct mote_node_options {
     uint32_t atoms_max;       /* that messages of one peer have made here, and that are still there; 0: 65536. With one more of these its connection ends */
     uint32_t relations_max;   /* links and monitors that its processes have begun with ours; 0: 1000000 */
     size_t message_max;       /* bytes of a message of its; 0: 256 MiB, which is the most there can be */
-    size_t queue_max;         /* bytes that may wait for a peer that has taken nothing for 2 s; 0: 64 MiB */
+    size_t queue_max;         /* bytes that may wait for a peer that has taken nothing for 10 s; 0: 64 MiB */
     uint32_t call_ms;         /* what a peer calls is ended (timeout) after so long; 0: 60000; UINT32_MAX: never */
 } mote_node_options;
 

@@ -40,7 +40,7 @@ struct conn {
     size_t sent;
     struct mt_ticker ticker;
     size_t hoard;         /* bytes of messages that have begun, as counted in `dist` */
-    bool ticked;          /* a sign of life has come, and was not answered */
+    bool heard;           /* something has come, and was not answered by a sign of life */
     uint64_t tick_ns, took_ns; /* of the next tick; when the socket took something last */
     struct mt_shake shake;
     uint8_t first[SHAKE_BYTES]; /* of the handshake, and what came with its end */
@@ -322,11 +322,11 @@ static enum mt_verdict feed(struct conn *c, const uint8_t *data, size_t size) {
     struct mt_frame frame;
     size_t used = 0;
     c->read += size;
+    c->heard = c->heard || size > 0;
     for (; size; data += used, size -= used) {
         enum mt_verdict v = mt_frames_in_feed(c->in, data, size, &used, &frame);
         if (v == MT_MORE) return count_hoard(c, mt_frames_in_bytes(c->in)) ? MT_FINE : MT_NO_HOARD;
-        if (!v && frame.tick) c->ticked = true;
-        else if (!v) v = mt_link_deliver(c->self, c->link, c->in, &frame, NULL);
+        if (!v && !frame.tick) v = mt_link_deliver(c->self, c->link, c->in, &frame, NULL);
         if (v) return v;
         mt_self(c->self)->task.budget -= REDUCTIONS_A_FRAME;
     }
@@ -417,10 +417,10 @@ static bool still_proved(struct conn *c, uint64_t now, enum mt_verdict *why) {
     return !s.err;
 }
 
-/* A peer may count on hearing from us more often than by our own time: who gives a sign gets one, unless he has had something in the last second (so that two do not go on for ever). */
-static void answer_tick(struct conn *c, uint64_t now) {
-    if (c->ticked && now - c->took_ns >= TICK_ANSWER_NS) put_tick(c, now);
-    c->ticked = false;
+/* A peer may count on hearing from us more often than by our own time: who gives a sign, or sends something for long, gets one, unless he has had something in the last second (so that two do not go on for ever). */
+static void give_sign(struct conn *c, uint64_t now) {
+    if (c->heard && now - c->took_ns >= TICK_ANSWER_NS) put_tick(c, now);
+    c->heard = false;
 }
 
 /* It has not read all that there is, or not written all that it has taken. What the socket does not take yet waits for its event. */
@@ -456,7 +456,7 @@ static void serve(struct conn *c, size_t left) {
         now = mt_os_now_ns();
         if (c->read + c->written - before >= DENSE_BYTES) dense_ns = now;
         if (!(fine = still_proved(c, now, &why) && tick(c, now, &why))) break;
-        answer_tick(c, now);
+        give_sign(c, now);
         if (is_under_way(c)) mote_must(c->self, mote_yield(c->self));
         else if ((now - dense_ns < spin && !waits_to_write(c)) || !may_rest(c)) mt_step_aside(mt_self(c->self));
         else rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);

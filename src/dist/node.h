@@ -29,7 +29,7 @@
 #define MT_LINK_CROWD ((size_t)1 << 20)  /* bytes that may wait before senders stand still */
 #define MT_LINK_STALL_NS ((uint64_t)30000000000) /* without the peer taking anything, while so much waits: the connection is given up */
 #define MT_LINK_MAX ((size_t)64 << 20)   /* with that it is sooner */
-#define MT_LINK_FULL_NS ((uint64_t)2000000000)
+#define MT_LINK_FULL_NS ((uint64_t)10000000000)
 #define MT_RELATIONS_MAX 1000000u        /* links and monitors that one peer may have begun */
 #define MT_ATOMS_MAX 65536u
 #define MT_TICK_MS 60000u

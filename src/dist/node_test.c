@@ -481,12 +481,12 @@ static void errors(void) {
 /* Whom much waits for, and who takes nothing of it. */
 static void stuck(void) {
     const uint64_t second = 1000000000;
-    CHECK(!mt_link_is_stuck(MT_LINK_MAX, MT_LINK_MAX, 3 * second));
-    CHECK(mt_link_is_stuck(MT_LINK_MAX + 1, MT_LINK_MAX, 3 * second));
-    CHECK(!mt_link_is_stuck(MT_LINK_MAX + 1, MT_LINK_MAX, 2 * second));
+    CHECK(!mt_link_is_stuck(MT_LINK_MAX, MT_LINK_MAX, 11 * second));
+    CHECK(mt_link_is_stuck(MT_LINK_MAX + 1, MT_LINK_MAX, 11 * second));
+    CHECK(!mt_link_is_stuck(MT_LINK_MAX + 1, MT_LINK_MAX, 10 * second));
     CHECK(!mt_link_is_stuck(MT_LINK_CROWD, MT_LINK_MAX, 31 * second));
     CHECK(mt_link_is_stuck(MT_LINK_CROWD + 1, MT_LINK_MAX, 31 * second));
-    CHECK(mt_link_is_stuck(1001, 1000, 3 * second) && !mt_link_is_stuck(1000, 1000, 3 * second));
+    CHECK(mt_link_is_stuck(1001, 1000, 11 * second) && !mt_link_is_stuck(1000, 1000, 11 * second));
 }
 
 /* A supervisor is protected: exit/2 alone is not enough. */
