@@ -8,6 +8,8 @@
  *
  * When two clusters meet that both have a name, it stays with the process whose node's name is smaller, and the way of the name that is lost decides what becomes of the other.
  *
+ * Locks are as Erlang's, too: whoever has one is alone with its resource, until he gives it back or ends, on whichever node.
+ *
  * Who calls these functions waits for the answer: they are for straight-line processes and attached threads (MOTE_ECONTEXT in handlers). Without global names: MOTE_ENOPROC. A name may have any form that MOTE_TO() takes.
  */
 #ifndef MOTE_GLOBAL_H
@@ -50,6 +52,14 @@ MOTE_API MOTE_MUST mote_err mote_global_send(mote_self *self, mote_term name, mo
 
 /* Waits until names have been exchanged with all visible nodes that are connected; -1: for ever. MOTE_TIMEOUT. As global:sync/0. */
 MOTE_API MOTE_MUST mote_err mote_global_sync(mote_self *self, int64_t timeout_ms);
+
+/* Sets the lock {Resource, Requester} on nodes, for the calling process: nobody with another requester gets the resource there until it has taken it back, or has ended. Others may set the same lock, too, and each of them
+ * takes it back. `requester` MOTE_TERM_NONE: the caller's pid, which nobody else names by chance; `nodes` is a list of names, MOTE_TERM_NIL: this one and all that are known. Those that are gone do not count; one that does not answer for 5 s has refused. Waits, and tries again
+ * after pauses of 10 ms to 1.3 s at random; 0: once, -1: for ever. Both terms together have at most 4096 bytes in Erlang's external form (MOTE_ELIMIT). MOTE_TIMEOUT: somebody else has it; MOTE_EARG: no list of names. As global:set_lock/3. */
+MOTE_API MOTE_MUST mote_err mote_global_set_lock(mote_self *self, mote_term resource, mote_term requester, mote_term nodes, int64_t timeout_ms);
+
+/* Takes it back, if the caller has set it: with the same terms and nodes. Waits. As global:del_lock/2. */
+MOTE_API mote_err mote_global_del_lock(mote_self *self, mote_term resource, mote_term requester, mote_term nodes);
 
 #ifndef __cplusplus
 /* The functions take a name in any form. */

@@ -5,20 +5,24 @@ Keys, values and names of groups are terms: they are compared as Erlang does (1 
 """
 from __future__ import annotations
 
+import time
+
 from mote import _mote
 from mote._errors import reason_of
 from mote._mote import ANY, Atom, MoteError, NoProc, Pid
+from mote._wait import awaited, in_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Awaitable, Callable, Optional, TypeVar
+    from typing import Any, Awaitable, Callable, Iterable, Optional, TypeVar
 
     from mote._gen import Place
     from mote._mote import Ref
+    from mote._wait import Wait
 
     C = TypeVar("C", bound="_Client")
 
-_NAMES = "count demonitor join keys leave listen local_members lookup members monitor monitor_scope names register select sync unregister whereis"
+_NAMES = "count del_lock demonitor global_name_server join keys leave listen local_members lookup members monitor monitor_scope names nodes register select set_lock sync unregister whereis"
 _A = {name: Atom(name) for name in _NAMES.split()}
 _WILD = Atom("_")
 
@@ -357,6 +361,90 @@ def _conflict(how: str) -> int:
     return _CONFLICTS[how]
 
 
+# Locks are set by the caller himself, whom the nodes' servers of global names watch.
+_SILENT_S = 5.0  # a node that does not answer has refused
+_PAUSE_S, _PAUSES_DOUBLED = 0.01, 7
+
+
+async def _nodes(wait: Wait, own: Any, nodes: Optional[Iterable[str]]) -> list[str]:
+    """Those that are to have a lock, the greatest first: who wants it, too, begins there as well, and one of both gets no further."""
+    if isinstance(nodes, str):
+        raise TypeError(f"nodes is a list of names, not {nodes!r} alone")
+    names = _named(await wait.call(own, _A["nodes"], None)) if nodes is None else nodes
+    return sorted(map(str, names), reverse=True)
+
+
+async def _ask(wait: Wait, own: Any, what: str, lock: tuple[Any, Any], node: str) -> bool:
+    here = node == _mote.node()
+    try:
+        return bool(await wait.call(own if here else (_A["global_name_server"], Atom(node)), (_A[what], lock), _SILENT_S))
+    except TimeoutError:
+        return False
+    except NoProc:
+        if here:
+            raise
+        return True  # who is gone does not count
+
+
+async def _set_lock(wait: Wait, own: Any, resource: Any, requester: Any, nodes: Optional[Iterable[str]], timeout: Optional[float]) -> bool:
+    lock, tries, start = (resource, _me(requester)), 0, time.monotonic()
+    names = await _nodes(wait, own, nodes)
+    while True:
+        asked = 0
+        while asked < len(names) and await _ask(wait, own, "set_lock", lock, names[asked]):
+            asked += 1
+        if asked == len(names):
+            return True
+        for name in names[: asked + 1]:  # the one that has refused, too: it may have been silent
+            await _ask(wait, own, "del_lock", lock, name)
+        pause = time.monotonic_ns() % 1000 / 1000 * _PAUSE_S * 2 ** min(tries, _PAUSES_DOUBLED)  # as good as at random
+        if timeout is not None:
+            pause = min(pause, start + timeout - time.monotonic())
+        if pause <= 0:
+            return False
+        await wait.sleep(pause)
+        tries += 1
+
+
+async def _del_lock(wait: Wait, own: Any, resource: Any, requester: Any, nodes: Optional[Iterable[str]]) -> None:
+    for name in await _nodes(wait, own, nodes):
+        await _ask(wait, own, "del_lock", (resource, _me(requester)), name)
+
+
+class _Locking:
+    """What is done while a lock is had."""
+
+    __slots__ = ("names", "nodes", "requester", "resource", "timeout")
+
+    def __init__(self, names: Any, resource: Any, requester: Any, nodes: Optional[Iterable[str]], timeout: Optional[float]):
+        self.names, self.resource, self.requester, self.timeout = names, resource, requester, timeout
+        self.nodes = nodes if nodes is None or isinstance(nodes, str) else list(nodes)
+
+    def _begun(self, had: bool) -> None:
+        if not had:
+            raise TimeoutError(f"the lock of {self.resource!r} was not to be had in {self.timeout} seconds")
+
+
+class _Locked(_Locking):
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        self._begun(self.names.set_lock(self.resource, self.requester, nodes=self.nodes, timeout=self.timeout))
+
+    def __exit__(self, *_: object) -> None:
+        self.names.del_lock(self.resource, self.requester, nodes=self.nodes)
+
+
+class _AioLocked(_Locking):
+    __slots__ = ()
+
+    async def __aenter__(self) -> None:
+        self._begun(await self.names.set_lock(self.resource, self.requester, nodes=self.nodes, timeout=self.timeout))
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.names.del_lock(self.resource, self.requester, nodes=self.nodes)
+
+
 def _send_to(pid: Optional[Pid[Any]], name: Any, message: Any) -> None:
     if pid is None:
         raise LookupError(f"nobody has the global name {name!r}")
@@ -401,6 +489,19 @@ class GlobalNames(_Now):
         """Waits until names have been exchanged with all visible nodes that are connected. TimeoutError. As global:sync."""
         _named(_mote.call(self.pid, _A["sync"], timeout))
 
+    def set_lock(self, resource: Any, requester: Any = None, *, nodes: Optional[Iterable[str]] = None, timeout: Optional[float] = None) -> bool:
+        """Sets a lock on nodes (this one and all that are known), for the calling process: nobody with another requester (the caller's pid) gets the resource there until it is taken back, or the caller has ended. Several may set the same lock. Tries again and
+        again, after pauses of up to a second at random; False: in `timeout` seconds (0: at once) it was not to be had. A node that is gone does not count; one that is silent for 5 seconds has refused. As global:set_lock."""
+        return in_place("set_lock", _set_lock, self.pid, resource, requester, nodes, timeout)
+
+    def del_lock(self, resource: Any, requester: Any = None, *, nodes: Optional[Iterable[str]] = None) -> None:
+        """Takes a lock back, if the caller has set it: with the same arguments. As global:del_lock."""
+        in_place("del_lock", _del_lock, self.pid, resource, requester, nodes)
+
+    def lock(self, resource: Any, requester: Any = None, *, nodes: Optional[Iterable[str]] = None, timeout: Optional[float] = None) -> _Locked:
+        """`with mote.global_names.lock("table"): ...` has the lock while it runs; `async with mote.global_names.aio.lock("table"): ...`. TimeoutError. As global:trans."""
+        return _Locked(self, resource, requester, nodes, timeout)
+
     def _call(self, *request: Any) -> tuple[int, Any]:
         return _mote.call(self.pid, request if len(request) > 1 else request[0], None)  # type: ignore[no-any-return]
 
@@ -435,6 +536,15 @@ class AioGlobalNames(_Awaited):
 
     def sync(self, timeout: Optional[float] = None) -> Awaitable[None]:
         return _then(_named, _mote.aio_call(self.pid, _A["sync"], timeout))
+
+    def set_lock(self, resource: Any, requester: Any = None, *, nodes: Optional[Iterable[str]] = None, timeout: Optional[float] = None) -> Awaitable[bool]:
+        return awaited("set_lock", _set_lock, self.pid, resource, requester, nodes, timeout)
+
+    def del_lock(self, resource: Any, requester: Any = None, *, nodes: Optional[Iterable[str]] = None) -> Awaitable[None]:
+        return awaited("del_lock", _del_lock, self.pid, resource, requester, nodes)
+
+    def lock(self, resource: Any, requester: Any = None, *, nodes: Optional[Iterable[str]] = None, timeout: Optional[float] = None) -> _AioLocked:
+        return _AioLocked(self, resource, requester, nodes, timeout)
 
     def _call(self, *request: Any) -> Awaitable[Any]:
         return _mote.aio_call(self.pid, request if len(request) > 1 else request[0], None)

@@ -19,6 +19,14 @@ def told():
         message[1].send(("told", message[0], mote.self()))
 
 
+def tries(to, resource, nodes, timeout=0, requester=None):
+    try:
+        with mote.global_names.lock(resource, requester, nodes=nodes, timeout=timeout):
+            to.send((mote.self(), (True, None)))
+    except TimeoutError as e:
+        to.send((mote.self(), (False, str(e))))
+
+
 def peer(name, port):
     """The program of the other node: commands are lines, each is answered by one."""
     with mote.Node(name, cookie=SECRET, epmd=int(port), visible=True, global_names=True):
@@ -36,6 +44,11 @@ def peer(name, port):
             elif what == "connect":
                 mote.connect(key)
                 mote.global_names.sync(PATIENCE)
+                print("ok", flush=True)
+            elif what == "lock":
+                print(mote.global_names.set_lock(key, timeout=0), flush=True)
+            elif what == "unlock":
+                mote.global_names.del_lock(key)
                 print("ok", flush=True)
             elif what == "alive":
                 print(mote.is_alive(pids[key]), flush=True)
@@ -113,6 +126,56 @@ class Global(unittest.TestCase):
         self.peer.stdin.close()
         mote.receive(mote.NodeDown(Atom("nodedown"), Atom("u@127.0.0.1")), timeout=PATIENCE)
         self.assertEqual(mote.global_names.names(), [b"both"])
+
+    def test_locks(self):
+        self.begin()
+        names, me = mote.global_names, mote.self()
+        self.start_peer()
+        self.assertEqual(self.do("connect t@127.0.0.1"), "ok")
+        names.sync(PATIENCE)
+        with names.lock("table"):
+            self.assertEqual(self.do("lock table"), "False")
+            self.assertTrue(names.set_lock("table", timeout=0))  # it has it
+            worker = mote.spawn(tries, me, "table", None)
+            self.assertEqual(mote.receive((worker, mote.ANY), timeout=PATIENCE)[1], (False, "the lock of 'table' was not to be had in 0 seconds"))
+            other = mote.spawn(tries, me, "table", ["t@127.0.0.1"], 0, "elsewhere")
+            self.assertIs(mote.receive((other, mote.ANY), timeout=PATIENCE)[1][0], False)
+        self.assertEqual(self.do("lock table"), "True")
+        self.assertFalse(names.set_lock(b"table", timeout=0.05))  # a text is bytes to others
+        self.assertTrue(names.set_lock(b"table", timeout=0, nodes=[]))
+        with self.assertRaisesRegex(TimeoutError, "'table' was not to be had in 0.01 seconds"):
+            with names.lock("table", timeout=0.01):
+                self.fail("it has it")
+        self.assertEqual(self.do("unlock table"), "ok")
+        self.assertTrue(names.set_lock("table", timeout=PATIENCE))
+        names.del_lock("table")
+        for requester in ("ours", "ours"):
+            self.assertTrue(names.set_lock("both", requester, nodes=["t@127.0.0.1", "u@127.0.0.1", "nobody@127.0.0.1"], timeout=0))
+        names.del_lock("both", "ours", nodes=["t@127.0.0.1", "u@127.0.0.1"])
+        with self.assertRaisesRegex(TypeError, "a list of names"):
+            names.set_lock("table", nodes="t@127.0.0.1")
+        self.assertEqual(self.do("lock last"), "True")
+        self.peer.kill()
+        self.assertTrue(names.set_lock("last", timeout=PATIENCE))  # a lock goes with who has it
+
+    def test_locks_in_coroutines(self):
+        self.begin()
+        turns = []
+
+        async def takes_turns(to, n):
+            for _ in range(5):
+                async with mote.global_names.aio.lock("turn"):
+                    turns.append(n)
+                    await mote.aio.sleep(0)
+                    turns.append(n)
+            to.send(("done", n, await mote.global_names.aio.set_lock("turn", timeout=0, nodes=[])))
+
+        for n in range(4):
+            mote.spawn(takes_turns, mote.self(), n)
+        for _ in range(4):
+            self.assertIs(mote.receive(("done", mote.ANY, mote.ANY), timeout=PATIENCE)[2], True)
+        self.assertEqual(turns[::2], turns[1::2])
+        self.assertEqual(sorted(turns), sorted([0, 1, 2, 3] * 10))
 
     def test_in_coroutines(self):
         self.begin()

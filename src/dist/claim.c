@@ -118,7 +118,7 @@ enum mt_claim mt_claim(mote_self *self, struct mt_dist *dist, struct mt_attempt 
         claim = claim_locked(dist, a, node, link, &old);
         a->waits = claim == MT_CLAIM_WAITS;
         mt_lock_drop(&dist->mu);
-        send_to(self, old, "close");
+        send_to(self, old, "give_way");
         if (claim != MT_CLAIM_FREE) return claim;
         mote_err err = mt_link_new(dist, mt_self(self)->task.sched, node, a, link);
         claim = !err ? MT_CLAIM_OURS : err == MOTE_EBUSY ? MT_CLAIM_FREE : MT_CLAIM_REFUSED;

@@ -16,7 +16,7 @@
 #define SPIN_NS 20000u      /* so it looks a little longer before it waits */
 #define TICK_ANSWER_NS 900000000u
 #define REDUCTIONS_A_FRAME 20
-#define REST_BYTES ((uint64_t)4 << 20) /* that are read of a connection that is to be closed */
+#define REST_BYTES ((uint64_t)4 << 20) /* that are read of a connection that is replaced */
 
 struct conn {
     mote_self *self;
@@ -32,6 +32,7 @@ struct conn {
     int watched;          /* armed: events */
     bool stuck;           /* the socket has not taken all */
     bool closing;         /* it was told to */
+    bool replaced;        /* by another of the same peer, which waits for its end */
     uint64_t node;        /* an atom, held: of the peer that is dialled, or was proved; 0: not yet */
     struct mt_attempt attempt; /* accepting */
     uint64_t read, written; /* bytes */
@@ -70,6 +71,7 @@ static void rest(struct conn *c, int events, uint64_t deadline_ns) {
     for (mote_err err = mote_receive(c->self, ms, &message); !err; err = mote_receive(c->self, 0, &message)) {
         if (mote_match(message, "{mote_fd, ?, _}", &ref) && c->armed && ref.word == c->watch.word) c->armed = false;
         else if (mote_match(message, "close")) c->closing = true;
+        else if (mote_match(message, "give_way")) c->closing = c->replaced = true;
     }
 }
 
@@ -283,24 +285,26 @@ static const char *reach(struct conn *c, const struct places *p) {
     return why;
 }
 
+/* Why a connection has not come about, for the log. */
+struct reason {
+    char text[200];
+    const char *told; /* NULL: it is not told */
+};
+
 /* The handshake's name for the peer is set before there is one. */
-static bool dial(struct conn *c, size_t *left) {
+static bool dial(struct conn *c, size_t *left, struct reason *why) {
     struct places places;
     mote_name name = mt_name_of_atom(c->node);
     if (!mt_node_name_fits((mote_bytes){name.data, name.size})) return false;
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());
     const char *not_found = find(c, &places);
     if (!not_found) not_found = reach(c, &places);
-    if (not_found) {
-        say(c, MOTE_LOG_WARNING, "cannot connect to", not_found);
-        return false;
-    }
+    if ((why->told = not_found)) return false;
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());
     if (shake_hands(c, left)) return true;
-    char why[200];
-    const char *told = why_not(c, why, sizeof why);
-    if (c->shake.verdict != MT_NO_THEIRS_FIRST && c->shake.verdict != MT_NO_LINKED && !c->closing)
-        say(c, MOTE_LOG_WARNING, "cannot connect to", told ? told : c->dist->tls ? "it has closed the connection: has it another cookie, or no TLS? Its log says why" : "it has closed the connection: has it another cookie, or TLS? Its log says why");
+    if (c->shake.verdict == MT_NO_THEIRS_FIRST || c->shake.verdict == MT_NO_LINKED) return false;
+    why->told = why_not(c, why->text, sizeof why->text);
+    if (!why->told) why->told = c->dist->tls ? "it has closed the connection: has it another cookie, or no TLS? Its log says why" : "it has closed the connection: has it another cookie, or TLS? Its log says why";
     return false;
 }
 
@@ -436,7 +440,7 @@ static bool may_rest(struct conn *c) {
     return false;
 }
 
-/* It was told to close: what has come already is delivered. A peer that has gone and dials again is heard of by that before the end of this is read, which stands behind what it had sent last. */
+/* A peer that has gone and dials again is heard of by that before the end of this is read, which stands behind what it had sent last: that is delivered. */
 static void read_rest(struct conn *c, enum mt_verdict *why) {
     const uint64_t end = c->read + REST_BYTES;
     c->drained = false;
@@ -462,7 +466,7 @@ static void serve(struct conn *c, size_t left) {
         else rest(c, MOTE_READ | (waits_to_write(c) ? MOTE_WRITE : 0), c->tick_ns);
         atomic_store_explicit(&c->link->rests, 0, memory_order_relaxed);
     }
-    if (fine && c->closing) read_rest(c, &why);
+    if (fine && c->replaced) read_rest(c, &why);
     const char *told = why && why != MT_NO_CERTIFICATE_OVER ? mt_verdict_text(why) : c->tls ? mt_tls_why(c->tls) : ""; /* which says more */
     if (*told) say(c, MOTE_LOG_WARNING, "the connection is given up to", told); /* who listens is told of every end */
 }
@@ -494,8 +498,10 @@ static bool is_taken_over(struct conn *c) {
 
 static void run_dialler(struct conn *c) {
     size_t left;
-    bool done = dial(c, &left);
+    struct reason why = {.told = NULL};
+    bool done = dial(c, &left, &why);
     if (done ? !mt_claim_dialled(c->self, c->dist, c->node) : is_taken_over(c)) return;
+    if (why.told && !c->closing) say(c, MOTE_LOG_WARNING, "cannot connect to", why.told);
     if (done) up(c, left);
     mt_link_end(c->self, c->link);
 }

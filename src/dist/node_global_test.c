@@ -90,6 +90,79 @@ static void one_node(void) {
     leave_all();
 }
 
+/* What is done with a lock is done by one at a time, on whichever node. */
+#define WORKERS 4 /* on each node */
+#define TURNS 12
+static _Atomic int inside, turns, crowded;
+static void takes_turns(mote_self *self, mote_term arg) {
+    (void)arg;
+    for (int i = 0; i < TURNS; i++) {
+        CHECK_OK(mote_global_set_lock(self, atom("r"), MOTE_TERM_NONE, MOTE_TERM_NIL, -1));
+        if (atomic_fetch_add(&inside, 1)) crowded = 1;
+        CHECK_OK(mote_yield(self));
+        atomic_fetch_sub(&inside, 1);
+        turns++;
+        CHECK_OK(mote_global_del_lock(self, atom("r"), MOTE_TERM_NONE, MOTE_TERM_NIL));
+    }
+}
+static void holds(mote_self *self, mote_term arg) {
+    mote_pid from;
+    CHECK_OK(mote_pid_get(arg, &from));
+    CHECK_OK(mote_global_set_lock(self, atom("s"), MOTE_TERM_NONE, MOTE_TERM_NIL, -1));
+    CHECK_OK(mote_send(self, from, "{has, ?}", mote_self_pid(self)));
+    never_ends(self, arg);
+}
+
+static void locks(void) {
+    mote_term node, list, big;
+    mote_pid pid;
+    mote_arena *arena = mote_arena_new(0);
+    const mote_term text_t = mote_text_make(arena, "t", 1), bytes_t = mote_binary_make(arena, "t", 1);
+    start_all(3);
+    for (unsigned i = 0; i < 3; i++) {
+        meet(i, (i + 1) % 3);
+        sync_all();
+    }
+    CHECK_OK(mote_global_set_lock(self_of(0), atom("s"), MOTE_TERM_NONE, MOTE_TERM_NIL, 0));
+    CHECK_OK(mote_global_set_lock(self_of(0), atom("s"), MOTE_TERM_NONE, MOTE_TERM_NIL, 0)); /* it has it */
+    CHECK_INT(mote_global_set_lock(self_of(1), atom("s"), MOTE_TERM_NONE, MOTE_TERM_NIL, 50), MOTE_TIMEOUT);
+    CHECK_OK(mote_spawn(self_of(2), holds, mote_pid_term(mote_self_pid(self_of(2))), NULL));
+    CHECK_INT(mote_receive_match(self_of(2), 30, "{has, _}"), MOTE_TIMEOUT);
+    CHECK_OK(mote_global_del_lock(self_of(1), atom("s"), MOTE_TERM_NONE, MOTE_TERM_NIL)); /* which it has not */
+    CHECK_OK(mote_global_del_lock(self_of(0), atom("s"), MOTE_TERM_NONE, MOTE_TERM_NIL));
+    CHECK_OK(mote_receive_match(self_of(2), PATIENCE_MS, "{has, ?}", &pid));
+    CHECK_INT(mote_global_set_lock(self_of(0), atom("s"), MOTE_TERM_NONE, MOTE_TERM_NIL, 0), MOTE_TIMEOUT);
+    end(2, pid); /* it goes with who has it */
+    CHECK_OK(mote_global_set_lock(self_of(0), atom("s"), MOTE_TERM_NONE, MOTE_TERM_NIL, PATIENCE_MS));
+    /* several with one requester; a text is a binary; on one node alone */
+    CHECK_OK(mote_build(arena, &list, "[?]", nodes[1].name));
+    for (unsigned i = 0; i < 2; i++) CHECK_OK(mote_global_set_lock(self_of(i), i ? text_t : bytes_t, atom("ours"), list, 0));
+    CHECK_INT(mote_global_set_lock(self_of(2), text_t, MOTE_TERM_NONE, list, 0), MOTE_TIMEOUT);
+    CHECK_OK(mote_global_del_lock(self_of(0), text_t, atom("ours"), list));
+    CHECK_INT(mote_global_set_lock(self_of(2), text_t, MOTE_TERM_NONE, list, 0), MOTE_TIMEOUT);
+    CHECK_OK(mote_build(arena, &list, "[?]", nodes[2].name));
+    CHECK_OK(mote_global_set_lock(self_of(2), text_t, MOTE_TERM_NONE, list, 0));
+    /* what is none */
+    CHECK_OK(mote_build(arena, &node, "[1]"));
+    CHECK_INT(mote_global_set_lock(self_of(0), atom("s"), MOTE_TERM_NONE, node, 0), MOTE_EARG);
+    char *text = calloc(1, 5000);
+    CHECK(text);
+    big = mote_binary_make(arena, text, 5000);
+    CHECK_INT(mote_global_set_lock(self_of(0), big, MOTE_TERM_NONE, MOTE_TERM_NIL, -1), MOTE_ELIMIT);
+    free(text);
+    for (unsigned i = 0; i < 3; i++)
+        for (int k = 0; k < WORKERS; k++) CHECK_OK(mote_spawn(self_of(i), takes_turns, MOTE_TERM_NIL, NULL));
+    WAIT_UNTIL(self_of(0), turns == 3 * WORKERS * TURNS);
+    CHECK(!crowded);
+    /* who is gone does not count */
+    leave(2);
+    WAIT_UNTIL(self_of(0), !is_connected(0, 2) && !is_connected(1, 2));
+    CHECK_OK(mote_build(arena, &list, "[?, ?, 'nobody@127.0.0.1']", nodes[0].name, nodes[1].name));
+    CHECK_OK(mote_global_set_lock(self_of(1), atom("u"), MOTE_TERM_NONE, list, 0));
+    mote_arena_free(arena);
+    leave_all();
+}
+
 static void asked_for(void) {
     mote_pid pid;
     mote_term names;
@@ -480,5 +553,5 @@ static void flood(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(one_node), TEST(asked_for), TEST(names_of_others), TEST(races), TEST(conflicts), TEST(parted), TEST(those_without), TEST(comes_and_goes), TEST(says), TEST(registers), TEST(opaque_methods), TEST(garbage), TEST(flood), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(one_node), TEST(locks), TEST(asked_for), TEST(names_of_others), TEST(races), TEST(conflicts), TEST(parted), TEST(those_without), TEST(comes_and_goes), TEST(says), TEST(registers), TEST(opaque_methods), TEST(garbage), TEST(flood), {0}});
 }

@@ -122,13 +122,13 @@ static mote_term node_of(const struct server *s, mote_term pid) {
 }
 
 /* A name as other nodes have it, for which text is a binary. NONE: it has no such form, or is too long, or there is no memory. */
-static mote_term known_as(const struct server *s, mote_term name) {
+static mote_term known_as(const struct server *s, mote_term name, size_t bytes_max) {
     mote_type type = mote_term_type(name);
     mote_term known = name;
     mote_writer w;
-    if (!mt_term_fits(name, MT_NAME_MAX)) return MOTE_TERM_NONE;
+    if (!mt_term_fits(name, bytes_max)) return MOTE_TERM_NONE;
     if (type != MOTE_TEXT && type != MOTE_TUPLE && type != MOTE_LIST && type != MOTE_MAP) return name;
-    mote_writer_init(&w, MOTE_FORM_ERLANG, NULL, 0, MT_NAME_MAX);
+    mote_writer_init(&w, MOTE_FORM_ERLANG, NULL, 0, bytes_max);
     mote_err err = mote_term_encode(name, NULL, &w);
     if (!err) err = mote_term_decode(arena(s), mote_writer_bytes(&w).data, mote_writer_bytes(&w).size, NULL, &known, NULL);
     mote_writer_fini(&w);
@@ -350,6 +350,12 @@ static void begin_meeting(struct server *s, struct peer *p, bool agreed) {
     p->phase = LOCKING;
     p->agreed = agreed;
     take_turn(s, MEETING, p, both, agreed ? MOTE_TERM_NONE : p->name.term);
+}
+
+/* Whether the connection is there of which its state is. */
+static bool is_up(const struct server *s, const struct peer *p) {
+    mote_peer_info info;
+    return p->up && mote_peer_info_get(s->self, p->node, &info) == MOTE_OK && info.connection_id == p->connection_id;
 }
 
 /* It is there: names are exchanged with it, unless others have told it of us. */
@@ -777,8 +783,7 @@ static void hear_of_loss(struct server *s, struct peer *p, mote_term a, mote_ter
 
 static void node_down(struct server *s, mote_atom node) {
     struct peer *p = find(s, mote_atom_term(node));
-    mote_peer_info info;
-    if (!p || !p->up || (mote_peer_info_get(s->self, node, &info) == MOTE_OK && info.connection_id == p->connection_id)) return; /* of the connection before: OTP's global gets along with one exchange in each */
+    if (!p || !p->up || is_up(s, p)) return; /* of the connection before: OTP's global gets along with one exchange in each */
     p->up = false;
     leave_exchange(s, p);
     if (p->known) mote_must(s->self, mote_send_after(s->self, LOST_MS, mote_self_pid(s->self), NULL, "{'$lost', ?}", node));
@@ -867,13 +872,23 @@ static void hear_cast(struct server *s, struct peer *p, mote_term m) {
     else (void)hear_exchange(s, p, m);
 }
 
+/* A lock, {Resource, Requester}, of a process anywhere. */
+static bool set_lock(struct server *s, mote_term lock, mote_term caller) {
+    const mote_term known = known_as(s, lock, MT_LOCK_MAX);
+    return known.word && mt_locks_set(&s->locks, known, caller);
+}
+static void del_lock(struct server *s, mote_term lock, mote_term caller) {
+    const mote_term known = known_as(s, lock, MT_LOCK_MAX);
+    if (known.word) mt_locks_drop(&s->locks, known, caller);
+}
+
 /* The answer to what another node's server, or a process of its, calls; NONE: none is known. */
 static mote_term serve_far(struct server *s, struct peer *p, mote_term caller, mote_term m) {
     mote_term what, pid, method;
     bool own = mote_term_type(caller) == MOTE_PID && mote_term_same(node_of(s, caller), p->name.term); /* G1 */
     struct mt_name *n;
-    if (mote_match(m, "{set_lock, ?}", &what)) return mote_to_name(own && mt_locks_set(&s->locks, what, caller) ? "true" : "false");
-    if (mote_match(m, "{del_lock, ?}", &what)) return mt_locks_drop(&s->locks, what, caller), mote_to_name("true");
+    if (mote_match(m, "{set_lock, ?}", &what)) return mote_to_name(own && set_lock(s, what, caller) ? "true" : "false");
+    if (mote_match(m, "{del_lock, ?}", &what)) return del_lock(s, what, caller), mote_to_name("true");
     if (mote_match(m, "{register, ?, ?, ?}", &what, &pid, &method)) return mote_to_name(p->known && may_have(s, pid) && mt_names_put(&s->names, what, pid, method) == MOTE_OK ? "yes" : "no");
     if (mote_match(m, "{unregister, ?}", &what)) {
         if (p->known && (n = mt_names_find(&s->names, what))) mt_names_remove(&s->names, n);
@@ -889,7 +904,7 @@ static void hear(struct server *s, mote_term node, mote_term m) {
     struct peer *p = find(s, node);
     mote_term from, caller, a, b, life;
     int64_t number;
-    if (!p || !p->up) return;
+    if (!p || !is_up(s, p)) return; /* it has gone, and is not to be dialled for what it had asked */
     if (mote_match(m, "{'$gen_cast', ?}", &a)) hear_cast(s, p, a);
     else if (mote_match(m, "{'$gen_call', ?, ?}", &from, &a) && mote_match(from, "{?, _}", &caller)) reply_there(s, from, serve_far(s, p, caller, a));
     else if (mote_match(m, "{lost_connection, ?, ?, ?, ?}", &a, &life, &number, &b) && (p->known || p->parted)) hear_of_loss(s, p, a, life, number, b);
@@ -941,13 +956,14 @@ static mote_err serve(struct server *s, mote_term from, mote_term m, mote_term *
     mote_err err;
     *term = MOTE_TERM_NIL;
     if (mote_match(m, "{resolve, ?, ?, ?, ?}", &method, &key, &his, &ours)) return *term = decide_for(s, method, key, his, ours), MOTE_OK;
-    if (mote_match(m, "{_, ?}", &key) || mote_match(m, "{register, ?, _, _, _}", &key)) key = known_as(s, key);
+    if (mote_match(m, "{_, ?}", &key) || mote_match(m, "{register, ?, _, _, _}", &key)) key = known_as(s, key, MT_NAME_MAX);
     if (!key.word) return MOTE_ELIMIT;
     if (mote_match(m, "{whereis, _}")) {
         const struct mt_name *n = mt_names_living(&s->names, key);
         if (n) *term = n->pid.term;
         return n ? MOTE_OK : MOTE_NOMATCH;
     }
+    if (mote_match(m, "nodes")) return (*term = mote_cons_make(arena(s), s->own, known_nodes(s, false))).word ? MOTE_OK : MOTE_ENOMEM;
     if (mote_match(m, "names")) return (*term = all_names(s)).word ? MOTE_OK : MOTE_ENOMEM;
     if (mote_match(m, "sync")) return (err = wait_synced(s, from)) ? err : MOTE_ESTOPPED;
     if (mote_match(m, "{unregister, _}")) return (err = add_job(s, UNREGISTER, from, key, MOTE_TERM_NIL, MOTE_TERM_NIL)) ? err : MOTE_ESTOPPED;
@@ -962,9 +978,9 @@ static void called(struct server *s, mote_term from, mote_term m) {
     mote_term what, caller, term;
     if (!mote_match(from, "{?, _}", &caller)) return;
     if (mote_match(m, "{set_lock, ?}", &what)) {
-        (void)mote_reply(s->self, from, "?", mt_locks_set(&s->locks, what, caller));
+        (void)mote_reply(s->self, from, "?", set_lock(s, what, caller));
     } else if (mote_match(m, "{del_lock, ?}", &what)) {
-        mt_locks_drop(&s->locks, what, caller);
+        del_lock(s, what, caller);
         (void)mote_reply(s->self, from, "true");
     } else {
         mote_err err = serve(s, from, m, &term);

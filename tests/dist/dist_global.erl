@@ -120,6 +120,9 @@ locks(L) ->
     true = global:set_lock({all, self()}), false = at(V, fun() -> global:set_lock({all, x}, [VN, MN], 0) end), true = global:del_lock({all, self()}),
     done = global:trans({t, self()}, fun() -> false = at(V, fun() -> global:set_lock({t, 2}, [MN], 0) end), done end),
     {P, R} = spawn_monitor(fun() -> true = global:set_lock({p, 1}, [MN], 0) end), receive {'DOWN', R, process, P, normal} -> ok end, until(true, fun() -> global:set_lock({p, 2}, [MN], 0) end),
+    ok = do(M, {set_lock, <<"m">>, []}), false = global:set_lock({<<"m">>, self()}, [node()], 0), false = at(V, fun() -> global:set_lock({<<"m">>, self()}, [VN], 0) end), ok = do(M, {del_lock, <<"m">>, []}),
+    true = global:set_lock({<<"m">>, self()}), 'MOTE_TIMEOUT' = do(M, {set_lock, <<"m">>, []}), 'MOTE_TIMEOUT' = do(M, {set_lock, <<"m">>, [node()]}), true = global:del_lock({<<"m">>, self()}), ok = do(M, {set_lock, <<"m">>, [VN, node()]}),
+    false = global:set_lock({<<"m">>, self()}, [VN], 0), ok = do(M, {del_lock, <<"m">>, [node(), VN]}), true = global:set_lock({<<"m">>, self()}, [VN, node(), MN], 0), true = global:del_lock({<<"m">>, self()}, [VN, node(), MN]),
     true = at(V, fun() -> global:set_lock({v, 1}, [MN], 0) end), dist_live:kill9(V), until(true, fun() -> global:set_lock({v, 2}, [MN], 0) end), stop([M]).
 
 two_and_one() ->

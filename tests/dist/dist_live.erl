@@ -161,9 +161,9 @@ both_dial() ->
     with(fun({N, _}) -> P = servant(N), P ! {self(), watch}, settle(P), [both_once(P, N) || _ <- lists:seq(1, 30)], ok end).
 both_once(P, N) ->
     Me = self(), true = ask(P, {monitor_node, node()}), monitor_node(N, true), P ! {Me, dial_when_down, node()}, true = erlang:disconnect_node(N), receive {nodedown, N} -> ok after ?T -> exit(no_nodedown) end,
-    met(N, 20), Here = node(), {saw, {nodedown, Here}} = from(P), {dialled, true} = from(P), settle(P).
+    met(N, 20), Here = node(), {saw, {nodedown, Here}} = from(P), case from(P) of {dialled, true} -> ok; {dialled, false} -> true = ask(P, {connect, Here}) end, settle(P).
 
-%% Erlang's own attempt may be given up for the other's: then it says false, and the next call true.
+%% Both attempts may be given up for each other (once in 30,000 times at the mote node), and Erlang's own for the other's: then it says false, and the next call true.
 met(_, 0) -> exit(never_met);
 met(N, Left) -> case net_kernel:connect_node(N) of true -> ok; false -> met(N, Left - 1) end.
 

@@ -35,6 +35,8 @@ static mote_term obey(mote_self *self, mote_term m) {
     }
     if (mote_match(m, "{_, names}")) return mote_global_names(self, &list) ? MOTE_TERM_NONE : list;
     if (mote_match(m, "{_, send, ?, ?}", &name, &message)) return word_of(mote_global_send(self, name, message));
+    if (mote_match(m, "{_, set_lock, ?, ?}", &name, &list)) return word_of(mote_global_set_lock(self, name, MOTE_TERM_NONE, list, 0));
+    if (mote_match(m, "{_, del_lock, ?, ?}", &name, &list)) return word_of(mote_global_del_lock(self, name, MOTE_TERM_NONE, list));
     if (mote_match(m, "{_, sync}")) return word_of(mote_global_sync(self, PATIENCE_MS));
     if (mote_match(m, "{_, connect, ?}", &node)) return word_of(mote_node_connect(self, node, -1));
     if (mote_match(m, "{_, disconnect, ?}", &node)) return word_of(mote_node_disconnect(self, node));
