@@ -37,7 +37,7 @@ from mote._control import (
     register,
     trap_exit,
 )
-from mote._errors import Exit, Interrupted, ProcessExit, StartFailed, TaskFailed, Told as _Told, WorkerDied
+from mote._errors import Exit, Interrupted, ProcessExit, RpcError, StartFailed, TaskFailed, Told as _Told, WorkerDied
 from mote._gen import Status, get_state, get_status, replace_state, resume, statistics, suspend, upgrade
 from mote._log import log_processes, started as _started
 from mote._machine import Event, Machine, state
@@ -97,9 +97,9 @@ from mote._tree import Child, ChildInfo, Supervisor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mote._executor import Executor as Executor, pmap as pmap, pool as pool
-    from mote._together import Cluster as Cluster, export as export
+    from mote._together import Cluster as Cluster, export as export, rpc as rpc
 else:
-    from mote._late import Cluster, Executor, export, pmap, pool
+    from mote._late import Cluster, Executor, export, pmap, pool, rpc
 
 _mote._set("Exit", Exit)
 _mote._set("ProcessExit", ProcessExit)
@@ -152,6 +152,7 @@ __all__ = [
     "Proxy",
     "Ref",
     "Registry",
+    "RpcError",
     "SKIP",
     "Server",
     "SharedBytes",
@@ -212,6 +213,7 @@ __all__ = [
     "replace_state",
     "reply",
     "resume",
+    "rpc",
     "scope",
     "send",
     "send_after",

@@ -130,6 +130,17 @@ class TaskFailed(_Failed):
         self.others: tuple[Exception, ...] = ()
 
 
+class RpcError(_Failed):
+    """A MoteError: a function that another node was to call has not returned, see mote.rpc. `kind`: "error" (Erlang's error/1, or there is no such function), "exit" (also what a function of Python's has raised), "throw", "signal" (its
+    process was ended) or "refused"; `reason`: with what."""
+
+    __module__ = "mote"
+
+    def __init__(self, what: str, kind: str, reason: Any):
+        super().__init__(what, reason)
+        self.kind = kind
+
+
 class Interrupted(BaseException):
     """Raised in the block of a scope, where it receives, calls or sleeps, when a child has failed or the time is over: see mote.scope."""
 

@@ -45,11 +45,18 @@ class Cluster(metaclass=_Late):
     """Finds nodes, and keeps this one connected with them; see mote._together.Cluster."""
 
 
-def export(function: Any, name: Any = None) -> Any:
+def export(function: Any = None, name: Any = None, *, place: Any = None) -> Any:
     """See mote._together.export()."""
     from mote import _together
 
-    return _together.export(function, name)
+    return _together.export(function, name, place=place)
+
+
+def rpc(node: Any, function: Any, /, *args: Any, timeout: Any = 5.0) -> Any:
+    """See mote._together.rpc()."""
+    from mote import _together
+
+    return _together.rpc(node, function, *args, timeout=timeout)
 
 
 def pool(workers: Any = None, **how: Any) -> Any:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from mote import _cluster, _mote
 from mote._control import HERE
+from mote._errors import Exit, RpcError, TaskFailed
 from mote._mote import ANY, Atom, MoteError, NoProc, Pid
 from mote._registry import Group, _answer
+from mote._task import Task
 from mote._wait import awaited, in_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Coroutine, Iterable, Optional, TypeVar, Union
+    from typing import Any, Callable, Coroutine, Iterable, Optional, TypeVar, Union, overload
 
     from mote._gen import Place
     from mote._mote import Ref
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-_A = {name: Atom(name) for name in "error forget members noconnection nodes noproc ok spawn_reply timeout wait want denied".split()}
+_A = {name: Atom(name) for name in "DOWN error forget kill members noconnection nodes noproc ok spawn_reply timeout wait want denied".split()}
 _LINK, _MONITOR = 1, 2
-_exports: dict[tuple[str, str], Any] = {}  # of this program, for each node that it becomes
+_exports: dict[tuple[str, str], tuple[Any, Any]] = {}  # of this program, for each node that it becomes: the function, and what is exported for it
 
 
 # ---------------------------------------------------------------------------------------------------------- exports
@@ -41,25 +43,54 @@ def _path(function: Any) -> tuple[str, str]:
     return where, called
 
 
-def export(function: F, name: Optional[str] = None) -> F:
+def _done_elsewhere(function: Callable[..., Any], place: Optional[Union[str, int]]) -> Callable[..., Any]:
+    """What is exported for a function: another that has it done by a task."""
+    start = Task.start_nolink if place is None else Task.options(place=place).start_nolink
+
+    def exported(*args: Any) -> Any:
+        task: Task[Any] = start(function, *args)
+        try:
+            return task.result()
+        except TaskFailed as error:
+            raise Exit(error.reason) from None  # as if it had failed here
+        finally:
+            _mote.exit_send(task.pid, _A["kill"])  # if this process is ended before it
+
+    return exported
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def export(function: F, name: Optional[str] = None, *, place: Optional[Union[str, int]] = None) -> F: ...
+    @overload
+    def export(*, name: Optional[str] = None, place: Optional[Union[str, int]] = None) -> Callable[[F], F]: ...
+
+
+def export(function: Any = None, name: Optional[str] = None, *, place: Optional[Union[str, int]] = None) -> Any:
     """Lets other nodes start a function (with rights="spawn" of this node) and call it ("rpc"), as module:function; or as `name`, "module:name". Nothing else of the program can be. Gives the
-    function, so `@mote.export` does. Who calls it gets what it returns; its arguments come as messages from there do, text as bytes. ValueError: it has no name, or another one is exported as that;
-    TypeError: it is an `async def`. From Erlang: `rpc:call(Node, module, function, Args)`, `spawn(Node, module, function, Args)`."""
+    function, so `@mote.export` does, and `@mote.export(place="any")`. Who calls it gets what it returns; its arguments come as messages from there do, text as bytes.
+
+    An `async def`, and with `place` (see mote.options()) a function that is to use other cores, is done by a task, which ends with the process that others start: they get its result, but a message for it does not come. ValueError: it has no name, or
+    another one is exported as that. From Erlang: `rpc:call(Node, module, function, Args)`, `spawn(Node, module, function, Args)`."""
+    if function is None:
+        return lambda function: export(function, name, place=place)
     path = _path(function if name is None else name)
-    if _exports.get(path, function) is not function:
+    made = _exports.get(path)
+    if made is None:
+        made = function, _done_elsewhere(function, place) if place is not None or _mote.awaits(function) else function
+    elif made[0] is not function:
         raise ValueError(f"another function is exported as {path[0]}:{path[1]}")
     if _mote.node() != "nonode@nohost" and _mote.worker_of(_mote.self()) == 0:  # others have no connections
-        _mote.export(*path, function)
-    elif getattr(getattr(function, "__code__", None), "co_flags", 0) & 0x80:  # CO_COROUTINE
-        raise TypeError(f"mote.export: {function!r} is a coroutine function: export a function")
-    _exports[path] = function
+        _mote.export(*path, made[1])
+    _exports[path] = made
     return function
 
 
 def begin() -> None:
     """A node has begun: what was exported before is exported there."""
-    for path, function in _exports.items():
-        _mote.export(*path, function)
+    for path, (_, exported) in _exports.items():
+        _mote.export(*path, exported)
 
 
 # --------------------------------------------------------------------------------------------------------- steps
@@ -101,6 +132,37 @@ async def _spawn(wait: Wait, function: Any, args: tuple[Any, ...], node: str, op
     if reply[2] != "ok":
         raise _not_started(function, node, reply[3])
     return (reply[3], ref) if options & _MONITOR else reply[3]
+
+
+def _not_returned(what: Any, node: str, kind: str, reason: Any) -> Exception:
+    if reason == "noconnection":
+        return ConnectionError(f"mote.rpc: there is no connection to {node}")
+    if reason == "denied":
+        return PermissionError(f'mote.rpc: {node} gives no right to call functions (rights="rpc")')
+    name = "%s:%s" % _path(what)
+    if kind == "error" and reason == "undef":
+        return RpcError(f"mote.rpc: {node} has no function {name} of so many arguments: ", kind, reason)
+    return RpcError(f"mote.rpc: {name} at {node} has ended with {kind}: ", kind, reason)
+
+
+async def _rpc(wait: Wait, node: str, function: Any, args: tuple[Any, ...], timeout: Optional[float]) -> Any:
+    ref = _mote.rpc_start(node, *_path(function), list(args))
+    told = await wait.receive(_mote.any_of((_A["DOWN"], ref, ANY, ANY, ANY), (_A["spawn_reply"], ref, _A["error"], ANY)), timeout=timeout, default=None)
+    if told is None:
+        _mote.demonitor(ref, True)
+        raise TimeoutError(f"mote.rpc: {node} has not answered")
+    reason = told[-1]
+    if len(told) == 5 and isinstance(reason, tuple) and len(reason) >= 3 and reason[0] == ref:
+        if reason[1] == "return":
+            return reason[2]
+        raise _not_returned(function, node, str(reason[1]), reason[2])
+    raise _not_returned(function, node, "signal" if len(told) == 5 else "refused", reason)
+
+
+def rpc(node: str, function: Union[str, Callable[..., object]], /, *args: Any, timeout: Optional[float] = 5.0) -> Any:
+    """Calls a function at a node, in a process of its own there, and gives what it returns: "module:name", of Erlang's or exported (mote.export()), where this node has the right to (rights="rpc"). Arguments are sent as messages. RpcError: it has not
+    returned; ConnectionError; PermissionError; TimeoutError: the function may go on. RuntimeError in a coroutine process: there it is `await mote.aio.rpc(...)`. As erpc:call/5."""
+    return in_place("rpc", _rpc, node, function, args, timeout)
 
 
 async def _members(wait: Wait, scope: Place, group: Any) -> list[Pid[Any]]:
@@ -265,4 +327,4 @@ class AioCluster(_Calls):
         return awaited(f"Cluster.{name}", steps, *args)
 
 
-__all__ = ["Cluster", "export"]
+__all__ = ["Cluster", "export", "rpc"]

@@ -11,7 +11,7 @@ from mote._wait import awaited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Optional, TypeVar
+    from typing import Any, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Optional, TypeVar, Union
 
     from mote._control import Destination, Info
     from mote._gen import Where
@@ -37,6 +37,7 @@ __all__ = [
     "register",
     "replace_state",
     "resume",
+    "rpc",
     "scope",
     "sleep",
     "statistics",
@@ -88,6 +89,13 @@ def connect(node: str, timeout: Optional[float] = 15.0) -> Coroutine[Any, Any, N
 def ping(node: str, timeout: Optional[float] = 15.0) -> Coroutine[Any, Any, bool]:
     """As mote.ping()."""
     return awaited("ping", _cluster._ping, node, timeout)
+
+
+def rpc(node: str, function: Union[str, Callable[..., object]], /, *args: Any, timeout: Optional[float] = 5.0) -> Coroutine[Any, Any, Any]:
+    """As mote.rpc()."""
+    from mote import _together
+
+    return awaited("rpc", _together._rpc, node, function, args, timeout)
 
 
 def sleep(seconds: float) -> Awaitable[None]:

@@ -39,26 +39,31 @@ static PyObject *py_cluster_start(PyObject *module, PyObject *args) {
     return err ? mp_fail(st, err, "mote.Cluster") : mp_pid_new(st, pid);
 }
 
-/* spawn_request(node, module, function, [argument, ...], options) -> Ref: ("spawn_reply", Ref, "ok" or "error", Pid or reason) comes */
-static PyObject *py_spawn_request(PyObject *module, PyObject *args) {
+static PyObject *request_there(PyObject *module, PyObject *args, bool calls) {
     struct mp_state *st = mp_state_of(module);
     struct mp_proc *p = mp_caller(st);
     PyObject *names[3], *list;
     mote_term terms[3];
-    unsigned options;
+    unsigned options = 0;
     mote_ref ref;
-    if (!p || !PyArg_ParseTuple(args, "OOOO!I", &names[0], &names[1], &names[2], &PyList_Type, &list, &options)) return NULL;
+    if (!p || !PyArg_ParseTuple(args, "OOOO!|I", &names[0], &names[1], &names[2], &PyList_Type, &list, &options)) return NULL;
     for (int i = 0; i < 3; i++)
         if (mp_name_of(names[i], "nodes, modules and functions are names", &terms[i]) < 0) return NULL;
     mote_arena *arena = mote_arena_new(0);
     if (!arena) return PyErr_NoMemory();
     mote_term all = mp_to_term(st, arena, list);
-    mote_err err = all.word ? mote_spawn_request(p->self, (mote_atom){terms[0].word}, (mote_atom){terms[1].word}, (mote_atom){terms[2].word}, all, options, &ref) : MOTE_OK;
+    const mote_atom node = {terms[0].word}, where = {terms[1].word}, name = {terms[2].word};
+    mote_err err = !all.word ? MOTE_OK : calls ? mote_rpc_start(p->self, node, where, name, all, &ref) : mote_spawn_request(p->self, node, where, name, all, options, &ref);
     mote_arena_free(arena);
     if (!all.word) return NULL;
     if (err == MOTE_ENOPROC) return PyErr_SetString(st->error, "mote: this is no node among others: give it a name, mote.Node(\"name@host\")"), NULL;
-    return err ? mp_fail(st, err, "spawn") : mp_ref_new(st, ref);
+    return err ? mp_fail(st, err, calls ? "mote.rpc" : "spawn") : mp_ref_new(st, ref);
 }
+
+/* spawn_request(node, module, function, [argument, ...], options) -> Ref: ("spawn_reply", Ref, "ok" or "error", Pid or reason) comes */
+static PyObject *py_spawn_request(PyObject *module, PyObject *args) { return request_there(module, args, false); }
+/* rpc_start(node, module, function, [argument, ...]) -> Ref: a Down of it comes, with what came of it, or ("spawn_reply", Ref, "error", reason) */
+static PyObject *py_rpc_start(PyObject *module, PyObject *args) { return request_there(module, args, true); }
 
 /* export(module, name, function): from now on it can be started and called by nodes that have a right to. It is kept for ever: nobody says when none of its callers is left. */
 static PyObject *py_export(PyObject *module, PyObject *args) {
@@ -82,6 +87,7 @@ static PyObject *py_export(PyObject *module, PyObject *args) {
 PyMethodDef mp_together_methods[] = {
     {"cluster_start", py_cluster_start, METH_VARARGS, NULL},
     {"spawn_request", py_spawn_request, METH_VARARGS, NULL},
+    {"rpc_start", py_rpc_start, METH_VARARGS, NULL},
     {"export", py_export, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clusters: groups over several nodes, nodes that are found and come again, functions started there, and calls to groups. All on loopback; the test's own node is the port mapper."""
+import os
 import shutil
 import socket
 import subprocess
@@ -33,8 +34,33 @@ def fails():
     raise ValueError("on purpose")
 
 
+def lasts():
+    mote.receive("stop")
+
+
 async def coroutine():
     pass
+
+
+async def adds_later(a, b):
+    await mote.aio.sleep(0.001)
+    return a + b
+
+
+async def fails_later():
+    await mote.aio.sleep(0.001)
+    raise ValueError("on purpose")
+
+
+@mote.export(place="dedicated")
+def process_id(to):
+    to.send(("working", os.getpid()))
+    return os.getpid()
+
+
+def gives_up(to):
+    to.send(("linked", mote.self()))
+    mote.receive("stop")
 
 
 class Worker(mote.Server):
@@ -61,6 +87,11 @@ def peer(name, port, rights):
     with mote.Node(name, cookie=SECRET, epmd=int(port), rights=filter(None, rights.split(",")), tick=4), mote.Cluster():
         mote.export(adds, f"{SELF}:adds")
         mote.export(fails, f"{SELF}:fails")
+        mote.export(lasts, f"{SELF}:lasts")
+        mote.export(adds_later, f"{SELF}:adds_later")
+        mote.export(fails_later, f"{SELF}:fails_later")
+        mote.export(process_id, f"{SELF}:process_id", place="dedicated")
+        mote.export(gives_up, f"{SELF}:gives_up", place="dedicated")
         worker = Worker.start(name)
         print("ready", flush=True)
         for line in sys.stdin:
@@ -265,14 +296,78 @@ class Functions(Together):
         pid.send("stop")
         with self.assertRaises(ValueError):
             mote.export(greets, f"{adds.__module__}:adds")
-        with self.assertRaises(TypeError):
-            mote.export(coroutine)
         with self.assertRaises(ValueError):
             mote.export(lambda: 1)
         self.assertIs(mote.export(adds), adds)
         for wrong in (self.test_own_node, 5, len.__call__):
             with self.assertRaises(ValueError):
                 mote.export(wrong)
+
+    def test_rpc(self):
+        peer = "peer@127.0.0.1"
+        self.start(rights="rpc")
+        self.assertEqual(mote.rpc(peer, f"{SELF}:adds", 1, 2), 3)
+        self.assertEqual(mote.rpc(peer, f"{SELF}:adds", "text", " and more", timeout=PATIENCE), "text and more")
+        with self.assertRaisesRegex(mote.RpcError, "together:fails at peer@127.0.0.1 has ended with exit: ValueError: on purpose") as got:
+            mote.rpc(peer, f"{SELF}:fails")
+        self.assertEqual((got.exception.kind, got.exception.reason[0]), ("exit", "error"))
+        with self.assertRaisesRegex(mote.RpcError, "no function together:nothing of so many arguments") as got:
+            mote.rpc(peer, f"{SELF}:nothing", 1)
+        self.assertEqual((got.exception.kind, got.exception.reason), ("error", "undef"))
+        with self.assertRaises(mote.RpcError):
+            mote.rpc(peer, f"{SELF}:adds", 1)  # one too few
+        with self.assertRaises(TimeoutError):
+            mote.rpc(peer, f"{SELF}:lasts", timeout=0.05)
+        with self.assertRaises(ConnectionError):
+            mote.rpc("nobody@127.0.0.1", f"{SELF}:adds", 1, 2)
+        with self.assertRaisesRegex(ValueError, "module:name"):
+            mote.rpc(peer, "adds", 1, 2)
+        with self.assertRaises(mote.NotSendable):
+            mote.rpc(peer, f"{SELF}:adds", lambda: 1, 2)
+        self.assertIsNone(mote.receive(timeout=0, default=None))
+
+        async def calls(to):
+            try:
+                await mote.aio.rpc(peer, f"{SELF}:fails")
+            except mote.RpcError as e:
+                to.send((await mote.aio.rpc(peer, f"{SELF}:adds", 1, 2), e.kind))
+
+        mote.spawn(calls, mote.self())
+        self.assertEqual(self.hears((3, ANY)), (3, "exit"))
+        self.start("mean@127.0.0.1")
+        with self.assertRaisesRegex(PermissionError, "mean@127.0.0.1 gives no right to call functions"):
+            mote.rpc("mean@127.0.0.1", f"{SELF}:adds", 1, 2)
+        name = mote.node()
+        mote.export(adds, f"{SELF}:adds_here")
+        self.assertEqual(mote.rpc(name, f"{SELF}:adds_here", 1, 2), 3)
+        with self.assertRaisesRegex(mote.RpcError, "undef"):
+            mote.rpc(name, f"{SELF}:nothing")
+
+    def test_done_by_tasks(self):
+        peer = "peer@127.0.0.1"
+        process = self.start(rights="rpc,spawn")
+        self.assertEqual(mote.rpc(peer, f"{SELF}:adds_later", 1, 2, timeout=PATIENCE), 3)
+        with self.assertRaisesRegex(mote.RpcError, "ValueError: on purpose") as got:
+            mote.rpc(peer, f"{SELF}:fails_later", timeout=PATIENCE)
+        self.assertEqual(got.exception.kind, "exit")
+        others = {mote.rpc(peer, f"{SELF}:process_id", mote.self(), timeout=PATIENCE) for _ in range(2)}
+        self.assertEqual({self.hears(("working", ANY))[1] for _ in range(2)}, others)
+        self.assertEqual(len(others), 2)
+        self.assertNotIn(process.pid, others)
+        cluster = self.cluster(peer)
+        pid, ref = cluster.spawn(f"{SELF}:gives_up", mote.self(), on=peer, monitor=True, timeout=PATIENCE)
+        there = self.hears(("linked", ANY))[1]
+        self.assertNotEqual(there, pid)
+        ended = mote.monitor(there)
+        there.send("stop")
+        self.assertEqual(self.hears((Atom("DOWN"), ref, ANY, ANY, ANY)).reason, "normal")
+        self.assertEqual(self.hears((Atom("DOWN"), ended, ANY, ANY, ANY)).reason, "normal")
+        to = mote.self()
+        caller = mote.spawn(lambda: (cluster.spawn(f"{SELF}:gives_up", to, on=peer, link=True, timeout=PATIENCE), mote.receive("never")))
+        there = self.hears(("linked", ANY))[1]
+        ended = mote.monitor(there)
+        mote.kill(caller)
+        self.assertEqual(self.hears((Atom("DOWN"), ended, ANY, ANY, ANY)).reason, "killed")
 
     def test_called_by_rpc(self):
         self.start(rights="rpc")
@@ -312,6 +407,13 @@ class WithErlang(Together):
                 answer, other, pid = self.hears((ANY, ANY, ANY))
                 self.assertEqual((answer, other), (42, 3.5))
                 self.until([mote.self(), pid], lambda: mote.pg.members("g"))
+                self.assertEqual(mote.rpc("erl@127.0.0.1", "lists:reverse", [1, 2, 3]), [3, 2, 1])
+                for kind in ("error", "exit", "throw"):
+                    with self.assertRaises(mote.RpcError) as got:
+                        mote.rpc("erl@127.0.0.1", f"erlang:{kind}", Atom("boom"))
+                    self.assertEqual((got.exception.kind, got.exception.reason), (kind, "boom"))
+                with self.assertRaisesRegex(mote.RpcError, "no function lists:nothing"):
+                    mote.rpc("erl@127.0.0.1", "lists:nothing", 1)
                 pid.send(Atom("done"))
                 self.assertEqual(self.hears(), "left")
                 self.until([mote.self()], lambda: mote.pg.members("g"))
