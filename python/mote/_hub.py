@@ -267,12 +267,12 @@ class Hub:
             self.heard(worker)  # what it has still said
         cause = cause_of(worker.process)
         reason: Any = Atom("noproc") if worker.leaves else (Atom("worker_died"), worker.place or worker.number, cause)
+        was_joined, was_told = worker.joined, worker.told
+        worker.joined = worker.told = worker.up = False  # before anybody hears of it, who may look
         self.forget(worker)
-        was_told = worker.told
-        if worker.joined:
+        if was_joined:
             _stock.gone(worker.number)
             _mote.worker_lost(self.membership, worker.peer, reason)
-        worker.joined = worker.told = worker.up = False
         worker.awaits.clear()
         for other in list(self.workers.values()):
             if was_told and other.told and other.sock:
