@@ -304,6 +304,10 @@ static bool dial(struct conn *c, size_t *left, struct reason *why) {
     if (shake_hands(c, left)) return true;
     if (c->shake.verdict == MT_NO_THEIRS_FIRST || c->shake.verdict == MT_NO_LINKED) return false;
     why->told = why_not(c, why->text, sizeof why->text);
+    if (why->told && why->told != why->text) { /* TLS's own, which goes with the connection */
+        snprintf(why->text, sizeof why->text, "%s", why->told);
+        why->told = why->text;
+    }
     if (!why->told) why->told = c->dist->tls ? "it has closed the connection: has it another cookie, or no TLS? Its log says why" : "it has closed the connection: has it another cookie, or TLS? Its log says why";
     return false;
 }
