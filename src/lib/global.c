@@ -265,14 +265,19 @@ static void end_turn(struct server *s, mote_term message, mote_term nodes) {
 
 /* ---------------------------------------------------------------------------------------- who meets whom */
 
-static void begin_exchange(struct server *s, struct peer *p) {
+/* Says a new tag of ours to it. */
+static void call(struct server *s, struct peer *p) {
     mote_term m;
-    forget_exchange(p);
-    p->phase = CALLED;
     p->tag = ++s->tags;
     p->again_ms = 0;
     mote_err err = mote_build(arena(s), &m, "{'$gen_cast', {init_connect, {?, ?}, ?, {locker, no_longer_a_pid, #{}, ?}}}", VERSION, p->tag, s->own, s->locker);
     (void)say(s, p, err, m);
+}
+
+static void begin_exchange(struct server *s, struct peer *p) {
+    forget_exchange(p);
+    p->phase = CALLED;
+    call(s, p);
 }
 
 /* The exchange with a node comes to nothing; what the locker is doing for it is undone when it is done. */
@@ -285,11 +290,11 @@ static void leave_exchange(struct server *s, struct peer *p) {
     forget_exchange(p);
 }
 
-/* It has called the exchange off. It may go on with the same tag, and says so; or it waits for another. */
+/* It has called the exchange off, and says a new tag of its own. It may go on with ours, and says so; or it waits for another. */
 static void call_off(struct server *s, struct peer *p) {
     leave_exchange(s, p);
     p->phase = CALLED;
-    p->again_ms = now_ms(s) + AGAIN_MS;
+    if (!p->again_ms) p->again_ms = now_ms(s) + AGAIN_MS;
 }
 
 /* Those that have not gone on are called again; when the next is due. */
@@ -299,7 +304,7 @@ static uint64_t call_again(struct server *s, uint64_t now) {
         if (p->phase == APART) p->again_ms = 0; /* it has come to an end in another way */
         if (p->again_ms && p->again_ms <= now) {
             p->again_ms = 0;
-            if (p->restarts++ < RESTARTS_MAX) leave_exchange(s, p), begin_exchange(s, p);
+            if (p->restarts++ < RESTARTS_MAX) call(s, p); /* its own tag holds */
         }
         if (p->again_ms && p->again_ms < next) next = p->again_ms;
     }
@@ -719,7 +724,7 @@ static void go_on(struct server *s) {
     if (t->doing == MEETING && t->peer && t->since_ms + EXCHANGE_MS <= now) (void)!mote_node_disconnect(s->self, t->peer->node); /* G5 */
     if (t->doing == NOTHING && s->jobs && s->jobs_due_ms <= now) take_turn(s, NAMING, NULL, mote_pid_term(s->locker), MOTE_TERM_NONE);
     for (struct peer *p = s->peers; p; p = p->next) {
-        if (p->phase != MET) continue;
+        if (p->phase != MET || p->again_ms) continue;
         if (t->doing == NOTHING && p->due_ms <= now) begin_meeting(s, p, false);
         else if (p->due_ms < next) next = p->due_ms;
     }
@@ -819,6 +824,7 @@ static void met(struct server *s, struct peer *p, uint64_t version, mote_term ta
     keep(s, &p->his_tag, tag);
     keep(s, &p->his_locker, locker);
     p->due_ms = now_ms(s) + (mote_term_compare(s->own, p->name.term) > 0 ? 0 : BEGIN_MS + at_random(s, BEGIN_MS));
+    if (p->again_ms) return; /* it has called our tag off: it would do so again */
     mote_err err = mote_build(arena(s), &m, "{init_connect_ack, ?, ?, ?}", s->own, tag, p->tag);
     (void)say(s, p, err, m);
 }
