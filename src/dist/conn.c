@@ -140,10 +140,13 @@ static bool secure(struct conn *c) {
     return !s.err;
 }
 
-/* Why a connection has ended before it was up; NULL: nobody has said. */
-static const char *why_not(struct conn *c, char *to, size_t size) {
-    if (c->shake.verdict) return mt_shake_print(&c->shake, to, size);
-    return c->tls && *mt_tls_why(c->tls) ? mt_tls_why(c->tls) : NULL;
+#define WHY_BYTES 300u
+
+/* Why a connection has ended before it was up, in words that last longer than it; an empty text: nobody has said. */
+static void why_not(struct conn *c, char why[WHY_BYTES]) {
+    *why = 0;
+    if (c->shake.verdict) (void)mt_shake_print(&c->shake, why, WHY_BYTES);
+    else if (c->tls) snprintf(why, WHY_BYTES, "%s", mt_tls_why(c->tls));
 }
 
 /* ------------------------------------------------------------------------------------------------ handshake */
@@ -285,30 +288,23 @@ static const char *reach(struct conn *c, const struct places *p) {
     return why;
 }
 
-/* Why a connection has not come about, for the log. */
-struct reason {
-    char text[200];
-    const char *told; /* NULL: it is not told */
-};
-
-/* The handshake's name for the peer is set before there is one. */
-static bool dial(struct conn *c, size_t *left, struct reason *why) {
+/* The handshake's name for the peer is set before there is one. `why`, for the log: why not; empty: that is not told. */
+static bool dial(struct conn *c, size_t *left, char why[WHY_BYTES]) {
     struct places places;
     mote_name name = mt_name_of_atom(c->node);
     if (!mt_node_name_fits((mote_bytes){name.data, name.size})) return false;
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());
     const char *not_found = find(c, &places);
     if (!not_found) not_found = reach(c, &places);
-    if ((why->told = not_found)) return false;
+    if (not_found) {
+        snprintf(why, WHY_BYTES, "%s", not_found);
+        return false;
+    }
     mt_shake_dial(&c->shake, &c->dist->shake, (mote_bytes){name.data, name.size}, mt_os_now_ns());
     if (shake_hands(c, left)) return true;
     if (c->shake.verdict == MT_NO_THEIRS_FIRST || c->shake.verdict == MT_NO_LINKED) return false;
-    why->told = why_not(c, why->text, sizeof why->text);
-    if (why->told && why->told != why->text) { /* TLS's own, which goes with the connection */
-        snprintf(why->text, sizeof why->text, "%s", why->told);
-        why->told = why->text;
-    }
-    if (!why->told) why->told = c->dist->tls ? "it has closed the connection: has it another cookie, or no TLS? Its log says why" : "it has closed the connection: has it another cookie, or TLS? Its log says why";
+    why_not(c, why);
+    if (!*why) snprintf(why, WHY_BYTES, "it has closed the connection: has it another cookie, or %sTLS? Its log says why", c->dist->tls ? "no " : "");
     return false;
 }
 
@@ -502,10 +498,10 @@ static bool is_taken_over(struct conn *c) {
 
 static void run_dialler(struct conn *c) {
     size_t left;
-    struct reason why = {.told = NULL};
-    bool done = dial(c, &left, &why);
+    char why[WHY_BYTES] = "";
+    bool done = dial(c, &left, why);
     if (done ? !mt_claim_dialled(c->self, c->dist, c->node) : is_taken_over(c)) return;
-    if (why.told && !c->closing) say(c, MOTE_LOG_WARNING, "cannot connect to", why.told);
+    if (*why && !c->closing) say(c, MOTE_LOG_WARNING, "cannot connect to", why);
     if (done) up(c, left);
     mt_link_end(c->self, c->link);
 }
@@ -531,12 +527,13 @@ static void refuse(struct conn *c, const char *why) {
 
 static void run_acceptor(struct conn *c) {
     size_t left;
-    char why[300];
+    char why[WHY_BYTES] = "";
     mt_shake_accept(&c->shake, &c->dist->shake, mt_os_now_ns());
     bool done = !c->closing && shake_hands(c, &left);
     mt_attempt_end(c->self, c->dist, &c->attempt);
     if (done && c->link) up(c, left);
-    else if (c->shake.verdict != MT_NO_OURS_FIRST && c->shake.verdict != MT_NO_LINKED && why_not(c, why, sizeof why)) refuse(c, why_not(c, why, sizeof why)); /* two that dial each other are no news */
+    else if (c->shake.verdict != MT_NO_OURS_FIRST && c->shake.verdict != MT_NO_LINKED) why_not(c, why); /* two that dial each other are no news */
+    if (*why) refuse(c, why);
     if (c->link) mt_link_end(c->self, c->link);
 }
 
