@@ -67,6 +67,16 @@ __attribute__((unused)) static void wait_for_input_end(void *context) {
     while (read(STDIN_FILENO, &byte, 1) > 0) {}
 }
 
+__attribute__((unused)) static void free_arena(void *arena) { mote_arena_free(arena); }
+
+/* An arena that goes with its process, which may be ended from outside. */
+__attribute__((unused)) static mote_arena *own_arena(mote_self *self) {
+    mote_arena *arena = mote_arena_new(0);
+    CHECK(arena);
+    CHECK_OK(mote_cleanup_add(self, free_arena, arena));
+    return arena;
+}
+
 /* The end of a program that others drive: its process `keeper` does what they say, it says that it is there, and ends when its input does. */
 __attribute__((unused)) static int serve_until_input_ends(mote_self *self, void (*keeper)(mote_self *self, mote_term arg)) {
     mote_pid pid;

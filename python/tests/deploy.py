@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 from netns import PATIENCE, Network, Skip, run
+from ports import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "examples" / "deploy"
@@ -119,13 +120,6 @@ class Recipes:
         page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
         for name in ("app.service", "kubernetes.yaml", "job.sbatch"):
             assert f"\n{(RECIPES / name).read_text(encoding='utf-8')}```\n" in page, f"docs/deploy.md has not all of {name}"
-
-
-def free_port():
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
 
 
 def says(process, wanted):

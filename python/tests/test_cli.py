@@ -17,7 +17,8 @@ import unittest
 
 import mote
 import quick
-from test_cluster import PATIENCE, ended, free_port
+from ports import free_port
+from test_cluster import PATIENCE, ended
 
 quick.for_the_ends()
 

@@ -21,6 +21,7 @@ import mote
 import quick
 from mote import ANY, Atom, Down, ExitSignal, NodeDown, NodeUp
 from mote._mote import term_parse as parse
+from ports import free_port
 from worker_node import Note, WithNode
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -31,18 +32,6 @@ FAR_PID, FAR_REF = parse("<a@b.1.2.3>"), parse("#Ref<a@b.1.2.3.4>")
 A = {name: Atom(name) for name in ("add", "ask", "count", "counted", "echo", "exit", "flood", "idle", "kill", "killed", "link", "monitor", "n", "never", "ok",
                                   "error", "noconnection", "noproc", "normal", "probe", "saw", "set", "halt", "watch", "watching")}
 _numbers = itertools.count(1)
-
-
-_held = []
-
-
-def free_port():
-    """Nobody listens there. It is held until this program ends, so that no other is given it meanwhile; who names it can listen there."""
-    one = socket.socket()
-    _held.append(one)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    one.bind(("127.0.0.1", 0))
-    return one.getsockname()[1]
 
 
 # ------------------------------------------------------------------------------------------- what runs in the peer

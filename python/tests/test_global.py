@@ -8,7 +8,8 @@ import unittest
 
 import mote
 from mote import Atom
-from test_cluster import SECRET, ended, free_port
+from ports import free_port
+from test_cluster import SECRET, ended
 
 PATIENCE = 30
 

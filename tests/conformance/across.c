@@ -38,8 +38,6 @@ static struct side *other_side(mote_self *self) { return &sides[!number_of(self)
 
 /* ------------------------------------------------------------------------------------------------ the stock */
 
-static void free_arena(void *context) { mote_arena_free(context); }
-
 /* What has been told: a body or handler, whose starter must be of the other worker, and its argument. */
 static uint64_t told(mote_self *self, mote_term message, mote_term *arg) {
     mote_pid starter;

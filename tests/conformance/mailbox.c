@@ -96,7 +96,6 @@ static void release(void *data, void *context) {
     atomic_fetch_sub(&held, (long long)(uintptr_t)context);
     free(data);
 }
-static void free_arena(void *context) { mote_arena_free(context); }
 static void holds_binary(mote_self *self, mote_term arg) {
     enum { SIZE = 50000000 };
     mote_arena *arena = mote_arena_new(0);

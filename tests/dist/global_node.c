@@ -43,15 +43,10 @@ static mote_term obey(mote_self *self, mote_term m) {
     return MOTE_TERM_NONE;
 }
 
-static void free_arena(void *arena) { mote_arena_free(arena); }
-
 static void keeper(mote_self *self, mote_term arg) {
-    mote_arena *arena = mote_arena_new(0), *one = mote_arena_new(0);
+    mote_arena *arena = own_arena(self), *one = own_arena(self);
     mote_term m, from, last = MOTE_TERM_NIL, answer;
     (void)arg;
-    CHECK(arena && one);
-    CHECK_OK(mote_cleanup_add(self, free_arena, arena)); /* it ends with the node */
-    CHECK_OK(mote_cleanup_add(self, free_arena, one));
     for (; !mote_receive(self, -1, &m); mote_arena_reset(one)) {
         m = mote_term_copy(one, m); /* the answer comes in its place */
         if (mote_tuple_get(m, 0, &from) == MOTE_OK && mote_term_type(from) == MOTE_PID && (answer = obey(self, m)).word) {

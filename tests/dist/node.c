@@ -135,13 +135,10 @@ static void dials(mote_self *self, mote_term watcher, mote_atom node) {
     CHECK_OK(mote_send(self, watcher, "{?, dialled, ?}", mote_self_pid(self), mote_atom_make(err ? "false" : "true")));
 }
 
-static void free_arena(void *arena) { mote_arena_free(arena); }
-
 static void servant(mote_self *self, mote_term arg) {
     mote_term m, watcher = MOTE_TERM_NIL, from;
-    mote_arena *arena = mote_arena_new(0);
+    mote_arena *arena = own_arena(self);
     (void)arg;
-    CHECK_OK(mote_cleanup_add(self, free_arena, arena)); /* it may be ended from outside */
     mote_atom down = {0}, dialled = {0};
     while (!mote_receive(self, -1, &m)) {
         if (mote_match(m, "{?, dial_when_down, ?}", &from, &dialled)) continue;
