@@ -82,7 +82,7 @@ MOTE_API MOTE_MUST mote_err mote_nodes(mote_self *self, bool hidden, mote_atom *
 typedef struct mote_peer_info {
     bool visible;  /* both sides have said so */
     bool monitors; /* it knows monitors of names: a C node, as Erlang's erl_call, does not, and expects nothing but what it has asked for */
-    uint64_t connection_id; /* a later connection to the node has a greater one: {nodeup, Node} may be read when there is another already. As of net_kernel:monitor_nodes/2 */
+    uint64_t connection_id; /* a later connection to the node has a greater one: mote_connections_monitor() */
 } mote_peer_info;
 
 /* What is known of a node that is connected now; `info` may be NULL. MOTE_NOMATCH: it is not; MOTE_ENOPROC: this is no node. Never waits. */
@@ -93,6 +93,10 @@ MOTE_API MOTE_MUST mote_err mote_node_monitor(mote_self *self, mote_atom node, b
 
 /* {nodeup, Node} and {nodedown, Node} come for every node, until the process ends, or `on` is false. As net_kernel:monitor_nodes/1. */
 MOTE_API MOTE_MUST mote_err mote_nodes_monitor(mote_self *self, bool on);
+
+/* The same with the connection's id, as in mote_peer_info: {nodeup, Node, Id} and {nodedown, Node, Id}, for who has to know which one has ended: when that is read there may be another already.
+ * As net_kernel:monitor_nodes/2 with connection_id. */
+MOTE_API MOTE_MUST mote_err mote_connections_monitor(mote_self *self, bool on);
 
 /* ------------------------------------------------------------------------------------------ finding nodes */
 

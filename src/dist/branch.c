@@ -435,7 +435,7 @@ static mote_err pass(struct mt_dist *d, struct mt_sched *s, unsigned worker, uin
 
 static mote_err listens(struct mt_dist *d, struct mt_sched *s, unsigned worker, uint64_t node, const struct record *r) {
     const struct mt_listener what = {.kind = (enum mt_told)(r->flags & ~ON), .node = node, .pid = r->pid, .ref = r->ref};
-    if ((r->flags & ~ON) > MT_TOLD_REF || mt_tag(r->pid) != MT_PID || mt_pid_worker(r->pid) != worker || (!node && what.kind != MT_TOLD_ALL)) return MOTE_ETERM;
+    if ((r->flags & ~ON) > MT_TOLD_NUMBERED || mt_tag(r->pid) != MT_PID || mt_pid_worker(r->pid) != worker || (!node && !mt_told_always(what.kind))) return MOTE_ETERM;
     mote_err err = mt_listen(d, s, &what, r->flags & ON);
     return err == MOTE_ENOMEM ? err : MOTE_OK;
 }

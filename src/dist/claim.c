@@ -188,7 +188,7 @@ void mt_claim_up(mote_self *self, struct mt_link *link, bool hidden) {
     for (struct mt_attempt *a = dist->attempts; a; a = a->next)
         if (is_named(a, node) && a->creation == link->creation && a->replaces != link->process) a->overtaken = true;
     mt_branch_up_locked(link);
-    struct mt_listener *told = mt_told_locked(dist, node, true, true);
+    struct mt_listener *told = mt_told_locked(dist, link, true, true);
     mt_lock_drop(&dist->mu);
     mt_tell(mt_self(self)->task.sched, told, node, true);
     wake_waiting(self, dist, node);

@@ -127,7 +127,7 @@ static mote_err open_place(struct mt_link *l, struct mt_sched *s) {
         struct mt_link **at = &dist->links;
         while (*at != l) at = &(*at)->next;
         *at = l->next;
-        told = mt_told_locked(dist, l->node, false, false);
+        told = mt_told_locked(dist, l, false, false);
     }
     mt_lock_drop(&dist->mu);
     if (err) mt_tell(s, told, l->node, false);
@@ -239,7 +239,7 @@ void mt_link_end(mote_self *self, struct mt_link *link) {
     link->state = MT_LINK_ENDING;
     mt_far_close(dist->runtime, link->place, &notes);
     mt_branch_lost_locked(link);
-    struct mt_listener *told = mt_told_locked(dist, link->node, false, was_up);
+    struct mt_listener *told = mt_told_locked(dist, link, false, was_up);
     mt_lock_drop(&dist->mu);
     mt_far_tell(s, link->place, &notes, (mote_term){MT_WORD_OF(noconnection)});
     mt_tell(s, told, link->node, false);

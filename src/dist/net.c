@@ -19,7 +19,7 @@ struct net {
 
 /* Whether this one is told, and the message; once: it is taken out. */
 static bool is_told(const struct mt_listener *l, uint64_t node, bool up, bool was_up) {
-    if (l->kind == MT_TOLD_ALL) return up || was_up;
+    if (mt_told_always(l->kind)) return up || was_up;
     return l->node == node && (l->kind == MT_TOLD_REF || !up);
 }
 
@@ -33,6 +33,7 @@ void mt_tell_one(struct mt_sched *s, const struct mt_listener *l, uint64_t node,
     struct mt_sig *sig;
     mote_err err = MOTE_ENOMEM;
     if (arena && l->kind == MT_TOLD_REF) err = mote_build(arena, &term, "{mote_node, ?, ?}", (mote_ref){l->ref}, up);
+    else if (arena && l->kind == MT_TOLD_NUMBERED) err = mote_build(arena, &term, "{?, ?, ?}", mote_atom_make(up ? "nodeup" : "nodedown"), (mote_atom){node}, l->ref);
     else if (arena && up) err = mote_build(arena, &term, "{nodeup, ?}", (mote_atom){node});
     else if (arena) err = mote_build(arena, &term, "{nodedown, ?}", (mote_atom){node});
     if (!err && !mt_sig_of_term(&s->cache, term, 0, NULL, &sig)) mt_deliver(s, l->pid, sig);
@@ -67,23 +68,25 @@ void mt_unlisten_worker(struct mt_dist *dist, unsigned worker) {
 void mt_listeners_free(struct mt_listener *list) {
     for (struct mt_listener *l = list, *next; l; l = next) {
         next = l->next;
-        if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
+        if (!mt_told_always(l->kind)) mt_atom_drop(l->node);
         mt_os_free(l);
     }
 }
 
-struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up) {
+struct mt_listener *mt_told_locked(struct mt_dist *dist, const struct mt_link *link, bool up, bool was_up) {
     struct mt_listener *told = NULL;
     for (struct mt_listener **at = &dist->listeners, *l; (l = *at);) {
-        if (!is_told(l, node, up, was_up)) {
+        if (!is_told(l, link->node, up, was_up)) {
             at = &l->next;
             continue;
         }
-        struct mt_listener *copy = l->kind == MT_TOLD_ALL ? mt_os_alloc(sizeof *copy) : l;
-        if (l->kind == MT_TOLD_ALL) at = &l->next;
+        bool stays = mt_told_always(l->kind);
+        struct mt_listener *copy = stays ? mt_os_alloc(sizeof *copy) : l;
+        if (stays) at = &l->next;
         else *at = l->next, dist->listening--;
         if (!copy) continue;
-        if (copy != l) *copy = *l;
+        if (stays) *copy = *l;
+        if (l->kind == MT_TOLD_NUMBERED) copy->ref = mt_connection_id(link);
         copy->next = told;
         told = copy;
     }
@@ -94,7 +97,7 @@ void mt_tell(struct mt_sched *s, struct mt_listener *told, uint64_t node, bool u
     for (struct mt_listener *l = told, *next; l; l = next) {
         next = l->next;
         mt_tell_one(s, l, node, up);
-        if (l->kind != MT_TOLD_ALL) mt_atom_drop(l->node);
+        if (!mt_told_always(l->kind)) mt_atom_drop(l->node);
         mt_os_free(l);
     }
 }

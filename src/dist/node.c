@@ -378,7 +378,7 @@ static mote_err enlist(struct mt_dist *d, const struct mt_listener *what, struct
     struct mt_listener *l = mt_os_alloc(sizeof *l);
     if (!l) return MOTE_ENOMEM;
     *l = *what;
-    if (l->kind != MT_TOLD_ALL) mt_atom_hold(l->node);
+    if (!mt_told_always(l->kind)) mt_atom_hold(l->node);
     mt_lock_take(&d->mu);
     bool up = l->kind == MT_TOLD_REF && is_up_locked(d, l->node);
     struct mt_listener *over = NULL;
@@ -415,7 +415,7 @@ mote_err mt_listen(struct mt_dist *d, struct mt_sched *s, const struct mt_listen
     if (d->is_branch) return mt_branch_listen(d, what, on);
     mote_err err = on ? enlist(d, what, &told) : MOTE_OK;
     if (!on) mt_listeners_free(delist(d, what));
-    if (err || !on || what->kind == MT_TOLD_ALL) return err;
+    if (err || !on || mt_told_always(what->kind)) return err;
     if (told) mt_tell(s, told, what->node, true);
     else if (!dial(d, s, what->node)) mt_tell(s, delist(d, what), what->node, false); /* else what becomes of it finds him in the list */
     return MOTE_OK;
@@ -481,7 +481,7 @@ mote_err mote_peer_info_get(mote_self *self, mote_atom node, mote_peer_info *inf
     if (err) return err;
     mt_lock_take(&d->mu);
     const struct mt_link *link = is_up_locked(d, node.word) ? mt_link_find_locked(d, node.word) : NULL;
-    if (link && info) *info = (mote_peer_info){.visible = !link->hidden, .monitors = link->flags & MT_FLAG_MONITOR_NAME, .connection_id = link->number + 1}; /* the flags are const now */
+    if (link && info) *info = (mote_peer_info){.visible = !link->hidden, .monitors = link->flags & MT_FLAG_MONITOR_NAME, .connection_id = mt_connection_id(link)}; /* the flags are const now */
     mt_lock_drop(&d->mu);
     return link ? MOTE_OK : MOTE_NOMATCH;
 }
@@ -494,10 +494,14 @@ mote_err mote_node_monitor(mote_self *self, mote_atom node, bool on) {
     return mt_listen(d, mt_self(self)->task.sched, &what, on);
 }
 
-mote_err mote_nodes_monitor(mote_self *self, bool on) {
+static mote_err listen_to_all(mote_self *self, enum mt_told kind, bool on) {
     struct mt_dist *d;
     mote_err err = dist_of(self, &d);
     if (err) return err;
-    const struct mt_listener what = {.kind = MT_TOLD_ALL, .pid = mote_self_pid(self).word};
+    const struct mt_listener what = {.kind = kind, .pid = mote_self_pid(self).word};
     return mt_listen(d, mt_self(self)->task.sched, &what, on);
 }
+
+mote_err mote_nodes_monitor(mote_self *self, bool on) { return listen_to_all(self, MT_TOLD_ALL, on); }
+
+mote_err mote_connections_monitor(mote_self *self, bool on) { return listen_to_all(self, MT_TOLD_NUMBERED, on); }

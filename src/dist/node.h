@@ -131,8 +131,8 @@ struct mt_peer_facts {
     _Atomic uint64_t ended; /* the number of the last end of its links (V2 of branch.h) */
 };
 
-/* Who is told of nodes: {nodedown, Node} once; or of all, always; or {mote_node, Ref, true | false} once. */
-enum mt_told { MT_TOLD_DOWN, MT_TOLD_ALL, MT_TOLD_REF };
+/* Who is told of nodes: {nodedown, Node} once; or of all, always; or {mote_node, Ref, true | false} once; or of all connections with their numbers. */
+enum mt_told { MT_TOLD_DOWN, MT_TOLD_ALL, MT_TOLD_REF, MT_TOLD_NUMBERED };
 struct mt_listener {
     struct mt_listener *next;
     enum mt_told kind;
@@ -355,8 +355,11 @@ void mt_listeners_free(struct mt_listener *list);
 mote_err mt_listen(struct mt_dist *dist, struct mt_sched *s, const struct mt_listener *what, bool on);
 /* Those of a worker (number and incarnation) have ended. */
 void mt_unlisten_worker(struct mt_dist *dist, unsigned worker);
-/* Who is to be told that a node is there, or is not (`was_up`: it was); taken out of the list, if that is once. Under dist->mu. */
-struct mt_listener *mt_told_locked(struct mt_dist *dist, uint64_t node, bool up, bool was_up);
+/* Who is to be told that a link's node is there, or is not (`was_up`: it was); taken out of the list, if that is once. Under dist->mu. */
+struct mt_listener *mt_told_locked(struct mt_dist *dist, const struct mt_link *link, bool up, bool was_up);
+/* What others know a connection by: mote_peer_info. */
+static inline uint64_t mt_connection_id(const struct mt_link *link) { return link->number + 1; }
+static inline bool mt_told_always(enum mt_told kind) { return kind == MT_TOLD_ALL || kind == MT_TOLD_NUMBERED; }
 /* Tells one. Borrows. */
 void mt_tell_one(struct mt_sched *s, const struct mt_listener *listener, uint64_t node, bool up);
 /* Tells them. Takes. No lock may be held. */

@@ -5,6 +5,7 @@
 #include <mote/server.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dist/node.h"
 #include "nodes.h"
@@ -348,6 +349,25 @@ static void comes_and_goes(void) {
     leave_all();
 }
 
+/* The same while what they had to say is still under way, among three that hear of each other: nobody is left who is known and whose names are not, or the other way round. */
+static void at_short_notice(void) {
+    start_all(3);
+    give(0, "a", idle(0));
+    give(2, "c", idle(2));
+    for (int i = 0; i < scaled(40); i++) {
+        for (unsigned k = 0; k < 4; k++) {
+            const unsigned one = (unsigned)i + k, other = one + 1 + k / 2;
+            (void)!mote_node_connect(self_of(one % 3), nodes[other % 3].name, -1);
+            if (k < 3) (void)!mote_node_disconnect(self_of((k & 1 ? one : other) % 3), nodes[(k & 1 ? other : one) % 3].name);
+        }
+        for (uint64_t since = now_ns(); !(is_connected(0, 2) && has_all(0) && has_all(1) && has_all(2)); look_later(self_of(1), since)) {
+            meet(0, 1);
+            meet(2, 1);
+        }
+    }
+    leave_all();
+}
+
 /* --------------------------------------------------------------------------------------- the protocol, by hand */
 
 static mote_arena *arena;
@@ -553,5 +573,5 @@ static void flood(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(one_node), TEST(locks), TEST(asked_for), TEST(names_of_others), TEST(races), TEST(conflicts), TEST(parted), TEST(those_without), TEST(comes_and_goes), TEST(says), TEST(registers), TEST(opaque_methods), TEST(garbage), TEST(flood), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(one_node), TEST(locks), TEST(asked_for), TEST(names_of_others), TEST(races), TEST(conflicts), TEST(parted), TEST(those_without), TEST(comes_and_goes), TEST(at_short_notice), TEST(says), TEST(registers), TEST(opaque_methods), TEST(garbage), TEST(flood), {0}});
 }

@@ -400,6 +400,38 @@ static void disconnects(void) {
     leave_all();
 }
 
+static bool has_link(unsigned i, unsigned k) {
+    struct mt_dist *d = mt_dist_of(nodes[i].runtime);
+    mt_lock_take(&d->mu);
+    bool has = mt_link_find_locked(d, nodes[k].name.word) != NULL;
+    mt_lock_drop(&d->mu);
+    return has;
+}
+
+/* What ends a relation connects nobody: its connection has ended, though who ends it has not heard of that. Of connections one after the other each has its number. */
+static void ends_nothing(void) {
+    mote_ref ref;
+    uint64_t first, second, down;
+    begin();
+    CHECK_OK(mote_connections_monitor(nodes[0].self, true));
+    CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
+    CHECK(mote_match(got(0), "{nodeup, 'b@127.0.0.1', ?}", &first));
+    CHECK_OK((mote_monitor)(nodes[0].self, at(0, "echo", 1), &ref));
+    CHECK_OK(mote_node_disconnect(nodes[0].self, nodes[1].name));
+    for (uint64_t since = now_ns(); has_link(0, 1);) CHECK(ms_since(since) < PATIENCE_MS);
+    CHECK_OK(mote_demonitor(nodes[0].self, ref, true, NULL));
+    CHECK(!has_link(0, 1));
+    CHECK(mote_match(got(0), "{nodedown, 'b@127.0.0.1', ?}", &down));
+    CHECK_INT(down, first);
+    CHECK_OK(mote_node_connect(nodes[0].self, nodes[1].name, -1));
+    CHECK(mote_match(got(0), "{nodeup, 'b@127.0.0.1', ?}", &second) && second > first);
+    mote_peer_info info;
+    CHECK_OK(mote_peer_info_get(nodes[0].self, nodes[1].name, &info));
+    CHECK_INT(info.connection_id, second);
+    CHECK_OK(mote_connections_monitor(nodes[0].self, false));
+    leave_all();
+}
+
 /* Both dial, again and again: they always meet. */
 static void at_once(void) {
     begin();
@@ -600,5 +632,5 @@ static void no_descriptor_is_left(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(types), TEST(floods), TEST(left_out), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(no_descriptor_is_left), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(types), TEST(floods), TEST(left_out), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(ends_nothing), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(no_descriptor_is_left), TEST(errors), {0}});
 }

@@ -88,7 +88,7 @@ static void global(mote_self *self, mote_arena *arena, struct mt_link *link, mot
     mote_term from, tag, node, to, answer;
     if (to_name_server(self, arena, link, m)) return;
     if (mote_match(m, "{'$gen_cast', {init_connect, _, ?, _}}", &node)) {
-        mote_err err = mote_build(arena, &answer, "{'$gen_cast', {in_sync, ?, true}}", (mote_term){dist->net.name});
+        mote_err err = mote_build(arena, &answer, "{'$gen_cast', {in_sync, ?, false}}", (mote_term){dist->net.name}); /* false, which nobody of Erlang's looks at: without names (lib/global.c) */
         if (!err && !mote_build(arena, &to, "{global_name_server, ?}", node)) (void)(mote_send_term)(self, to, answer);
         return;
     }

@@ -4,7 +4,8 @@
  * With the others it speaks as OTP's global does, version 8: docs/design/dist.md has the messages. They come as {'$global', Node, Message} (dist/service.c): from a visible node that has proved that name. So:
  * G1 what a node says of itself is true, and it speaks of no other but where the protocol has it so. G2 this node does one thing at a time that needs the lock of all, {global, Requester}; whoever wants to
  * begin another is refused, and comes again. G3 who is told names, or to take them away, is known, or is exchanging them with us under that lock. G4 a process that a conflict costs its name is ended here when
- * that is its way, whatever rights others have. G5 nothing is waited for without end: who does not go on is disconnected after EXCHANGE_MS. */
+ * that is its way, whatever rights others have. G5 nothing is waited for without end: who does not go on is disconnected after EXCHANGE_MS.
+ * G6 who is not known any more has no names here, from that step on: what an exchange finds in common the others of a cluster are not told. */
 #include <mote/external.h>
 #include <mote/global.h>
 #include <mote/node.h>
@@ -27,6 +28,7 @@
 #define EXCHANGE_MS 30000u
 #define BEGIN_MS 2000u       /* how long the node with the greater name has to begin */
 #define AGAIN_MS 200u        /* how long a node that has called an exchange off has to go on with it, as OTP's sometimes does */
+#define KNOWN_MS 2000u       /* how long who says that we are in one cluster may be unknown: others are to tell us */
 #define LOST_MS 500u         /* after which the others are told of a lost node: not when it is we who end, or when it is there again */
 
 /* Where an exchange of names with a node stands. */
@@ -53,6 +55,7 @@ struct peer {
     unsigned restarts, tries;
     uint64_t due_ms;      /* MET: when we begin */
     uint64_t again_ms;    /* it has called our tag off: when we call it by another; 0: it has not */
+    uint64_t strange_ms;  /* it says that it has our names, and we do not know it: when it is parted from; 0: never */
     mote_ref dial;        /* known, not up: of the attempt to connect */
     uint64_t lost_ms;     /* when a second began, and of how many lost connections it has told in it */
     unsigned lost;
@@ -363,10 +366,10 @@ static bool is_up(const struct server *s, const struct peer *p) {
     return p->up && mote_peer_info_get(s->self, p->node, &info) == MOTE_OK && info.connection_id == p->connection_id;
 }
 
-/* It is there: names are exchanged with it, unless others have told it of us. */
-static void node_up(struct server *s, mote_atom node) {
+/* It is there: names are exchanged with it, unless others have told it of us. `id`: of its connection (0: that which is there); when that has ended already what is told next is another's. */
+static void node_up(struct server *s, mote_atom node, uint64_t id) {
     mote_peer_info info;
-    if (mote_peer_info_get(s->self, node, &info) || !info.visible || !info.monitors) return; /* a C node has no names */
+    if (mote_peer_info_get(s->self, node, &info) || (id && info.connection_id != id) || !info.visible || !info.monitors) return; /* a C node has no names */
     struct peer *p = need(s, mote_atom_term(node));
     if (!p || p->up) return;
     p->up = true;
@@ -380,7 +383,7 @@ static void node_up(struct server *s, mote_atom node) {
 static void look_around(struct server *s) {
     size_t count = 0, room = 0;
     mote_atom *nodes = NULL;
-    if (s->listens || mote_nodes_monitor(s->self, true)) return;
+    if (s->listens || mote_connections_monitor(s->self, true)) return;
     s->listens = true;
     s->own = mote_atom_term(mote_node_name(s->self, NULL, NULL));
     while (!mote_nodes(s->self, false, nodes, room, &count) && count > room) {
@@ -388,7 +391,7 @@ static void look_around(struct server *s) {
         room = count + 16;
         if (!(nodes = mote_alloc(s->self, room * sizeof *nodes))) return;
     }
-    for (size_t i = 0; i < count && i < room; i++) node_up(s, nodes[i]);
+    for (size_t i = 0; i < count && i < room; i++) node_up(s, nodes[i], 0);
     mote_dealloc(s->self, nodes);
 }
 
@@ -716,9 +719,24 @@ static void locker_done(struct server *s, uint64_t ticket, bool done, mote_term 
     else end_turn(s, MOTE_TERM_NONE, MOTE_TERM_NIL);
 }
 
+/* Parts from those who take us for one of theirs and are none of ours, and meets them anew. When the next is due. */
+static uint64_t part_from_strangers(struct server *s, uint64_t now) {
+    uint64_t next = UINT64_MAX;
+    mote_ref dial;
+    for (struct peer *p = s->peers; p; p = p->next) {
+        if (p->known || p->phase != APART) p->strange_ms = 0;
+        if (p->strange_ms && p->strange_ms <= now) {
+            p->strange_ms = 0;
+            if (!mote_node_disconnect(s->self, p->node)) (void)!mote_node_connect_start(s->self, p->node, &dial);
+        }
+        if (p->strange_ms && p->strange_ms < next) next = p->strange_ms;
+    }
+    return next;
+}
+
 /* Begins what can be begun, and sees to it that it is looked at again when something is due. */
 static void go_on(struct server *s) {
-    uint64_t now = now_ms(s), again = call_again(s, now), next = UINT64_MAX;
+    uint64_t now = now_ms(s), again = call_again(s, now), strange = part_from_strangers(s, now), next = UINT64_MAX;
     struct turn *t = &s->turn;
     while (s->jobs && t->doing != NAMING && s->jobs->late_ms <= now) answer_job(s, MOTE_TIMEOUT);
     if (t->doing == MEETING && t->peer && t->since_ms + EXCHANGE_MS <= now) (void)!mote_node_disconnect(s->self, t->peer->node); /* G5 */
@@ -731,6 +749,7 @@ static void go_on(struct server *s) {
     if (s->jobs && s->jobs_due_ms < next) next = s->jobs_due_ms;
     if (t->doing != NOTHING) next = t->peer ? t->since_ms + EXCHANGE_MS : UINT64_MAX;
     if (again < next) next = again;
+    if (strange < next) next = strange;
     if (s->jobs && t->doing == MEETING && s->jobs->late_ms < next) next = s->jobs->late_ms;
     if (s->alarm.word) (void)mote_timer_cancel(s->self, s->alarm, NULL);
     s->alarm.word = 0;
@@ -762,6 +781,12 @@ static void tell_lost(struct server *s, mote_term a, mote_term life, int64_t num
         if (p->known && p->name.term.word != a.word) (void)say(s, p, err, m);
 }
 
+/* It is not known any more (G6). */
+static void forget_names(struct server *s, const struct peer *p) {
+    s->epoch++;
+    mt_names_part(&s->names, p->node);
+}
+
 /* A and B have lost each other: if we have one of them, it is not to be the other's half of a cluster. */
 static void part_from(struct server *s, mote_term node) {
     struct peer *p = find(s, node);
@@ -771,7 +796,15 @@ static void part_from(struct server *s, mote_term node) {
     (void)say(s, p, err, m);
     p->known = p->synced = false;
     p->parted = true;
-    s->epoch++;
+    forget_names(s, p);
+}
+
+/* It parts from us: what it says from here on of others is nothing to us. */
+static void removed(struct server *s, struct peer *p) {
+    leave_exchange(s, p);
+    p->known = p->synced = false;
+    forget_names(s, p);
+    (void)!mote_node_disconnect(s->self, p->node);
 }
 
 static bool tells_too_much(struct server *s, struct peer *p) {
@@ -786,13 +819,13 @@ static void hear_of_loss(struct server *s, struct peer *p, mote_term a, mote_ter
     part_from(s, mote_term_same(b, s->own) ? a : b);
 }
 
-static void node_down(struct server *s, mote_atom node) {
+static void node_down(struct server *s, mote_atom node, uint64_t id) {
     struct peer *p = find(s, mote_atom_term(node));
-    if (!p || !p->up || is_up(s, p)) return; /* of the connection before: OTP's global gets along with one exchange in each */
+    if (!p || !p->up || p->connection_id != id) return;
     p->up = false;
     leave_exchange(s, p);
     if (p->known) mote_must(s->self, mote_send_after(s->self, LOST_MS, mote_self_pid(s->self), NULL, "{'$lost', ?}", node));
-    if (p->known) s->epoch++;
+    forget_names(s, p);
     drop_peer(s, p);
 }
 
@@ -804,7 +837,7 @@ static void still_lost(struct server *s, mote_term node) {
 
 /* ------------------------------------------------------------------------------------- what other nodes say */
 
-/* It begins, or begins again. */
+/* It begins, or begins again. Our tag stays: if it has not got it, it takes our acknowledgement for a fault, and calls it off. A new one would make it begin again in its turn. */
 static void met(struct server *s, struct peer *p, uint64_t version, mote_term tag, mote_term locker) {
     mote_term m;
     if (p->known || mote_term_type(locker) != MOTE_PID || !mote_term_same(node_of(s, locker), p->name.term) || !mt_term_fits(tag, 64)) return;
@@ -815,10 +848,10 @@ static void met(struct server *s, struct peer *p, uint64_t version, mote_term ta
         return;
     }
     if (p->phase >= MET && mote_term_same(p->his_tag.term, tag)) return;
-    bool called = p->phase == CALLED; /* else it has none of our tags: it begins again */
-    if (!called && p->restarts++ >= RESTARTS_MAX) return;
+    if (p->phase != CALLED && p->restarts++ >= RESTARTS_MAX) return;
+    bool called = p->phase != APART;
     leave_exchange(s, p);
-    if (!called) begin_exchange(s, p);
+    if (!called) call(s, p);
     p->phase = MET;
     p->synced = false;
     keep(s, &p->his_tag, tag);
@@ -844,8 +877,12 @@ static void lock_set(struct server *s, struct peer *p, bool set) {
     }
 }
 
-static void in_sync(struct server *s, struct peer *p) {
-    if (!p->known) leave_exchange(s, p);
+/* `takes_part`: it knows us; else it has no names. */
+static void in_sync(struct server *s, struct peer *p, bool takes_part) {
+    if (!p->known) {
+        leave_exchange(s, p);
+        p->strange_ms = takes_part ? now_ms(s) + KNOWN_MS : 0;
+    }
     p->synced = true;
 }
 
@@ -872,8 +909,9 @@ static bool hear_exchange(struct server *s, struct peer *p, mote_term m) {
 static void hear_cast(struct server *s, struct peer *p, mote_term m) {
     mote_term tag, locker, ops, nodes;
     uint64_t version;
+    bool takes_part;
     if (mote_match(m, "{init_connect, {?, ?}, ^, {locker, _, _, ?}}", &version, &tag, p->node, &locker)) met(s, p, version, tag, locker);
-    else if (mote_match(m, "{in_sync, ^, _}", p->node)) in_sync(s, p);
+    else if (mote_match(m, "{in_sync, ^, ?}", p->node, &takes_part)) in_sync(s, p, takes_part);
     else if (mote_match(m, "{new_nodes, ^, ?, _, ?, _}", p->node, &ops, &nodes) && p->known) add_all_known(s, nodes), apply(s, ops); /* G3 */
     else (void)hear_exchange(s, p, m);
 }
@@ -914,7 +952,7 @@ static void hear(struct server *s, mote_term node, mote_term m) {
     if (mote_match(m, "{'$gen_cast', ?}", &a)) hear_cast(s, p, a);
     else if (mote_match(m, "{'$gen_call', ?, ?}", &from, &a) && mote_match(from, "{?, _}", &caller)) reply_there(s, from, serve_far(s, p, caller, a));
     else if (mote_match(m, "{lost_connection, ?, ?, ?, ?}", &a, &life, &number, &b) && (p->known || p->parted)) hear_of_loss(s, p, a, life, number, b);
-    else if (mote_match(m, "{remove_connection, ^}", p->node)) (void)!mote_node_disconnect(s->self, p->node);
+    else if (mote_match(m, "{remove_connection, ^}", p->node)) removed(s, p);
     else if (mote_match(m, "{cancel_connect, ^, ^}", p->node, p->tag) && !p->known) call_off(s, p);
     else if (mote_match(m, "{init_connect_ack, ^, ^, ^}", p->node, p->tag, p->his_tag.term) && p->phase >= MET) p->again_ms = 0;
 }
@@ -999,9 +1037,9 @@ static void dialled(struct server *s, mote_ref ref) {
     struct peer *p = s->peers;
     while (p && (p->up || p->dial.word != ref.word)) p = p->next;
     if (!p) return;
-    node_up(s, p->node);
+    node_up(s, p->node, 0);
     if (p->up) return;
-    s->epoch++;
+    forget_names(s, p);
     drop_peer(s, p);
 }
 
@@ -1010,15 +1048,15 @@ static void handle(mote_self *self, mote_term m, void *state) {
     mote_term from, request, node;
     mote_atom name;
     mote_ref monitor;
-    uint64_t ticket;
+    uint64_t ticket, id;
     bool done;
     (void)self;
     look_around(s);
     if (mote_match(m, "{'$global', ?, ?}", &node, &request)) hear(s, node, request);
     else if (mote_match(m, "{'$gen_call', ?, ?}", &from, &request)) called(s, from, request);
     else if (mote_match(m, "{'DOWN', ?, process, _, _}", &monitor)) (void)(mt_names_down(&s->names, monitor) || mt_locks_down(&s->locks, monitor));
-    else if (mote_match(m, "{nodeup, ?}", &name)) node_up(s, name);
-    else if (mote_match(m, "{nodedown, ?}", &name)) node_down(s, name);
+    else if (mote_match(m, "{nodeup, ?, ?}", &name, &id)) node_up(s, name, id);
+    else if (mote_match(m, "{nodedown, ?, ?}", &name, &id)) node_down(s, name, id);
     else if (mote_match(m, "{'$done', ?, ?, ?}", &ticket, &done, &request)) locker_done(s, ticket, done, request);
     else if (mote_match(m, "{mote_node, ?, _}", &monitor)) dialled(s, monitor);
     else if (mote_match(m, "{'$lost', ?}", &node)) still_lost(s, node);
@@ -1046,7 +1084,7 @@ static void begin(mote_self *self, mote_term arg, void *state) {
 static void stop(mote_self *self, mote_term reason, void *state) {
     struct server *s = state;
     (void)self, (void)reason;
-    if (s->listens) s->listens = mote_nodes_monitor(s->self, false) != MOTE_OK;
+    if (s->listens) s->listens = mote_connections_monitor(s->self, false) != MOTE_OK;
     mt_names_fini(&s->names);
     mt_locks_fini(&s->locks);
     for (struct peer *p = s->peers; p; p = p->next) forget_exchange(p), mt_stored_drop(&p->name);

@@ -38,18 +38,18 @@ static uint64_t connection_id_of(mote_self *self, mote_term node) {
     return mote_atom_get(node, &name) || mote_peer_info_get(self, name, &info) ? 0 : info.connection_id;
 }
 
-/* An answer, or the end of a node: not that of the connection before, which may be read late. */
+/* An answer, or the end of the connection by which it was asked for. */
 static bool concerns(mote_term m, void *context) {
     struct waits *w = context;
     mote_term node, reply;
     mote_ref ref = {0};
-    bool down = mote_match(m, "{nodedown, ?}", &node);
+    uint64_t id = 0;
+    bool down = mote_match(m, "{nodedown, ?, ?}", &node, &id);
     if (!down && !mote_match(m, "{?, ?}", &ref, &reply)) return false;
     size_t left = w->left;
     for (size_t i = 0; i < w->count; i++) {
         struct asked *a = &w->asked[i];
-        if (!a->ref.word || (down ? !mote_term_same(a->node, node) : a->ref.word != ref.word)) continue;
-        if (down && a->connection_id && connection_id_of(w->self, node) == a->connection_id) continue;
+        if (!a->ref.word || (down ? !mote_term_same(a->node, node) || a->connection_id > id : a->ref.word != ref.word)) continue;
         a->ref.word = 0;
         w->left--;
         if (!down && mote_match(reply, "false")) w->all = false;
@@ -138,7 +138,7 @@ void mt_locker(mote_self *self, mote_term arg) {
     if (!mote_match(arg, "{?, ?}", &l.server, &token)) return;
     for (; mote_receive(self, -1, &m) == MOTE_OK; mote_arena_reset(l.arena)) {
         if (!mote_match(m, "{^, ?, ?}", token, &ticket, &steps)) continue; /* a late answer, or a stranger's */
-        if (!listens) listens = mote_nodes_monitor(self, true) == MOTE_OK; /* once this is a node */
+        if (!listens) listens = mote_connections_monitor(self, true) == MOTE_OK; /* once this is a node */
         l.own = mote_atom_term(mote_node_name(self, NULL, NULL));
         steps = mote_term_copy(l.arena, steps); /* the answers come in the message's place */
         mote_must(self, steps.word ? MOTE_OK : MOTE_ENOMEM);

@@ -91,6 +91,14 @@ mote_err mt_names_put(struct mt_names *names, mote_term key, mote_term pid, mote
     return MOTE_OK;
 }
 
+void mt_names_part(struct mt_names *names, mote_atom node) {
+    mote_far far;
+    for (struct mt_name *n = names->first, *after; n; n = after) {
+        after = n->after;
+        if (mote_far_get(n->pid.term, &far) && far.node.word == node.word) mt_names_remove(names, n);
+    }
+}
+
 bool mt_names_down(struct mt_names *names, mote_ref monitor) {
     struct mt_index_node *node = mt_index_first(&names->refs, mt_index_hash(monitor.word));
     while (node && of_ref(node)->monitor.word != monitor.word) node = mt_index_next(node);

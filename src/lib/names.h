@@ -58,6 +58,8 @@ struct mt_name *mt_names_living(struct mt_names *names, mote_term key);
 MOTE_MUST mote_err mt_names_put(struct mt_names *names, mote_term key, mote_term pid, mote_term method);
 /* Takes it away. Takes. */
 void mt_names_remove(struct mt_names *names, struct mt_name *name);
+/* Takes all names of a node's processes away. */
+void mt_names_part(struct mt_names *names, mote_atom node);
 /* A DOWN of this monitor: its name is gone. False: it is none's. */
 bool mt_names_down(struct mt_names *names, mote_ref monitor);
 

@@ -267,6 +267,11 @@ static struct peer *hold_node(struct mt_sched *s, uint64_t word, struct mt_remot
     return mt_far_id(rt, word, id) ? hold_for(rt, place_for_node(s, id->node), id->node) : NULL;
 }
 
+/* The same, of a node that is connected or about to be; nobody dials. */
+static struct peer *hold_connected(const mote_runtime *rt, uint64_t word, struct mt_remote_id *id) {
+    return mt_far_id(rt, word, id) ? hold_for(rt, node_place(rt, id->node), id->node) : NULL;
+}
+
 /* The peer of a far pid, as hold(); a node that has none is dialled. */
 static struct peer *hold_of(struct mt_sched *s, uint64_t pid) {
     struct mt_remote_id id;
@@ -585,10 +590,15 @@ enum mt_far_sent mt_far_relate(struct mt_sched *s, uint64_t local, uint64_t far_
     return leave_node(peer);
 }
 
+/* What ends a relation connects nobody: with the connection the relation is over. */
+static bool only_ends(const struct mt_sig *sig) {
+    return sig->kind == MT_SIG_DOWN || sig->kind == MT_SIG_LINK_EXIT || sig->kind == MT_SIG_UNLINK || sig->kind == MT_SIG_UNLINKED || sig->kind == MT_SIG_DEMONITOR;
+}
+
 static enum mt_far_sent send_to_node(struct mt_sched *s, uint64_t word, struct mt_sig *sig) {
     struct mt_remote_id id;
     bool travels = sig->kind != MT_SIG_FD && sig->kind != MT_SIG_DONE && sig->kind != MT_SIG_INFO && sig->kind != MT_SIG_SUSPEND;
-    struct peer *peer = travels ? hold_node(s, word, &id) : NULL;
+    struct peer *peer = !travels ? NULL : only_ends(sig) ? hold_connected(mt_runtime_of_sched(s), word, &id) : hold_node(s, word, &id);
     if (!peer) return MT_FAR_ABSENT;
     peer->carrier.signal(peer->carrier.context, s, &id, sig);
     return leave_node(peer);
@@ -673,8 +683,7 @@ void mt_far_answer(struct mt_sched *s, uint64_t asker, uint64_t id, const mote_p
 /* As hold(), of a far pid, whose node need not be connected. */
 static struct peer *hold_known(const mote_runtime *rt, uint64_t pid) {
     struct mt_remote_id id;
-    if (!mt_is_remote(pid)) return hold(rt, mt_pid_worker(pid), true);
-    return mt_far_id(rt, pid, &id) ? hold_for(rt, node_place(rt, id.node), id.node) : NULL;
+    return mt_is_remote(pid) ? hold_connected(rt, pid, &id) : hold(rt, mt_pid_worker(pid), true);
 }
 
 bool mt_far_stand(struct mt_proc *self, uint64_t pid) {
