@@ -197,11 +197,9 @@ void mt_claim_up(mote_self *self, struct mt_link *link, bool hidden) {
 void mt_claim_gone(mote_self *self, struct mt_link *link) {
     struct mt_dist *dist = link->dist;
     mt_lock_take(&dist->mu);
-    for (struct mt_link **at = &dist->links; *at; at = &(*at)->next)
-        if (*at == link) {
-            *at = link->next;
-            break;
-        }
+    mt_link_out_locked(&dist->links, link);
+    link->next = dist->over;
+    dist->over = link;
     mt_lock_drop(&dist->mu);
     wake_waiting(self, dist, link->node);
 }

@@ -124,9 +124,7 @@ static mote_err open_place(struct mt_link *l, struct mt_sched *s) {
     mt_lock_take(&dist->mu);
     l->place = place;
     if (err) {
-        struct mt_link **at = &dist->links;
-        while (*at != l) at = &(*at)->next;
-        *at = l->next;
+        mt_link_out_locked(&dist->links, l);
         told = mt_told_locked(dist, l, false, false);
     }
     mt_lock_drop(&dist->mu);
@@ -226,6 +224,11 @@ enum mt_verdict mt_link_take(mote_self *self, struct mt_link *link, mote_writer 
     return verdict;
 }
 
+void mt_link_out_locked(struct mt_link **list, struct mt_link *link) {
+    while (*list && *list != link) list = &(*list)->next;
+    if (*list) *list = link->next;
+}
+
 void mt_link_end(mote_self *self, struct mt_link *link) {
     struct mt_dist *dist = link->dist;
     struct mt_sched *s = mt_self(self)->task.sched;
@@ -246,6 +249,9 @@ void mt_link_end(mote_self *self, struct mt_link *link) {
     mt_claim_gone(self, link);
     while (mt_far_is_used(dist->runtime, link->place)) mote_must(self, mote_yield(self));
     mt_facts_tidy(dist, link->node);
+    mt_lock_take(&dist->mu);
+    mt_link_out_locked(&dist->over, link);
+    mt_lock_drop(&dist->mu);
     mt_link_free(link);
 }
 

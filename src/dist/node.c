@@ -116,6 +116,7 @@ static mote_err check(struct mt_dist *d, const mote_node_options *o, char *why, 
 static void free_dist(struct mt_dist *d) {
     if (!d) return;
     for (struct mt_link *l; (l = d->links); mt_link_free(l)) d->links = l->next;
+    for (struct mt_link *l; (l = d->over); mt_link_free(l)) d->over = l->next;
     for (struct mt_peer_facts *f; (f = d->facts);) {
         d->facts = f->next;
         free_facts(f);

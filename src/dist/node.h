@@ -156,6 +156,7 @@ struct mt_dist { /* MT_SHARED */
     _Atomic uint64_t leader;      /* atomic: relaxed: leader.c's, in a worker its hub's; 0: there is none yet */
     struct mt_lock mu;
     struct mt_link *links;        /* lock: mu */
+    struct mt_link *over;         /* lock: mu; in nobody's way any more, but somebody may be about to put something into one: what ends a link waits for him, and may be ended with the runtime meanwhile */
     uint64_t ends;                /* lock: mu: of links, so far; in a worker: that it has heard of */
     struct mt_peer_facts *facts;  /* lock: mu */
     struct mt_listener *listeners; /* lock: mu */
@@ -193,6 +194,8 @@ bool mt_link_rise(mote_self *self, struct mt_link *link, const struct mt_shake *
 void mt_link_end(mote_self *self, struct mt_link *link);
 /* Frees one that is left when the runtime is: nobody is there any more. Takes. */
 void mt_link_free(struct mt_link *link);
+/* Takes a link out of a list, if it is there. Under dist->mu. */
+void mt_link_out_locked(struct mt_link **list, struct mt_link *link);
 /* Bytes that wait to be written. */
 size_t mt_link_waiting(struct mt_link *link);
 /* Whether more than MT_LINK_CROWD do, and more of them than its share are this sender's (0: anybody's). */
