@@ -20,7 +20,7 @@ async def h02_first_reply_closes(f):
     alias = mote.alias(reply=True)
     await f.say(alias, "one")
     await f.say(alias, "two")
-    await f.settle()
+    await f.settle(1)
     return await f.rest()
 
 
@@ -30,7 +30,7 @@ async def h03_reply_demonitor(f):
     alias = mote.monitor(pid, alias="reply_demonitor")
     await f.say(alias, "r1")
     await f.say(alias, "r2")
-    await f.settle()
+    await f.settle(1)
     mote.exit(pid, "x")
     await f.settle()
     return await f.rest()
@@ -103,7 +103,7 @@ async def h08_no_late_reply(f):
 async def h09_queued_stay(f):
     alias = mote.alias()
     await f.say(alias, "x")
-    await f.settle()
+    await f.settle(1)
     mote.unalias(alias)
     return await f.rest()
 

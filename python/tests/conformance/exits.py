@@ -103,15 +103,16 @@ async def b09_kill_not_trapped(f):
 
 @scenario
 async def b10_killed_peers(f):
-    async def links_and_waits(pid):
+    async def links_and_waits(to, pid):
         mote.link(pid)
+        mote.send(to, "linked")
         await f.forever()
 
     mote.trap_exit()
     victim = await f.idle()
     mote.link(victim)
-    ref = mote.monitor(f.spawn_here(links_and_waits, victim))
-    await f.settle()
+    ref = mote.monitor(f.spawn_here(links_and_waits, mote.self(), victim))
+    assert await f.msg() == "linked"
     mote.kill(victim)
     signal = await f.receive(mote.ExitSignal, timeout=LIMIT)  # of two senders: the Down may come first
     return [exit_of(victim, signal), await f.down(ref)]
@@ -175,7 +176,7 @@ async def b17_trap_flag(f):
 async def b18_trap_off_keeps(f):
     mote.trap_exit()
     child = await f.spawn_link(f.exits, "x")
-    await f.settle()
+    await f.settle(1)
     mote.trap_exit(False)
     return exit_of(child, await f.msg())
 

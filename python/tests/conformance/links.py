@@ -31,7 +31,7 @@ async def c02_one_exit(f):
     mote.link(pid)
     mote.link(pid)
     mote.send(pid, "go")
-    await f.settle()
+    await f.settle(1)
     return len(await f.rest())
 
 
@@ -148,7 +148,7 @@ async def c10_random_links(f):
 async def c11_queued_exit_stays(f):
     mote.trap_exit()
     child = await f.spawn_link(f.exits, "x")
-    await f.settle()
+    await f.settle(1)
     mote.unlink(child)
     return exit_of(child, await f.msg(0.05))
 

@@ -57,7 +57,7 @@ async def d05_demonitor_race(f):
 @scenario
 async def d06_queued_down_stays(f):
     ref = mote.monitor(await f.dead())
-    await f.settle()
+    await f.settle(1)
     mote.demonitor(ref)
     down = await f.receive(("DOWN", ref, mote.ANY, mote.ANY, mote.ANY), timeout=0.05, default=None)
     return down.reason if down else "none"
@@ -69,7 +69,7 @@ async def d07_demonitor_tells(f):
     active = mote.demonitor(mote.monitor(pid))
     ref = mote.monitor(pid)
     mote.exit(pid, "x")
-    await f.settle()
+    await f.settle(1)
     return [active, mote.demonitor(ref), mote.demonitor(ref, flush=True), len(await f.rest())]
 
 

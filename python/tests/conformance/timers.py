@@ -40,7 +40,7 @@ async def g03_cancel_before(f):
 @scenario
 async def g04_cancel_after(f):
     timer = await f.say_after(0.001, "t")
-    await f.settle()
+    await f.settle(1)
     first = mote.cancel(timer) is not None
     return [first, len(await f.rest()), mote.cancel(timer) is not None]
 

@@ -92,7 +92,11 @@ class Flavour:
     async def gone(self, pid):
         return await self.down(mote.monitor(pid))
 
-    async def settle(self):
+    async def settle(self, messages=0):
+        """So many have come, and what else may come has had time to."""
+        until = time.monotonic() + LIMIT
+        while mote.info(mote.self()).messages < messages and time.monotonic() < until:
+            await self.sleep(0.001)
         await self.sleep(0.03)
         await self.hear()
 
