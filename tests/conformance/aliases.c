@@ -33,7 +33,7 @@ static void open_and_closed(mote_self *self, struct out *out) {
 static void first_reply_closes(mote_self *self, struct out *out) {
     mote_ref alias = alias_with(self, MOTE_ALIAS_REPLY);
     send_alias(self, alias, "one"), send_alias(self, alias, "two");
-    settle(self);
+    settle_with(self, 1);
     put_rest(self, out);
 }
 
@@ -41,7 +41,7 @@ static void reply_demonitor(mote_self *self, struct out *out) {
     mote_pid pid = idle(self);
     mote_ref alias = monitor_alias(self, pid, MOTE_ALIAS_REPLY_DEMONITOR);
     send_alias(self, alias, "r1"), send_alias(self, alias, "r2");
-    settle(self);
+    settle_with(self, 1);
     signal_exit(self, pid, "x");
     settle(self);
     put_rest(self, out);
@@ -112,7 +112,7 @@ static void no_late_reply(mote_self *self, struct out *out) {
 static void queued_stay(mote_self *self, struct out *out) {
     mote_ref alias = alias_with(self, 0);
     send_alias(self, alias, "x");
-    settle(self);
+    settle_with(self, 1);
     unalias(self, alias);
     put_rest(self, out);
 }

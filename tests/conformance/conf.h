@@ -117,6 +117,8 @@ void put_die(mote_self *self, struct out *out, mote_body body, mote_term arg);
 bool is(mote_term term, const char *name); /* an atom */
 void pause_ms(mote_self *self, int64_t ms); /* receive after Ms -> ok end */
 void settle(mote_self *self);
+/* The same, and first so many messages come. */
+void settle_with(mote_self *self, size_t messages);
 void tell(mote_self *self, mote_pid pid, const char *name); /* an atom */
 
 /* Time spent computing: n steps, or microseconds. Other processes run meanwhile, as in Erlang. */

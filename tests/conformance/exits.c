@@ -87,7 +87,11 @@ static void kill_not_trapped(mote_self *self, struct out *out) {
 }
 
 static void links_and_waits(mote_self *self, mote_term arg) {
-    mote_must(self, mote_link(self, pid_of(arg)));
+    mote_pid to;
+    mote_term victim;
+    mote_assert(self, mote_match(arg, "{?, ?}", &to, &victim));
+    mote_must(self, mote_link(self, pid_of(victim)));
+    tell(self, to, "linked");
     forever(self, arg);
 }
 static void killed_peers(mote_self *self, struct out *out) {
@@ -95,9 +99,9 @@ static void killed_peers(mote_self *self, struct out *out) {
     trap(self);
     mote_pid victim = idle(self);
     mote_must(self, mote_link(self, victim));
-    mote_pid peer = start_here(self, links_and_waits, mote_pid_term(victim));
+    mote_pid peer = start_here(self, links_and_waits, TERM(self, "{?, ?}", mote_self_pid(self), victim));
     mote_must(self, mote_monitor(self, peer, &monitor));
-    settle(self);
+    mote_assert(self, is(msg(self), "linked"));
     signal_exit(self, victim, "kill");
     mote_must(self, mote_receive_match(self, LIMIT_MS, "{'EXIT', _, _}")); /* of two senders: the DOWN may come first */
     put_exit(out, victim, mote_message(self));
@@ -147,7 +151,7 @@ static void trap_flag(mote_self *self, struct out *out) {
 static void trap_off_keeps(mote_self *self, struct out *out) {
     trap(self);
     mote_pid child = start_linked(self, exits_with, atom("x"));
-    settle(self);
+    settle_with(self, 1);
     mote_must(self, mote_flag_set(self, MOTE_TRAP_EXIT, false, NULL));
     put_exit(out, child, msg(self));
 }

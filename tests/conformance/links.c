@@ -22,7 +22,7 @@ static void one_exit(mote_self *self, struct out *out) {
     mote_pid pid = obedient(self);
     link_with(self, pid), link_with(self, pid);
     tell(self, pid, "go");
-    settle(self);
+    settle_with(self, 1);
     put(out, "%d", count_rest(self));
 }
 
@@ -135,7 +135,7 @@ static void random_links(mote_self *self, struct out *out) {
 static void queued_exit_stays(mote_self *self, struct out *out) {
     trap(self);
     mote_pid child = start_linked(self, exits_with, atom("x"));
-    settle(self);
+    settle_with(self, 1);
     unlink_from(self, child);
     put_exit(out, child, msg_within(self, 50));
 }

@@ -64,7 +64,7 @@ static void demonitor_race(mote_self *self, struct out *out) {
 static void queued_down_stays(mote_self *self, struct out *out) {
     mote_term reason = atom("none");
     mote_ref ref = monitor(self, dead(self));
-    settle(self);
+    settle_with(self, 1);
     demonitor(self, ref, false);
     if (mote_receive_match(self, 50, "{'DOWN', ^, _, _, ?}", ref, &reason)) reason = atom("none");
     put_reason(out, reason);
@@ -74,7 +74,7 @@ static void demonitor_tells(mote_self *self, struct out *out) {
     put_bool(out, demonitor(self, monitor(self, pid), false));
     mote_ref ref = monitor(self, pid);
     signal_exit(self, pid, "x");
-    settle(self);
+    settle_with(self, 1);
     put_bool(out, demonitor(self, ref, false));
     put_bool(out, demonitor(self, ref, true));
     put(out, "%d", count_rest(self));

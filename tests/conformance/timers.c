@@ -46,7 +46,7 @@ static void cancel_before(mote_self *self, struct out *out) {
 }
 static void cancel_after(mote_self *self, struct out *out) {
     mote_ref timer = after(self, 1, mote_self_pid(self), "t");
-    settle(self);
+    settle_with(self, 1);
     put_bool(out, cancelled(self, timer, NULL));
     put(out, "%d", count_rest(self));
     put_bool(out, cancelled(self, timer, NULL));

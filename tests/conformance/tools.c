@@ -247,6 +247,12 @@ void settle(mote_self *self) {
     pause_ms(self, 30);
     hear(self);
 }
+void settle_with(mote_self *self, size_t messages) {
+    mote_process_info info;
+    do mote_must(self, mote_process_info_get(self, mote_self_pid(self), -1, &info));
+    while (info.mailbox < messages && mote_receive_match(self, 1, "'a message that never comes'") == MOTE_TIMEOUT);
+    settle(self);
+}
 void tell(mote_self *self, mote_pid pid, const char *name) { mote_must(self, mote_send_term(self, pid, atom(name))); }
 
 /* --------------------------------------------------------------------------------------------------- races */

@@ -13,6 +13,12 @@ main(_) ->
 
 do({N, _}, Command) -> do(N, Command);
 do(N, Command) -> {keeper, N} ! erlang:insert_element(1, Command, self()), receive {keeper, N, A} -> A after 40000 -> exit({no_answer, N, Command}) end.
+%% The same of one whose connection may end meanwhile, with the question or the answer: then it is `lost`.
+ask({N, _}, Command) ->
+    receive {keeper, N, _} -> ok after 0 -> ok end,
+    erlang:monitor_node(N, true), {keeper, N} ! erlang:insert_element(1, Command, self()),
+    A = receive {keeper, N, Answer} -> Answer; {nodedown, N} -> lost after 40000 -> exit({no_answer, N, Command}) end,
+    erlang:monitor_node(N, false), receive {nodedown, N} -> ok after 0 -> ok end, A.
 told({N, _}) -> receive {told, N, M} -> M after ?T -> exit(not_told) end.
 node_of(Kind, Letter) -> apart(dist_live:mote(Letter ++ integer_to_list(erlang:unique_integer([positive])), [{kind, Kind}])).
 names(Letter) -> node_of("names", Letter).
@@ -154,8 +160,8 @@ replaced() -> [begin M = names("z"), meet(M), T0 = erlang:monotonic_time(millise
 
 parted() ->
     A = {AN, _} = names("a"), Z = {ZN, _} = names("z"), meet(A), meet(Z), global:sync(), [ok = do(X, {sync}) || X <- [A, Z]], ok = do(A, {connect, ZN}),
-    until(false, fun() -> All = lists:member(AN, nodes()) andalso lists:member(ZN, nodes()), All andalso do(A, {disconnect, ZN}), All end), E = idler(), yes = global:register_name(e, E),
-    until({E, E}, fun() -> [net_kernel:connect_node(N) || N <- [AN, ZN]], global:sync(), {do(A, {whereis, e}), do(Z, {whereis, e})} end), exit(E, kill), stop([A, Z]).
+    until(false, fun() -> All = lists:member(AN, nodes()) andalso lists:member(ZN, nodes()), All andalso ({keeper, AN} ! {self(), part, ZN}), All end), E = idler(), yes = global:register_name(e, E),
+    until({E, E}, fun() -> [net_kernel:connect_node(N) || N <- [AN, ZN]], global:sync(), {ask(A, {whereis, e}), ask(Z, {whereis, e})} end), exit(E, kill), stop([A, Z]).
 
 without() ->
     M = synced(names("a")), Others = [node_of(K, "w") || K <- ["visible", "hidden"]], [meet(O) || O <- Others], {MN, _} = M, [ok = do(O, {connect, MN}) || O <- Others], ok = global:sync(), ok = do(M, {sync}),

@@ -3,7 +3,7 @@
  *
  *   global_node NAME COOKIE RIGHTS TICK_MS names|visible|hidden     prints `ready` once it is there; ends when its input does
  *
- * Each command {From, Name, Argument, ...} is answered by {keeper, Node, Answer}; what else the keeper gets goes to who has sent the last one, as {told, Node, Message}. */
+ * Each command {From, Name, Argument, ...} is answered by {keeper, Node, Answer}, but {From, part, Node}, which may end the connection that an answer would take; what else the keeper gets goes to who has sent the last one, as {told, Node, Message}. */
 #include <mote/global.h>
 #include <mote/node.h>
 #include <stdio.h>
@@ -46,10 +46,12 @@ static mote_term obey(mote_self *self, mote_term m) {
 static void keeper(mote_self *self, mote_term arg) {
     mote_arena *arena = own_arena(self), *one = own_arena(self);
     mote_term m, from, last = MOTE_TERM_NIL, answer;
+    mote_atom node;
     (void)arg;
     for (; !mote_receive(self, -1, &m); mote_arena_reset(one)) {
         m = mote_term_copy(one, m); /* the answer comes in its place */
-        if (mote_tuple_get(m, 0, &from) == MOTE_OK && mote_term_type(from) == MOTE_PID && (answer = obey(self, m)).word) {
+        if (mote_match(m, "{_, part, ?}", &node)) (void)!mote_node_disconnect(self, node);
+        else if (mote_tuple_get(m, 0, &from) == MOTE_OK && mote_term_type(from) == MOTE_PID && (answer = obey(self, m)).word) {
             mote_arena_reset(arena);
             last = mote_term_copy(arena, from);
             CHECK_OK(mote_send(self, from, "{keeper, ?, ?}", mote_node_name(self, NULL, NULL), answer));
