@@ -6,7 +6,7 @@ What waits is written once for both flavours: see _wait.py.
 from __future__ import annotations
 
 from mote import _cluster, _mote
-from mote._control import HERE
+from mote._control import HERE, ExitSignal
 from mote._errors import Exit, RpcError, TaskFailed
 from mote._mote import ANY, Atom, MoteError, NoProc, Pid
 from mote._registry import Group, _answer
@@ -44,17 +44,23 @@ def _path(function: Any) -> tuple[str, str]:
 
 
 def _done_elsewhere(function: Callable[..., Any], place: Optional[Union[str, int]]) -> Callable[..., Any]:
-    """What is exported for a function: another that has it done by a task."""
-    start = Task.start_nolink if place is None else Task.options(place=place).start_nolink
+    """What is exported for a function: another that has it done by a task, and gives it what comes for it."""
+    start = Task.start if place is None else Task.options(place=place).start
 
     def exported(*args: Any) -> Any:
+        _mote.set_trap(True)
         task: Task[Any] = start(function, *args)
+        message = _mote.receive()
+        while not task.answer(message):
+            if not isinstance(message, ExitSignal):
+                _mote.send(task.pid, message)
+            elif message.sender != task.pid:
+                _mote.exit_send(task.pid, message.reason)
+            message = _mote.receive()
         try:
             return task.result()
         except TaskFailed as error:
             raise Exit(error.reason) from None  # as if it had failed here
-        finally:
-            _mote.exit_send(task.pid, _A["kill"])  # if this process is ended before it
 
     return exported
 
@@ -71,7 +77,7 @@ def export(function: Any = None, name: Optional[str] = None, *, place: Optional[
     """Lets other nodes start a function (with rights="spawn" of this node) and call it ("rpc"), as module:function; or as `name`, "module:name". Nothing else of the program can be. Gives the
     function, so `@mote.export` does, and `@mote.export(place="any")`. Who calls it gets what it returns; its arguments come as messages from there do, text as bytes.
 
-    An `async def`, and with `place` (see mote.options()) a function that is to use other cores, is done by a task, which ends with the process that others start: they get its result, but a message for it does not come. ValueError: it has no name, or
+    An `async def`, and with `place` (see mote.options()) a function that is to use other cores, is done by a task, which ends with the process that others start: they get its result, and what they send to that process, messages and exit signals, comes to the task. ValueError: it has no name, or
     another one is exported as that. From Erlang: `rpc:call(Node, module, function, Args)`, `spawn(Node, module, function, Args)`."""
     if function is None:
         return lambda function: export(function, name, place=place)

@@ -52,6 +52,15 @@ async def fails_later():
     raise ValueError("on purpose")
 
 
+async def echoes(to):
+    """Sends back what it gets, and last why it is ended."""
+    try:
+        while True:
+            to.send(("echo", await mote.aio.receive()))
+    finally:
+        to.send(("cleans", mote.self().node))
+
+
 @mote.export(place="dedicated")
 def process_id(to):
     to.send(("working", os.getpid()))
@@ -90,6 +99,7 @@ def peer(name, port, rights):
         mote.export(lasts, f"{SELF}:lasts")
         mote.export(adds_later, f"{SELF}:adds_later")
         mote.export(fails_later, f"{SELF}:fails_later")
+        mote.export(echoes, f"{SELF}:echoes")
         mote.export(process_id, f"{SELF}:process_id", place="dedicated")
         mote.export(gives_up, f"{SELF}:gives_up", place="dedicated")
         worker = Worker.start(name)
@@ -345,7 +355,7 @@ class Functions(Together):
 
     def test_done_by_tasks(self):
         peer = "peer@127.0.0.1"
-        process = self.start(rights="rpc,spawn")
+        process = self.start(rights="rpc,spawn,exit")
         self.assertEqual(mote.rpc(peer, f"{SELF}:adds_later", 1, 2, timeout=PATIENCE), 3)
         with self.assertRaisesRegex(mote.RpcError, "ValueError: on purpose") as got:
             mote.rpc(peer, f"{SELF}:fails_later", timeout=PATIENCE)
@@ -368,6 +378,21 @@ class Functions(Together):
         ended = mote.monitor(there)
         mote.kill(caller)
         self.assertEqual(self.hears((Atom("DOWN"), ended, ANY, ANY, ANY)).reason, "killed")
+        pid, ref = cluster.spawn(f"{SELF}:gives_up", mote.self(), on=peer, monitor=True, timeout=PATIENCE)
+        self.hears(("linked", ANY))
+        pid.send("stop")  # for the process that was started: the one that does it gets it
+        self.assertEqual(self.hears((Atom("DOWN"), ref, ANY, ANY, ANY)).reason, "normal")
+        pid, ref = cluster.spawn(f"{SELF}:echoes", mote.self(), on=peer, monitor=True, timeout=PATIENCE)
+        for i in range(100):
+            pid.send(i)
+        pid.send(("EXIT", pid, "not a signal"))
+        self.assertEqual([self.hears(("echo", ANY))[1] for _ in range(101)], [*range(100), ("EXIT", pid, "not a signal")])
+        mote.exit(pid, "normal")  # ends nobody
+        pid.send("again")
+        self.assertEqual(self.hears(("echo", ANY))[1], "again")
+        mote.exit(pid, "enough")
+        self.assertEqual(self.hears(("cleans", ANY))[1], peer)
+        self.assertEqual(self.hears((Atom("DOWN"), ref, ANY, ANY, ANY)).reason, "enough")
 
     def test_called_by_rpc(self):
         self.start(rights="rpc")
