@@ -6,6 +6,7 @@ A section of the reference is a module of the package, named by its docstring up
 between two lines of dashes.
 """
 import ast
+import functools
 import re
 
 import header
@@ -96,13 +97,16 @@ def declare(node, method=False):
     return "".join(f"@{one}\n" for one in marks if one in ("classmethod", "staticmethod")) + text
 
 
+@functools.cache
+def classes():
+    """All that stand at the top of the package's modules, by name; the first of each."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.glob("*.py"), reverse=True)]
+    return {node.name: node for tree in trees for node in reversed(tree.body) if isinstance(node, ast.ClassDef)}
+
+
 def hidden_base(name):
     """The class of that name which the package keeps to itself; None: there is none."""
-    for path in sorted(PACKAGE.glob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and node.name == name and name not in public():
-                return node
-    return None
+    return classes().get(name) if name not in public() else None
 
 
 def class_item(node, docs, where):
