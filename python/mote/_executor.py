@@ -413,6 +413,7 @@ class _Core:
     # ---------------------------------------------------------------------------------------- its own process
 
     async def serve(self) -> None:
+        self.pid = _mote.self()  # it may be here before the thread that has started it goes on
         _mote.set_trap(True)
         refs: dict[Any, _Slot] = {}
         _stock.listeners.add(_mote.self())

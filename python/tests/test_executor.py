@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 import weakref
 
 import mote
@@ -273,6 +274,21 @@ class Executors(unittest.TestCase):
         executor.shutdown(cancel_futures=True)
         self.assertTrue(all(f.done() for f in futures))
         self.assertTrue(futures[-1].cancelled())
+
+    def test_its_process_is_faster(self):
+        """It is at work before it is known which it is."""
+        spawn = mote._mote.spawn_opt
+
+        def slow(*args):
+            started = spawn(*args)
+            mote.info(started)  # answered when it waits
+            self.assertEqual(args[0].__self__.core.pid, started)
+            return started
+
+        with unittest.mock.patch.object(mote._mote, "spawn_opt", slow):
+            executor = mote.Executor(1)
+        self.assertEqual(executor.submit(square, 5).result(PATIENCE), 25)
+        executor.shutdown()
 
     def test_what_cannot_go(self):
         with self.assertRaises(mote.NotSendable):
