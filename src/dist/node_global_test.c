@@ -5,7 +5,6 @@
 #include <mote/server.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "dist/node.h"
 #include "nodes.h"
