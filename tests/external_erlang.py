@@ -61,7 +61,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seed", type=int, default=20260101)
     options = parser.parse_args()
-    times = 10 if os.environ.get("MOTE_TEST_LONG") else 1
+    rounds = options.rounds * (10 if os.environ.get("MOTE_TEST_LONG") else 1)
     with tempfile.TemporaryDirectory() as work:
         command, environment = erlang(work)
         print(f"1..{TESTS}")
@@ -69,7 +69,7 @@ def main():
             for n in range(1, TESTS + 1):
                 print(f"ok {n} - terms through Erlang # SKIP it is not installed")
             return 0
-        said, faults = run(options.program, options.rounds * times, options.seed, SECONDS_MAX * times, work, command, environment)
+        said, faults = run(options.program, rounds, options.seed, SECONDS_MAX * max(1, rounds // ROUNDS), work, command, environment)
     print(said, end="")
     passed = said.count("\nok ") + said.startswith("ok ")
     for n in range(passed + 1, TESTS + 1):
