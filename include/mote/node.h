@@ -16,7 +16,7 @@ extern "C" {
 
 /* What a peer may do, besides sending messages, linking, monitoring. */
 enum {
-    MOTE_RIGHT_EXIT = 1,  /* end processes by exit/2 that it is not linked with */
+    MOTE_RIGHT_EXIT = 1,  /* end processes by exit/2 that the one who does it has not linked itself with (link/1, spawn_link) */
     MOTE_RIGHT_SPAWN = 2, /* start exported functions: mote_export(), mote_export_function() */
     MOTE_RIGHT_RPC = 4,   /* call exported functions by rpc and erpc */
     MOTE_RIGHT_SYSTEM = 8 /* link with processes that are protected (MOTE_REACH; supervisors and pools are), and with MOTE_RIGHT_EXIT end them */

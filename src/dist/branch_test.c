@@ -451,6 +451,24 @@ static void what_is_not_reached(void) {
     }
 }
 
+/* Who has linked itself with a worker's process may exit it, without a right; the worker knows. */
+static void exits_of_linked(void) {
+    mote_arena *arena = mote_arena_new(0);
+    mote_pid pid;
+    mote_term m;
+    begin_with(0);
+    CHECK_OK(mote_spawn(nodes[A1].self, servant, MOTE_TERM_NIL, &pid));
+    mote_pid g = known(B1, A1, pid, arena);
+    does(B1, nodes[B1].echo, "kill", mote_pid_term(g));
+    settles(B1, nodes[B1].echo, g);
+    CHECK_INT(mote_receive(nodes[A1].self, 0, &m), MOTE_TIMEOUT);
+    does(B1, nodes[B1].echo, "link", mote_pid_term(g));
+    does(B1, nodes[B1].echo, "kill", mote_pid_term(g));
+    HEARS(A1, "{told, exit, on_purpose}");
+    mote_arena_free(arena);
+    end();
+}
+
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(sends), TEST(relations), TEST(nodes_come_and_go), TEST(worker_dies), TEST(churns), TEST(spawns_and_calls), TEST(what_is_not_reached), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(sends), TEST(relations), TEST(nodes_come_and_go), TEST(worker_dies), TEST(churns), TEST(spawns_and_calls), TEST(what_is_not_reached), TEST(exits_of_linked), {0}});
 }

@@ -350,6 +350,14 @@ mote_err mt_tie_add(struct mt_link *link, uint64_t own, const struct mt_far_pid 
     return there || fits ? MOTE_OK : MOTE_ELIMIT;
 }
 
+bool mt_tie_is(struct mt_link *link, uint64_t own, const struct mt_far_pid *far) {
+    const struct mt_tie like = tie_of(own, far);
+    mt_lock_take(&link->mu);
+    bool is = find_tie_locked(link, &like) != NULL;
+    mt_lock_drop(&link->mu);
+    return is;
+}
+
 void mt_tie_cut(struct mt_link *link, uint64_t own, const struct mt_far_pid *far) {
     const struct mt_tie like = tie_of(own, far);
     mt_lock_take(&link->mu);

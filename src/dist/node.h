@@ -315,6 +315,7 @@ uint64_t mt_watch_forget(struct mt_link *link, const struct mt_far_ref *ref, uin
 /* Links that it has begun, to be counted. MOTE_ELIMIT, MOTE_ENOMEM; a second one is the first. One that is not there is no error. */
 mote_err mt_tie_add(struct mt_link *link, uint64_t own, const struct mt_far_pid *far);
 void mt_tie_cut(struct mt_link *link, uint64_t own, const struct mt_far_pid *far);
+bool mt_tie_is(struct mt_link *link, uint64_t own, const struct mt_far_pid *far);
 
 /* What is read of a message, whose atoms its peer pays for: as mt_far_term(), and the atom of a name, held; 0: none. When it has too many mt_link_deliver() ends the connection. */
 mote_err mt_link_term(struct mt_link *link, mote_arena *arena, mote_bytes bytes, mote_term *term);

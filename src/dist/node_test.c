@@ -348,6 +348,31 @@ static void exits(void) {
     }
 }
 
+/* Who has linked itself with a process may end it, as long as it is linked. */
+static void exits_of_linked(void) {
+    mote_term to, m;
+    mote_ref ref;
+    mote_pid pid;
+    mote_arena *arena = mote_arena_new(0);
+    begin();
+    to = echo_of(0, 1, arena);
+    CHECK_OK(mote_pid_get(to, &pid));
+    CHECK_OK(mote_flag_set(nodes[0].self, MOTE_TRAP_EXIT, 1, NULL));
+    CHECK_OK((mote_monitor)(nodes[0].self, to, &ref));
+    CHECK_OK(mote_link(nodes[0].self, pid));
+    CHECK_OK(mote_unlink(nodes[0].self, pid));
+    CHECK_OK((mote_exit_send)(nodes[0].self, to, mote_atom_term(mote_atom_make("unlinked"))));
+    CHECK_OK(mote_send(nodes[0].self, to, "{?, there}", mote_self_pid(nodes[0].self)));
+    CHECK(mote_match(got(0), "there"));
+    CHECK_OK(mote_link(nodes[0].self, pid));
+    CHECK_OK((mote_exit_send)(nodes[0].self, to, mote_atom_term(mote_atom_make("kill"))));
+    CHECK_OK(mote_receive_match(nodes[0].self, PATIENCE_MS, "{'DOWN', ^, process, _, ?}", ref, &m));
+    CHECK_TERM(m, "killed");
+    CHECK_OK(mote_receive_match(nodes[0].self, PATIENCE_MS, "{'EXIT', _, killed}"));
+    mote_arena_free(arena);
+    leave_all();
+}
+
 static void ends(void) {
     mote_term m, item, to, again;
     mote_pid pid;
@@ -632,5 +657,5 @@ static void no_descriptor_is_left(void) {
 }
 
 int main(int argc, char **argv) {
-    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(types), TEST(floods), TEST(left_out), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(ends), TEST(disconnects), TEST(ends_nothing), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(no_descriptor_is_left), TEST(errors), {0}});
+    return check_main(argc, argv, (struct check_test[]){TEST(connects), TEST(sends), TEST(types), TEST(floods), TEST(left_out), TEST(order_of_a_thread), TEST(monitors), TEST(links), TEST(exits), TEST(exits_of_linked), TEST(ends), TEST(disconnects), TEST(ends_nothing), TEST(at_once), TEST(kept), TEST(stuck), TEST(rights), TEST(system_processes), TEST(listeners_end), TEST(no_descriptor_is_left), TEST(errors), {0}});
 }

@@ -197,9 +197,9 @@ static enum mt_verdict take_leader(struct taking *t, uint64_t to) {
 
 /* ------------------------------------------------------------------------------------------------ the rest */
 
-/* Whether the one that ends has a right to: kill and exit/2 are for those that may. */
-static bool may_exit(const struct taking *t) {
-    if (has_right(t, MOTE_RIGHT_EXIT)) return true;
+/* Whether the one that ends has a right to: kill and exit/2 are for those that may, or have linked themselves with that process. */
+static bool may_exit(const struct taking *t, uint64_t to) {
+    if (!to || has_right(t, MOTE_RIGHT_EXIT) || mt_tie_is(t->link, to, &t->c->from)) return true;
     mt_refused(t->link->dist, t->link->node, "end processes that it is not linked with", "it has no MOTE_RIGHT_EXIT");
     return false;
 }
@@ -272,7 +272,7 @@ static enum mt_verdict take(struct taking *t) {
     const struct mt_control *c = t->c;
     uint64_t to = mt_own_pid(t->link->dist, &c->to); /* what the message has not is 0 */
     t->named = who_is_named(t);
-    if ((c->op == MT_CONTROL_EXIT2 && !may_exit(t)) || pass_on(t, &to)) return MT_FINE;
+    if (pass_on(t, &to)) return MT_FINE;
     to = reached(t, to);
     uint64_t from = says_from(c) ? mt_peer_pid(t->link, &c->from) : 0;
     switch (c->op) {
@@ -281,7 +281,7 @@ static enum mt_verdict take(struct taking *t) {
     case MT_CONTROL_SEND_ALIAS: return take_message(t, to);
     case MT_CONTROL_LINK: return take_link(t, to, from);
     case MT_CONTROL_EXIT: return take_exit(t, to, from);
-    case MT_CONTROL_EXIT2: return !to || may_touch(t, to, "end a process that is protected") ? take_exit(t, to, from) : MT_FINE;
+    case MT_CONTROL_EXIT2: return may_exit(t, to) && (!to || may_touch(t, to, "end a process that is protected")) ? take_exit(t, to, from) : MT_FINE;
     case MT_CONTROL_GROUP_LEADER: return take_leader(t, to);
     case MT_CONTROL_MONITOR: return take_monitor(t, to, from);
     case MT_CONTROL_DEMONITOR: return take_demonitor(t);
