@@ -18,22 +18,13 @@ import sys
 import tempfile
 import time
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "python/tests"))  # last: a folder and files of ours have the same names
+from ports import free_port
+
 SOURCE = pathlib.Path(__file__).resolve().parent / "dist" / "dist_probe.erl"
 COOKIE = "labcookie1234567890"
 SECONDS_MAX = 60
 TITLE = "mote's distribution and Erlang's"
-
-
-_held = []
-
-
-def free_port():
-    """Nobody listens there. It is held until this program ends, so that no other is given it meanwhile; who names it can listen there."""
-    one = socket.socket()
-    _held.append(one)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    one.bind(("127.0.0.1", 0))
-    return one.getsockname()[1]
 
 
 def start_epmd(port, environment):

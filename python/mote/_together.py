@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-_A = {name: Atom(name) for name in "DOWN error forget kill members noconnection nodes noproc ok spawn_reply timeout wait want denied".split()}
+_A = {name: Atom(name) for name in "DOWN error forget members noconnection nodes noproc ok spawn_reply timeout wait want denied".split()}
 _LINK, _MONITOR = 1, 2
 _exports: dict[tuple[str, str], tuple[Any, Any]] = {}  # of this program, for each node that it becomes: the function, and what is exported for it
 
