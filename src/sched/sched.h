@@ -106,7 +106,7 @@ struct mt_sched { /* MT_SHARED */
     pthread_t thread;                 /* const */
 
     _Alignas(64) _Atomic uint64_t turns; /* atomic: relaxed, owner stores; the watchdog compares */
-    _Atomic(struct mt_task *) current;   /* atomic: relaxed, owner stores; read by the watchdog */
+    _Atomic(struct mt_task *) current;   /* atomic: release, owner stores; the watchdog, which acquires it, may look into the slot, however young that is */
     _Atomic uint64_t sent;               /* atomic: relaxed, owner stores, as the next four */
     _Atomic uint64_t dropped;            /* atomic: as sent */
     _Atomic uint64_t dead;               /* atomic: as sent */
@@ -255,7 +255,7 @@ static inline bool mt_sched_bind(struct mt_sched *s, struct mt_task *task) {
 static inline void mt_sched_resume(struct mt_sched *s, struct mt_task *task) {
     task->sched = s;
     task->budget = mt_likely(!s->chaos) ? MT_TURN : (int32_t)(s->random >> 40 & 31) + 1;
-    atomic_store_explicit(&s->current, task, memory_order_relaxed);
+    atomic_store_explicit(&s->current, task, memory_order_release);
     mt_count(&s->turns, 1);
 }
 

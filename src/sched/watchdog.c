@@ -84,7 +84,7 @@ static bool look_at(struct watchdog *w, unsigned i, uint64_t now) {
     struct mt_sched *s = w->cluster->scheds[i];
     struct watched *seen = &w->watched[i];
     uint64_t turns = atomic_load_explicit(&s->turns, memory_order_relaxed);
-    struct mt_task *task = atomic_load_explicit(&s->current, memory_order_relaxed);
+    struct mt_task *task = atomic_load_explicit(&s->current, memory_order_acquire);
     if (turns != seen->turns || !task) {
         bool changed = turns != seen->turns;
         *seen = (struct watched){.turns = turns};
