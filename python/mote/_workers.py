@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mote._wait import Wait
 
 _PLACED, _REFUSED, _GO = Atom("placed"), Atom("refused"), Atom("go")
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = START_SECONDS
 membership: Any = None
 hub: Optional[Hub] = None
 
