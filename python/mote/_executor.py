@@ -772,6 +772,7 @@ def _pmap_shown(executor: Executor, function: Callable[[Any], T], items: list[An
                 raise
             futures.popleft()
             bar.draw()
+        bar.done = bar.total  # the last one's result may be had before it has been counted
         return results
     finally:
         bar.end()

@@ -12,6 +12,7 @@
 #define EVERYWHERE4 "0.0.0.0"
 #define LISTENERS 2
 #define TRIES 5
+#define RETRY_MS 20
 #define LIST_BYTES ((size_t)1 << 20) /* of an answer that names nodes */
 
 /* ------------------------------------------------------------------------------------------------ the client */
@@ -265,6 +266,7 @@ mote_err mt_epmd_register(mote_self *self, struct mt_dist *dist, int *fd, uint32
         if (err != MOTE_ENOPROC) break;
         err = become(self, dist);
         if (err && err != MOTE_EBUSY) break;
+        if (err) (void)!mote_sleep(self, RETRY_MS); /* another has the port, and does not listen yet */
     }
     if (err && size) snprintf(why, size, "port mapper at %s:%u: %s", LOOPBACK, dist->epmd_port, v ? mt_verdict_text(v) : mote_err_text(err));
     return err;
