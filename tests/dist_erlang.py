@@ -23,7 +23,7 @@ from ports import free_port
 
 SOURCE = pathlib.Path(__file__).resolve().parent / "dist" / "dist_probe.erl"
 COOKIE = "labcookie1234567890"
-SECONDS_MAX = 60
+SECONDS_MAX = 250
 TITLE = "mote's distribution and Erlang's"
 
 
@@ -41,7 +41,7 @@ def start_epmd(port, environment):
 
 def start_erlang(work, environment, node):
     """A node; it is there once it says so."""
-    flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", "-start_epmd", "false", "-setcookie", COOKIE]
+    flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "40", "-start_epmd", "false", "-setcookie", COOKIE]
     command = ["erl", "+S", "1", "-noinput", "-sname", node, *flags, "-pa", work, "-s", "dist_probe", "start"]
     erl = subprocess.Popen(command, env=environment, cwd=work, stdout=subprocess.PIPE, start_new_session=True)
     said = b""

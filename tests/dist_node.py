@@ -21,7 +21,7 @@ import dist_erlang
 
 HERE = pathlib.Path(__file__).resolve().parent / "dist"
 COOKIE = "a_cookie_of_these_tests"
-SECONDS_MAX = 280
+SECONDS_MAX = 880
 HOST = "host@127.0.0.1"
 
 

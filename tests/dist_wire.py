@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 
-PATIENCE = 20
+PATIENCE = 120
 OFFERED = 0xD07DF7FBC         # hidden, as OTP 25 says it
 PLAIN = OFFERED & ~(1 << 13 | 1 << 23)  # no atoms in headers, no pieces
 NEEDED = 0x403070F94

@@ -20,7 +20,7 @@
 #include "check.h"
 
 enum mode { ONCE, STICKY, STICKY_STOP };
-#define CHILD_SECONDS 60u
+#define CHILD_SECONDS 180u
 
 struct scenario {
     const char *name;
@@ -66,7 +66,7 @@ static long now_ms(void) {
 /* ---------------------------------------------------------------------------------------------------- scenarios */
 
 #define WAIT_MS 20 /* for what a fault may have prevented */
-static int64_t patience(void) { return g.faulty ? WAIT_MS : 20000; }
+static int64_t patience(void) { return g.faulty ? WAIT_MS : 50000; }
 
 static void nothing(mote_self *self) { (void)self; }
 
@@ -610,7 +610,7 @@ static void bad_ends(mote_self *self) {
         mote_ref ref;
         CHECK_OK(mote_spawn_monitor(self, ends_badly, way, &pid, &ref));
         if (i == 1) CHECK_OK(mote_exit_send(self, pid, way));
-        CHECK_OK(mote_receive_ref(self, 20000, ref, &got));
+        CHECK_OK(mote_receive_ref(self, 50000, ref, &got));
     }
 }
 
@@ -621,11 +621,11 @@ static void sanity(mote_self *self, mote_term arg) {
     mote_pid pid;
     (void)arg;
     CHECK_OK(mote_send_after(self, 1, mote_self_pid(self), NULL, "tick"));
-    CHECK_OK(mote_receive_match(self, 20000, "tick"));
+    CHECK_OK(mote_receive_match(self, 50000, "tick"));
     CHECK_OK(mote_blocking(self, add_one, &calls));
     CHECK_OK(mote_build(mote_scratch(self), &term, "{?, x}", mote_self_pid(self)));
     CHECK_OK(mote_spawn(self, child, term, NULL));
-    CHECK_OK(mote_receive_match(self, 20000, "{hello, ?, _}", &pid));
+    CHECK_OK(mote_receive_match(self, 50000, "{hello, ?, _}", &pid));
     bad_ends(self);
     atomic_store(&g.ended, 1);
 }
@@ -656,7 +656,7 @@ static void run_sanity(mote_runtime *rt) {
     CHECK_OK(mote_attach(rt, &self));
     atomic_store(&g.ended, 0);
     CHECK_OK(mote_spawn(self, sanity, MOTE_TERM_NIL, NULL));
-    for (long until = now_ms() + 20000; !atomic_load(&g.ended);) {
+    for (long until = now_ms() + 50000; !atomic_load(&g.ended);) {
         CHECK(now_ms() < until);
         CHECK_OK(mote_sleep(self, 1));
     }
@@ -679,7 +679,7 @@ static void run_once(bool faulty, enum mode mode) {
         if (faulty) mt_os_fault_arm(0, false);
         run_sanity(rt);
     }
-    MAY_ALSO(mote_runtime_stop(rt, faulty ? 0 : 20000), MOTE_TIMEOUT);
+    MAY_ALSO(mote_runtime_stop(rt, faulty ? 0 : 50000), MOTE_TIMEOUT);
 }
 
 /* A run with the fault, and one without. */

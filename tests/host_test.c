@@ -1023,7 +1023,7 @@ static int body_waits(mote_self *self, void *context) {
     mote_process_info info;
     mote_ref ref;
     (void)context;
-    WAIT_UNTIL(self, atomic_load(&seen.phase) == 1);
+    WAIT_UNTIL(self, atomic_load(&seen.phase) >= 1);
     while (atomic_load(&seen.phase) == 1) {
         CHECK_OK(mote_process_info_get(self, pid, PATIENCE_MS, &info));
         CHECK_OK(mote_monitor(self, pid, &ref));

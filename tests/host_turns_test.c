@@ -11,7 +11,7 @@ static struct {
     pthread_mutex_t lock;
     mote_self *current; /* lock */
     mote_runtime *runtime; /* lock */
-    _Atomic int held, asked, ends;
+    _Atomic int held, asked, ends, linked;
     bool traps, links;
     const char *signal;
 } lasting = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -46,6 +46,7 @@ static void turn_lasts(mote_self *self, mote_term arg) {
     CHECK_OK(mote_register(self, "lasting", mote_self_pid(self)));
     CHECK_OK(mote_flag_set(self, MOTE_TRAP_EXIT, lasting.traps, NULL));
     if (lasting.links) CHECK_OK(mote_link(self, other));
+    atomic_store(&lasting.linked, 1);
     pthread_mutex_lock(&lasting.lock);
     lasting.current = self;
     lasting.runtime = mote_runtime_of(self);
@@ -67,6 +68,7 @@ static void waits(mote_self *self, mote_term arg) {
 }
 static void ends_soon(mote_self *self, mote_term arg) {
     (void)arg;
+    while (!atomic_load(&lasting.linked)) CHECK_OK(mote_sleep(self, 1));
     CHECK_OK(mote_sleep(self, 50));
     mote_exit(self, atom("linked"));
 }
@@ -84,7 +86,7 @@ static int lasts(mote_self *self, void *context) {
     CHECK_OK(mote_spawn(self, lasting.links ? ends_soon : waits, MOTE_TERM_NIL, &other));
     mote_spawn_options options = {.body = turn_lasts, .hosted = true, .monitor = &ref};
     CHECK_OK(mote_spawn_opt(self, &options, mote_pid_term(other), &pid));
-    if (lasting.signal) CHECK_OK(mote_exit_after(self, 50, pid, atom(lasting.signal), NULL));
+    if (lasting.signal) CHECK_OK(mote_exit_after(self, 200, pid, atom(lasting.signal), NULL));
     CHECK_OK(mote_receive_match(self, PATIENCE_MS, "{\'DOWN\', ^, process, _, ?}", ref, &why));
     CHECK_TERM(why, !will_end() ? "unplanned" : lasting.links ? "linked" : is_signal("kill") ? "killed" : "because");
     return 0;

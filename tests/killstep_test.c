@@ -582,7 +582,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     return check_main(argc, argv,
-                      (struct check_test[]){TEST_SLOW(senders_die, 300), TEST_SLOW(receivers_die, 300), TEST_SLOW(ringers_die, 300),
-                                            TEST_SLOW(registrars_die, 300), TEST_SLOW(owners_die, 300), TEST_SLOW(holders_die, 300),
-                                            TEST_SLOW(passers_die, 300), TEST_SLOW(receivers_of_blobs_die, 300), {0}});
+                      (struct check_test[]){TEST_SLOW(senders_die, 900), TEST_SLOW(receivers_die, 900), TEST_SLOW(ringers_die, 900),
+                                            TEST_SLOW(registrars_die, 900), TEST_SLOW(owners_die, 900), TEST_SLOW(holders_die, 900),
+                                            TEST_SLOW(passers_die, 900), TEST_SLOW(receivers_of_blobs_die, 900), {0}});
 }

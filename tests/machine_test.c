@@ -156,7 +156,7 @@ static mote_pid start_lamp(mote_self *self, const char *script) {
 
 static void check_next(const char *file, int line, mote_self *self, const char *want) {
     mote_term m = MOTE_TERM_NONE;
-    if (mote_receive(self, 10000, &m)) printf("# nothing came, wanted %s\n", want);
+    if (mote_receive(self, PATIENCE_MS, &m)) printf("# nothing came, wanted %s\n", want);
     check_term(file, line, m, want);
 }
 #define CHECK_NEXT(self, want) check_next(__FILE__, __LINE__, self, want)
@@ -332,8 +332,8 @@ static int fires(mote_self *self, void *context) {
     CHECK_OK(mote_cast(self, pid, "[{timeout, 0, e}]"));
     CHECK_NEXT(self, "{0,cast,[{timeout,0,e}]}");
     CHECK_NEXT(self, "{0,timeout,e}");
-    CHECK_OK(mote_cast(self, pid, "[{timeout, 1, {e, 1}}, {state_timeout, 30, s}, {named_timeout, {a, 1}, 15, 1}]"));
-    CHECK_NEXT(self, "{0,cast,[{timeout,1,{e,1}},{state_timeout,30,s},{named_timeout,{a,1},15,1}]}");
+    CHECK_OK(mote_cast(self, pid, "[{timeout, 1, {e, 1}}, {state_timeout, 1000, s}, {named_timeout, {a, 1}, 500, 1}]"));
+    CHECK_NEXT(self, "{0,cast,[{timeout,1,{e,1}},{state_timeout,1000,s},{named_timeout,{a,1},500,1}]}");
     CHECK_NEXT(self, "{0,timeout,{e,1}}");
     CHECK_NEXT(self, "{0,named_timeout,1}");
     CHECK_NEXT(self, "{0,state_timeout,s}");
@@ -352,7 +352,7 @@ static void check_pair(mote_self *self, const char *first, const char *second, c
     CHECK_OK(mote_term_parse(mote_scratch(self), first, strlen(first), &scripts[0], NULL));
     CHECK_OK(mote_term_parse(mote_scratch(self), second, strlen(second), &scripts[1], NULL));
     CHECK_OK(mote_cast_term(self, pid, scripts[0]));
-    CHECK_OK(mote_cast(self, pid, "[{named_timeout, mark, 20, mark}|?]", scripts[1]));
+    CHECK_OK(mote_cast(self, pid, "[{named_timeout, mark, 200, mark}|?]", scripts[1]));
     CHECK_OK(mote_server_resume(self, pid, PATIENCE_MS));
     for (;;) {
         CHECK_OK(mote_receive(self, PATIENCE_MS, &m));

@@ -14,7 +14,7 @@
 #define STRAIGHT_BYTES_MAX 4352
 #define SLACK_BYTES ((size_t)64 << 20) /* what a runtime may keep when all have ended, with a tenth of what it had */
 #define MAPS_MAX 65530                 /* the kernel's default limit */
-#define FALL_MS 20000
+#define FALL_MS 120000
 
 static long count(void) {
     if (getenv("MOTE_TEST_UNDER")) return 500;

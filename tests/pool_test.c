@@ -128,7 +128,7 @@ ONE_AND_TWO(queue, crowded)
 
 /* The pool ends: all who wait are told, and the worker that does not stop is ended. */
 static int pool_ends(mote_self *self, void *context) {
-    mote_pid pool = start(self, (mote_pool_options){.workers = 1, .intensity = 1}), worker;
+    mote_pid pool = start(self, (mote_pool_options){.workers = 1, .intensity = 1, .period_s = 3600}), worker;
     mote_term result;
     mote_ref jobs[3];
     (void)context;

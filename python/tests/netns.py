@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-PATIENCE = 60
+PATIENCE = 120
 
 
 class Skip(Exception):

@@ -23,7 +23,7 @@ def echo():
     mote.send(sender, what)
 pid = mote.spawn(echo)
 mote.send(pid, (mote.self(), 2 ** 100))
-assert mote.receive(timeout=20) == 2 ** 100
+assert mote.receive(timeout=60) == 2 ** 100
 from mote import _mote
 print(_mote.__file__)
 """

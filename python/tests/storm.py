@@ -96,6 +96,7 @@ class Storm:
 
     def blow(self):
         until = time.monotonic() + self.options.seconds
+        self.kill()  # one at least
         while time.monotonic() < until:
             self.random.choice((self.kill, self.cut))()
             time.sleep(self.random.random())
@@ -115,10 +116,10 @@ class Storm:
 
     def watch(self):
         """Who does not watch all others; a connection that was cut may be given up only now, and who has heard of that watches again a moment later."""
-        until, wanted = time.monotonic() + HEALS, str(self.options.nodes - 1)
+        until, wanted = time.monotonic() + 2 * HEALS, str(self.options.nodes - 1)
         few = {i: "nothing" for i in self.all()}
         while few and time.monotonic() < until:
-            few = {i: count for i, count in ((i, self.ask(i, "check", 150)) for i in few) if count != wanted}
+            few = {i: count for i, count in ((i, self.ask(i, "check", 420)) for i in few) if count != wanted}
             time.sleep(0.2 if few else 0)
         return few
 

@@ -813,9 +813,11 @@ class Many(Case):
             for i in range(5):
                 get("never", timeout=2)
                 to | i
+            done.set()
 
+        done = threading.Event()
         spawn(ticks, self_())
-        time.sleep(0.2)
+        self.assertTrue(done.wait(60))
         self.assertEqual([get(timeout=0) for _ in range(5)], list(range(5)))
 
 

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from typing import NamedTuple
 
@@ -141,7 +140,7 @@ class AsyncProbe(mote.Server):
 
 def peer(name, port):
     """The program of the other node; it ends when its input does."""
-    with mote.Node(name, cookie=SECRET, epmd=int(port), rights=["exit"], tick=4):
+    with mote.Node(name, cookie=SECRET, epmd=int(port), rights=["exit"], tick=240):
         Probe.options(name="probe").start()
         AsyncProbe.options(name="async_probe").start()
         print("ready", flush=True)
@@ -166,7 +165,7 @@ class Case(unittest.TestCase):
     def begin(self, **how):
         self.port = free_port()
         self.name = f"t{next(_numbers)}@127.0.0.1"
-        self.node = mote.Node(self.name, **{"cookie": SECRET, "epmd": self.port, "tick": 4, **how})
+        self.node = mote.Node(self.name, **{"cookie": SECRET, "epmd": self.port, "tick": 240, **how})
         self.addCleanup(self.node.stop)
 
     def environment(self):
@@ -190,7 +189,7 @@ class Case(unittest.TestCase):
         (pathlib.Path(work.name) / "cookie").write_text(SECRET)
         six = name.endswith("@::1")
         flags = ["-proto_dist", "inet6_tcp" if six else "inet_tcp"]
-        flags += ["-kernel", "inet_dist_use_interface", "{0,0,0,0,0,0,0,1}" if six else "{127,0,0,1}", "net_ticktime", "4", "-start_epmd", "false", "-setcookie", SECRET.replace(" ", "_")]
+        flags += ["-kernel", "inet_dist_use_interface", "{0,0,0,0,0,0,0,1}" if six else "{127,0,0,1}", "net_ticktime", "240", "-start_epmd", "false", "-setcookie", SECRET.replace(" ", "_")]
         erl = self.run_peer(["erl", "+S", "1", "-noinput", "-name", name, *flags, "-pa", work.name, "-s", "cluster_probe", "start"], cwd=work.name, start_new_session=True)
         return name, erl
 
@@ -593,9 +592,7 @@ class Peers:
             mote.monitor_node(self.peer)
             self.ask("add", 1)  # all has arrived
             os.kill(self.program.pid, signal.SIGKILL)
-            since = time.monotonic()
-            got = [self.hears() for _ in range(3)]
-            self.assertLess(time.monotonic() - since, 1)
+            got = [self.hears() for _ in range(3)]  # long before a tick is missed
             self.assertIn(ExitSignal(Atom("EXIT"), pid, A["noconnection"]), got)
             self.assertIn(Down(Atom("DOWN"), ref, Atom("process"), self.probe, A["noconnection"]), got)
             self.assertIn(NodeDown(Atom("nodedown"), Atom(self.peer)), got)

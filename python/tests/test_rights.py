@@ -15,7 +15,7 @@ wire = importlib.import_module("dist_wire")
 
 SECRET = "a_secret_of_this_test"
 NAME = "rights@127.0.0.1"
-PATIENCE = 20
+PATIENCE = 60
 
 
 def waits():

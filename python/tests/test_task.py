@@ -57,8 +57,8 @@ async def c_stubborn(to):
 
 
 def f_tells(to):
-    mote.send(to, ("up", mote.self()))
     try:
+        mote.send(to, ("up", mote.self()))
         mote.receive()
     finally:
         mote.send(to, ("end", mote.self()))
@@ -151,7 +151,7 @@ async def linked(a):
 
     _, ref = mote.options(monitor=True).spawn(owner if a is Plain else aowner, mote.self())
     assert (await ends(a, ref))[1][1] == "both"
-    await a.receive(("task", ANY))
+    mote.receive(("task", ANY), timeout=0, default=None) if a is Plain else await mote.aio.receive(("task", ANY), timeout=0, default=None)  # unless it was ended before
     pid = mote.options().spawn(waits, mote.self())
     ref = mote.monitor((await a.receive(("task", ANY)))[1])
     mote.exit(pid, "over")
@@ -247,6 +247,7 @@ async def gather(a):
     assert await a.do(tasks[3], "result") == 3
     tasks = [Task.start(of(a, "add"), 1), Task.start(of(a, "waits"))]
     ref = mote.monitor(tasks[1].pid)
+    await ends(a, mote.monitor(tasks[0].pid))  # its result is there
     await raises(TimeoutError, a.gather(tasks, 0.05))
     assert await ends(a, ref) == "shutdown"
     assert await a.do(tasks[0], "result", 0) == 2
@@ -472,7 +473,7 @@ async def timeout(a):
         held["ref"] = mote.monitor(s.spawn(of(a, "waits"), me))
 
     await raises(TimeoutError, in_scope(a, block, timeout=0.02))
-    assert await ends(a, held["ref"]) == "shutdown"
+    assert await ends(a, held["ref"]) in ("shutdown", "noproc")
 
     async def in_time(s):
         s.spawn(of(a, "add"), 1)
@@ -529,7 +530,8 @@ async def interrupted_block(a):
             await a.receive("never")
         except mote.Interrupted:
             pass
-        assert (await ends(a, ref))[0] == "error"
+        reason = await ends(a, ref)
+        assert reason == "noproc" or reason[0] == "error"
 
     assert [e.reason[1][1] for e in await group(a, swallowed)] == ["cause"]
 

@@ -93,7 +93,7 @@ class Worker(mote.Server):
 def peer(name, port, rights):
     """The program of another node: does what it is told, and says what came of it."""
     mote.export(greets, f"{SELF}:greets")
-    with mote.Node(name, cookie=SECRET, epmd=int(port), rights=filter(None, rights.split(",")), tick=4), mote.Cluster():
+    with mote.Node(name, cookie=SECRET, epmd=int(port), rights=filter(None, rights.split(",")), tick=240), mote.Cluster():
         mote.export(adds, f"{SELF}:adds")
         mote.export(fails, f"{SELF}:fails")
         mote.export(lasts, f"{SELF}:lasts")
@@ -316,7 +316,7 @@ class Functions(Together):
     def test_rpc(self):
         peer = "peer@127.0.0.1"
         self.start(rights="rpc")
-        self.assertEqual(mote.rpc(peer, f"{SELF}:adds", 1, 2), 3)
+        self.assertEqual(mote.rpc(peer, f"{SELF}:adds", 1, 2, timeout=PATIENCE), 3)
         self.assertEqual(mote.rpc(peer, f"{SELF}:adds", "text", " and more", timeout=PATIENCE), "text and more")
         with self.assertRaisesRegex(mote.RpcError, "together:fails at peer@127.0.0.1 has ended with exit: ValueError: on purpose") as got:
             mote.rpc(peer, f"{SELF}:fails")

@@ -8,6 +8,7 @@ import time
 import unittest
 
 import mote
+import mote._stock
 import mote._workers
 import quick
 from mote import ANY, Atom, ExitSignal
@@ -101,6 +102,10 @@ def keeps(to, size):
     mote.send(to, os.getpid())
 
 
+def knows(to, number):
+    mote.send(to, ("knows", number in mote._stock.present))
+
+
 def os_pid(*_):
     return os.getpid()
 
@@ -123,6 +128,10 @@ class Dedicated(WithNode):
                 self.until(lambda: not is_there(where), "its worker does not end")
         self.until_alone()
 
+    def is_known(self, number):
+        mote.options(place=1).spawn(knows, mote.self(), number)
+        return mote.receive(("knows", ANY), timeout=PATIENCE)[1]
+
     def test_all_know_it_first(self):
         """Who is told of its process reaches it from wherever he is: before all others have heard of the worker nobody gets one there."""
         self.begin(workers=2)
@@ -134,8 +143,8 @@ class Dedicated(WithNode):
             try:
                 before = set(self.hub.workers)
                 mote.options(place="here").spawn(dedicates, mote.self())
-                self.until(lambda: any(one.until for number, one in self.hub.workers.items() if number not in before), "it does not begin")
-                new = next(one for number, one in self.hub.workers.items() if number not in before)
+                self.until(lambda: any(one.until for number, one in list(self.hub.workers.items()) if number not in before), "it does not begin")
+                new = next(one for number, one in list(self.hub.workers.items()) if number not in before)
                 if waits:
                     self.assertEqual((new.up, new.awaits & {1}), (False, {1}))
                 else:
@@ -143,6 +152,7 @@ class Dedicated(WithNode):
             finally:
                 os.kill(where, signal.SIGCONT)
             other = mote.receive(("here", ANY, ANY), timeout=PATIENCE)[2]
+            self.until(lambda: self.is_known(new.number), "worker 1 does not hear of it")
             mote.options(place=1).spawn(tells, other, (Atom("told by"), mote.self()))
             self.assertEqual(mote.receive(("told", ANY), timeout=PATIENCE)[1], (Atom("told by"), mote.self()))
             mote.send(other, ("end", "over"))
@@ -231,14 +241,22 @@ class Dedicated(WithNode):
             if told:
                 mote.send(told[1], ("end", "normal"))
         self.until(lambda: not self.hub.requests, "the hub has not taken a request")
-        self.until_alone()
+
+        def are_ended():
+            told = mote.receive(("here", ANY, ANY), timeout=0, default=None)  # who was told of nobody
+            if told:
+                mote.send(told[2], ("end", "normal"))
+            return set(self.hub.workers.values()) == set(self.hub.places.values())
+
+        self.until(are_ended, "workers are left")
 
     def test_the_limit(self):
         self.begin(workers=2)
         some = [number for number in range(1, 63) if number not in self.hub.workers]
         for number in some:
-            self.hub.workers[number] = worker = mote._hub.Worker(number, number, None)
+            worker = mote._hub.Worker(number, number, None)
             worker.due = 0.0
+            self.hub.workers[number] = worker
         with self.assertRaises(mote.MoteError) as caught:
             mote.options(place="dedicated").spawn(here, mote.self())
         self.assertIn("at most 62 workers", str(caught.exception))
@@ -302,7 +320,7 @@ class OnStart(WithNode):
                 pass
             os.kill(where, signal.SIGKILL)
             self.assertEqual(self.reason(ref)[0], "worker_died")
-            self.until(lambda: self.hub.places[1].tries >= 1, "it does not fail")
+            self.until(lambda: self.hub.places[1].tries >= mote._hub.TRIES, "it does not fail")
             self.stand(2)
             with self.assertRaises(mote.MoteError) as caught:
                 self.stand(1)
@@ -316,7 +334,7 @@ class OnStart(WithNode):
         with self.assertRaises(mote.MoteError) as caught:
             mote.options(place="dedicated").spawn(here, mote.self())
         self.assertIn("ValueError: no licence here", str(caught.exception))
-        self.assertEqual(mote._workers.hub.workers, {})
+        self.until(lambda: not mote._workers.hub.workers, "it is still there")
 
     def test_what_it_may_be(self):
         with self.assertRaises(mote.NotSendable):
@@ -363,8 +381,8 @@ class Recycled(WithNode):
             counts[mote.receive(("one", ANY), timeout=PATIENCE)] += 1
         self.assertEqual({counts["one", i] for i in range(1500)}, {2})
         self.assertEqual({self.reason(ref) for _, ref in pids}, {"normal"})
+        self.until(lambda: sum(self.hub.incarnations) + self.hub.places[1].number > 1, "none is replaced")
         self.until_alone()
-        self.assertGreater(sum(self.hub.incarnations) + self.hub.places[1].number, 1)
 
     def test_by_memory(self):
         self.begin(workers=2, recycle_memory=150 << 20)

@@ -16,6 +16,7 @@ import unittest
 
 import mote
 from mote import ANY, Atom, Down, ExitSignal
+from said import but_hogs
 from worker_node import PATIENCE, SharedNode
 
 PROGRAM_SECONDS = 60
@@ -285,7 +286,7 @@ class InWorkers(SharedNode):
                 begin = time.monotonic()
                 mote.send(pid, ("die", how))
                 self.assertEqual(self.down(ref).reason, ("worker_died", 1, cause))
-                self.assertLess(time.monotonic() - begin, 5)
+                self.assertLess(time.monotonic() - begin, PATIENCE if asan else 5)
                 self.assertFalse(mote.is_alive(pid))
                 mote._workers.begin()
                 again, _ = self.there()
@@ -316,13 +317,11 @@ class InWorkers(SharedNode):
         self.assertEqual(mote.receive(("here", ANY, ANY), timeout=PATIENCE)[2], pid)
 
     def test_plain_spawns_go_to_idle_ones(self):
-        places = set()
-        for _ in range(200):
+        places, deadline = set(), time.monotonic() + PATIENCE
+        while len(places) < 2 and time.monotonic() < deadline:
             mote.spawn(echo, mote.self())
             places.add(mote.receive(("here", ANY, ANY), timeout=PATIENCE)[1])
             mote.sleep(0.002)
-            if len(places) == 2:
-                break
         self.assertIn(mote._workers.hub.places[1].pid, places)
 
     def test_many(self):
@@ -385,7 +384,7 @@ class Kills(unittest.TestCase):
             self.assertLessEqual(self.held()[0], before[0])
             self.assertLess(self.held()[1], 1.3 * before[1] + 50_000)
         waits.sort()
-        self.assertLess(waits[-1 if self.ROUNDS > 10 else len(waits) // 2], 1.0, waits)
+        self.assertLess(waits[-1 if self.ROUNDS > 10 else len(waits) // 2], 1.0 if self.ROUNDS > 10 else 5.0, waits)
 
     @staticmethod
     def held():
@@ -404,7 +403,9 @@ class Programs(unittest.TestCase):
             path = pathlib.Path(folder, "program.py")
             path.write_text(textwrap.dedent(text))
             env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-            return subprocess.run([sys.executable, str(path), *args], env=env, capture_output=True, text=True, timeout=seconds)
+            done = subprocess.run([sys.executable, str(path), *args], env=env, capture_output=True, text=True, timeout=seconds)
+            done.stderr = but_hogs(done.stderr)
+            return done
 
     def test_functions_of_the_main_module(self):
         done = self.run_program(
@@ -454,7 +455,7 @@ class Programs(unittest.TestCase):
 
     def test_nothing_is_left(self):
         """Start, work of all kinds, some of which dies, stop: no process, descriptor, mapping, shared memory or temporary file."""
-        shared = sorted(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else []
+        shared = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else None
         with tempfile.TemporaryDirectory() as folder:
             os.environ["TMPDIR"], before = folder, os.environ.get("TMPDIR")
             try:
@@ -511,7 +512,10 @@ class Programs(unittest.TestCase):
                 self.assertEqual(os.listdir(folder), [])
             finally:
                 os.environ.pop("TMPDIR") if before is None else os.environ.__setitem__("TMPDIR", before)
-        self.assertEqual(sorted(os.listdir("/dev/shm")) if shared else [], shared)
+        until = time.monotonic() + PATIENCE  # what others have there comes and goes
+        while shared is not None and not set(os.listdir("/dev/shm")) <= shared:
+            self.assertLess(time.monotonic(), until, set(os.listdir("/dev/shm")) - shared)
+            mote.sleep(0.1)
 
     def test_the_hub_is_killed(self):
         done = self.run_program(

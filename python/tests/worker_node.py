@@ -7,10 +7,12 @@ import unittest
 from typing import NamedTuple
 
 import mote
+import mote._hub
 import mote._workers
 from mote import ANY, Atom
 
 PATIENCE = 30
+mote._hub.HEARD_SECONDS = PATIENCE  # each hears of a new worker before that works, however slow the machine is
 
 
 @mote.message

@@ -298,8 +298,8 @@ static void parted(void) {
     CHECK_INT(home(0, "a"), 0);
     CHECK_INT(home(2, "c"), 2);
     for (uint64_t since = now_ns(); !(is_connected(0, 2) && has_all(0) && has_all(1) && has_all(2)); look_later(self_of(1), since)) {
-        meet(0, 1); /* what was told of the loss may still part them once more */
-        meet(2, 1);
+        (void)!mote_node_connect(self_of(0), nodes[1].name, -1); /* what was told of the loss may still part them once more */
+        (void)!mote_node_connect(self_of(2), nodes[1].name, -1);
     }
     leave_all();
 }
@@ -360,8 +360,8 @@ static void at_short_notice(void) {
             if (k < 3) (void)!mote_node_disconnect(self_of((k & 1 ? one : other) % 3), nodes[(k & 1 ? other : one) % 3].name);
         }
         for (uint64_t since = now_ns(); !(is_connected(0, 2) && has_all(0) && has_all(1) && has_all(2)); look_later(self_of(1), since)) {
-            meet(0, 1);
-            meet(2, 1);
+            (void)!mote_node_connect(self_of(0), nodes[1].name, -1);
+            (void)!mote_node_connect(self_of(2), nodes[1].name, -1);
         }
     }
     leave_all();

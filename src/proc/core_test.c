@@ -63,12 +63,12 @@ static int add(mote_self *self, void *context) {
     CHECK_OK(mote_spawn_handler(self, &adder, MOTE_TERM_NIL, &a));
     for (int i = 1; i <= 10000; i++) CHECK_OK(mote_send(self, a, "{add, ?}", i));
     CHECK_OK(mote_send(self, a, "{get, ?}", mote_self_pid(self)));
-    CHECK_OK(mote_receive_match(self, 5000, "{sum, ?}", &sum));
+    CHECK_OK(mote_receive_match(self, 60000, "{sum, ?}", &sum));
     CHECK_INT(sum, 50005000);
     CHECK_OK(mote_send(self, a, "stop"));
     mote_process_info info;
     mote_err err;
-    while ((err = mote_process_info_get(self, a, 1000, &info)) == MOTE_OK)
+    while ((err = mote_process_info_get(self, a, 60000, &info)) == MOTE_OK)
         ;
     CHECK_INT(err, MOTE_ENOPROC);
     return 0;
@@ -85,12 +85,12 @@ static int time_out(mote_self *self, void *context) {
     CHECK_INT(mote_receive(self, 0, &m), MOTE_TIMEOUT);
     CHECK_INT(mote_receive(self, 20, &m), MOTE_TIMEOUT);
     CHECK_OK(mote_send_after(self, 10, mote_self_pid(self), &t, "{tick, ?}", 7));
-    CHECK_OK(mote_receive(self, 5000, &m));
+    CHECK_OK(mote_receive(self, 60000, &m));
     CHECK(mote_match(m, "{tick, 7}"));
     CHECK_INT(mote_timer_cancel(self, t, &left), MOTE_NOMATCH);
-    CHECK_OK(mote_send_after(self, 60000, mote_self_pid(self), &t, "never"));
+    CHECK_OK(mote_send_after(self, 600000, mote_self_pid(self), &t, "never"));
     CHECK_OK(mote_timer_read(self, t, &left));
-    CHECK(left > 50000 && left <= 60000);
+    CHECK(left > 500000 && left <= 600000);
     CHECK_OK(mote_timer_cancel(self, t, &left));
     CHECK_INT(mote_timer_cancel(self, t, &left), MOTE_NOMATCH);
     CHECK_OK(mote_sleep(self, 5));
@@ -109,7 +109,7 @@ static int select_reply(mote_self *self, void *context) {
         mote_ref ref = mote_ref_make(self);
         int n;
         CHECK_OK(mote_send(self, e, "{?, {reply, ?, ?}}", mote_self_pid(self), ref, i));
-        CHECK_OK(mote_receive_match(self, 5000, "{reply, ^, ?}", ref, &n));
+        CHECK_OK(mote_receive_match(self, 60000, "{reply, ^, ?}", ref, &n));
         CHECK_INT(n, i);
     }
     for (int i = 0; i < 1000; i++) {
@@ -144,9 +144,9 @@ static int many_processes(mote_self *self, void *context) {
     (void)context;
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < MANY; i++) CHECK_OK(mote_spawn(self, leaf, mote_pid_term(mote_self_pid(self)), &pids[i]));
-        for (int i = 0; i < MANY; i++) CHECK_OK(mote_receive_match(self, 20000, "ready"));
+        for (int i = 0; i < MANY; i++) CHECK_OK(mote_receive_match(self, 60000, "ready"));
         for (int i = 0; i < MANY; i++) CHECK_OK(mote_send(self, pids[i], "go"));
-        for (int i = 0; i < MANY; i++) CHECK_OK(mote_receive_match(self, 20000, "done"));
+        for (int i = 0; i < MANY; i++) CHECK_OK(mote_receive_match(self, 60000, "done"));
     }
     return 0;
 }

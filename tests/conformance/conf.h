@@ -33,7 +33,7 @@ int run_peer(mote_self *self, void *context);
 
 
 #define NODE "nonode@nohost"                 /* this node's name */
-#define LIMIT_MS (under_tool() ? 60000 : 8000) /* of a receive inside a scenario; a scenario has 7.5 times as much */
+#define LIMIT_MS (under_tool() ? 60000 : 30000) /* of a receive inside a scenario; a scenario has 7.5 times as much */
 
 /* ThreadSanitizer takes a millisecond for a stack and bears 8000 at once: where processes are very many, they are handlers then. */
 #if defined(__SANITIZE_THREAD__)

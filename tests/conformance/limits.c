@@ -37,7 +37,7 @@ static void among_spinners(mote_self *self, struct out *out) {
     mote_pid server = start(self, echo, MOTE_TERM_NIL);
     uint64_t since = now_ns();
     put(out, "%d", ping_pongs(self, server));
-    put_bool(out, ms_since(since) < 10000);
+    put_bool(out, ms_since(since) < 5 * LIMIT_MS);
     signal_exit(self, server, "kill");
     for (unsigned i = 0; i < n; i++) signal_exit(self, spinners[i], "kill");
 }

@@ -3,7 +3,7 @@
 %% Prints TAP. After each test Erlang's own pg is still the process that it was.
 -module(dist_pg).
 -export([main/1]).
--define(T, 20000).
+-define(T, 120000).
 -define(HOST, 'host@127.0.0.1').
 
 main(_) ->

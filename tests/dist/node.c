@@ -47,7 +47,7 @@ static void big(mote_self *self, mote_term from, int size) {
 
 static void call(mote_self *self, mote_term from, mote_term to, mote_term request) { /* `from` is a copy: what came is not there any more after the answer */
     mote_term reply = MOTE_TERM_NIL;
-    mote_err err = mote_call_term(self, to, 5000, request, &reply);
+    mote_err err = mote_call_term(self, to, PATIENCE_MS, request, &reply);
     CHECK_OK(mote_send(self, from, "{?, ?, ?}", mote_self_pid(self), mote_atom_make(err == MOTE_OK ? "reply" : err == MOTE_ENOPROC ? "noproc" : "error"), reply));
 }
 
@@ -162,8 +162,8 @@ static void keeper(mote_self *self, mote_term arg) {
             CHECK_OK(mote_send(self, from, "{servant, ?}", pid));
         } else if (mote_match(m, "{?, alive, ?}", &from, &pid)) {
             mote_process_info info;
-            mote_err err = mote_process_info_get(self, pid, 1000, &info);
-            CHECK_OK(mote_send(self, from, "{alive, ?}", mote_atom_make(err ? "false" : "true")));
+            mote_err err = mote_process_info_get(self, pid, PATIENCE_MS, &info);
+            CHECK_OK(mote_send(self, from, "{alive, ?}", mote_atom_make(err == MOTE_ENOPROC ? "false" : "true")));
         }
     }
 }

@@ -20,7 +20,7 @@
 #include "dist/handshake.h"
 
 #define OUR_NODE "motepeer@localhost"
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 #define LARGE 300000u
 #define OUR_CREATION 0x5a5a5a5au
 

@@ -164,6 +164,6 @@ static int start(mote_self *self, void *context) {
 
 int main(int argc, char **argv) {
     if (argc != 5) return 2;
-    struct setting setting = {.node = {.name = argv[3], .cookie = argv[2], .epmd_port = (uint16_t)atoi(argv[1]), .rights = (unsigned)atoi(argv[4]), .call_ms = 2000}};
+    struct setting setting = {.node = {.name = argv[3], .cookie = argv[2], .epmd_port = (uint16_t)atoi(argv[1]), .rights = (unsigned)atoi(argv[4]), .call_ms = 20000}};
     return mote_run(NULL, start, &setting);
 }

@@ -14,7 +14,7 @@ STACK = 1 << 30
 
 
 async def ping_pongs(f):
-    """200 with a new server: how many went wrong, and whether in 10 seconds."""
+    """200 with a new server: how many went wrong, and whether in no more than a minute."""
 
     async def echo():
         while True:
@@ -28,7 +28,7 @@ async def ping_pongs(f):
         mote.send(server, (mote.self(), i))
         wrong += await f.msg() != i
     mote.kill(server)
-    return [wrong, time.monotonic() - since < 10]
+    return [wrong, time.monotonic() - since < 60]
 
 
 @scenario

@@ -14,8 +14,8 @@ import time
 import mote
 
 UNDER_TOOL = "MOTE_TEST_UNDER" in os.environ
-LIMIT = 60 if UNDER_TOOL else 8  # seconds of a receive inside a scenario
-SCENARIO_LIMIT = 7.5 * LIMIT
+LIMIT = 60 if UNDER_TOOL else 30  # seconds of a receive inside a scenario
+SCENARIO_LIMIT = 240
 NODE = "nonode@nohost"  # this node's name
 UNTESTED = "untested"  # a word of a result that cannot be had here
 NOTHING = "nothing"
