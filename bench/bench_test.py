@@ -87,7 +87,7 @@ REFUSED = {
 
 
 def run(arguments):
-    return subprocess.run(COMMAND + arguments.split(), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(COMMAND + arguments.split(), capture_output=True, text=True, timeout=600, check=False)
 
 
 class Lines(unittest.TestCase):

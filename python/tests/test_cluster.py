@@ -24,7 +24,7 @@ from ports import free_port
 from worker_node import Note, WithNode
 
 HERE = pathlib.Path(__file__).resolve().parent
-PATIENCE = 30
+PATIENCE = 60
 SECRET = "a secret of this test"
 COUNT = 10_000
 FAR_PID, FAR_REF = parse("<a@b.1.2.3>"), parse("#Ref<a@b.1.2.3.4>")

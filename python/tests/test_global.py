@@ -12,7 +12,7 @@ from mote import Atom
 from ports import free_port
 from test_cluster import SECRET, ended
 
-PATIENCE = 30
+PATIENCE = 60
 
 
 def told():
