@@ -107,7 +107,7 @@ def run(program, work, mapper, module, others_of, meshed):
         epmd = dist_erlang.start_epmd(port, environment) if mapper == "epmd" else None
         tls = certificates(program, work, mapper) if mapper.startswith("tls") else ()
         host = start_host(program, environment, [f"tls={tls[0]}"] if tls else [])
-        flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", "prevent_overlapping_partitions", str(meshed).lower(), "-start_epmd", "false", "-setcookie", COOKIE]
+        flags = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "60", "prevent_overlapping_partitions", str(meshed).lower(), "-start_epmd", "false", "-setcookie", COOKIE]
         ours = ["-mote_program", program, "-mote_cookie", COOKIE, "-run", module, "main", program, COOKIE]
         secure = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", f"{work}/good.conf", "-mote_options", work, "-mote_tls", tls[0], "-mote_other_tls", tls[1], *(["-mote_few"] if mapper == "tlsv1.2" else [])] if tls else []
         command = ["erl", "+S", "2", "-noinput", "-connect_all", str(meshed).lower(), "-name", "tester@127.0.0.1", *(["-hidden"] if epmd else []), *flags, *secure, "-pa", work, *ours]
