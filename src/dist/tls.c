@@ -116,6 +116,15 @@ static mote_err check_own(struct loader *l) {
     return MOTE_EARG;
 }
 
+/* OpenSSL works out what a certificate says when that is first looked at, for all who share it: its own and its authority's here, before anybody shares them. */
+static void look_at_own(const struct loader *l) {
+    const struct mt_openssl *lib = l->lib;
+    X509_STORE_CTX *check = lib->X509_STORE_CTX_new();
+    X509 *own = lib->SSL_CTX_get0_certificate(l->context);
+    if (check && lib->X509_STORE_CTX_init(check, lib->SSL_CTX_get_cert_store(l->context), own, NULL) == 1) (void)lib->X509_verify_cert(check);
+    lib->X509_STORE_CTX_free(check);
+}
+
 static mote_err load(const struct mt_tls *tls, SSL_CTX **context, char *why, size_t size) {
     const struct mt_openssl *lib = &tls->lib;
     struct loader l = {.lib = lib, .tls = tls, .context = lib->SSL_CTX_new(lib->TLS_method()), .why = why, .size = size};
@@ -126,6 +135,7 @@ static mote_err load(const struct mt_tls *tls, SSL_CTX **context, char *why, siz
     if (!err && lib->SSL_CTX_use_certificate_chain_file(l.context, path_of(&l, "cert.pem")) != 1) err = wrong(&l, MOTE_EARG, "the node's certificate cannot be used: ", mt_openssl_why(lib));
     if (!err) err = load_key(&l);
     if (!err) err = check_own(&l);
+    if (!err) look_at_own(&l);
     if (!err) *context = l.context;
     else if (l.context) lib->SSL_CTX_free(l.context);
     lib->ERR_clear_error();
