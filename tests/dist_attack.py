@@ -22,10 +22,8 @@ import time
 import zlib
 
 import dist_wire as wire
+from dist_erlang import free_port
 from dist_wire import Atom, Pid, Raw, Ref, framed, term
-
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "python/tests"))  # last: a folder and files of ours have the same names
-from ports import free_port
 
 COOKIE = "a_cookie_of_these_tests"
 HOST = "victim@127.0.0.1"

@@ -158,10 +158,16 @@ static void once(int i) {
     CHECK_INT(mote_runtime_stop(rt, 0), i % 3 ? MOTE_TIMEOUT : MOTE_OK);
 }
 
-/* One that has been joined is seen for a moment still: how many entries there are once they are no more than `most`; 0: once they are so many for a while. */
+/* How many entries there are, once they are no more than `most`: a thread that has been joined is seen for a moment still. */
 static int threads_left(int most) {
-    int n = 0, last = -1;
-    for (uint64_t since = now_ns(); ms_since(since) < PATIENCE_MS && (n = entries("/proc/self/task")) > most && !(most == 0 && n == last); last = n) (void)!poll(NULL, 0, most ? 1 : 200);
+    int n;
+    for (uint64_t since = now_ns(); (n = entries("/proc/self/task")) > most && ms_since(since) < PATIENCE_MS;) (void)!poll(NULL, 0, 1);
+    return n;
+}
+/* How many there are for a while. */
+static int threads_that_stay(void) {
+    int n = -1;
+    for (int last = 0; n != last; (void)!poll(NULL, 0, 200)) last = n, n = entries("/proc/self/task");
     return n;
 }
 
@@ -172,7 +178,7 @@ static void without_a_trace(void) {
     for (int i = 0; i < count; i++) {
         once(i);
         if (i != count / 4) continue;
-        threads = threads_left(under_tool() ? 0 : 3); /* ".", ".." and this one */
+        threads = under_tool() ? threads_that_stay() : threads_left(3); /* ".", ".." and this one */
         descriptors = entries("/proc/self/fd");
         kb = resident_kb();
     }

@@ -151,7 +151,7 @@ async def linked(a):
 
     _, ref = mote.options(monitor=True).spawn(owner if a is Plain else aowner, mote.self())
     assert (await ends(a, ref))[1][1] == "both"
-    mote.receive(("task", ANY), timeout=0, default=None) if a is Plain else await mote.aio.receive(("task", ANY), timeout=0, default=None)  # unless it was ended before
+    await a.poll(("task", ANY))  # unless it was ended before
     pid = mote.options().spawn(waits, mote.self())
     ref = mote.monitor((await a.receive(("task", ANY)))[1])
     mote.exit(pid, "over")

@@ -246,7 +246,7 @@ class Dedicated(WithNode):
             told = mote.receive(("here", ANY, ANY), timeout=0, default=None)  # who was told of nobody
             if told:
                 mote.send(told[2], ("end", "normal"))
-            return set(self.hub.workers.values()) == set(self.hub.places.values())
+            return self.is_alone()
 
         self.until(are_ended, "workers are left")
 

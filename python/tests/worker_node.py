@@ -109,6 +109,9 @@ class WithNode(unittest.TestCase):
     def pool(self):
         return {worker.pid for worker in self.hub.places.values()}
 
+    def is_alone(self):
+        return set(self.hub.workers.values()) == set(self.hub.places.values())
+
     def until_alone(self):
         """Nothing is there but the pool."""
-        self.until(lambda: set(self.hub.workers.values()) == set(self.hub.places.values()), f"workers are left: {self.hub.workers}")
+        self.until(self.is_alone, f"workers are left: {self.hub.workers}")

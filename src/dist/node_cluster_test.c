@@ -36,18 +36,14 @@ static void check_nodes(mote_pid cluster, const char *want) {
     CHECK_TERM(map, want);
 }
 
-/* Whether a node is wanted. */
-static bool wants(mote_pid cluster, const char *node) {
+/* Whether a node is connected, as a term; none: it is not wanted. */
+static mote_term state_of(mote_pid cluster, const char *node) {
     mote_term map, value;
     CHECK_OK(mote_cluster_nodes(self_of(0), cluster, &map));
-    return mote_map_get(map, atom(node), &value) == MOTE_OK;
+    return mote_map_get(map, atom(node), &value) == MOTE_OK ? value : MOTE_TERM_NONE;
 }
-
-static bool connected(mote_pid cluster, const char *node) {
-    mote_term map, value;
-    CHECK_OK(mote_cluster_nodes(self_of(0), cluster, &map));
-    return mote_map_get(map, atom(node), &value) == MOTE_OK && mote_match(value, "true");
-}
+static bool wants(mote_pid cluster, const char *node) { return state_of(cluster, node).word != 0; }
+static bool is_connected(mote_pid cluster, const char *node) { return mote_match(state_of(cluster, node), "true"); }
 
 /* One that is not there yet, goes and comes again; another that is only told of later; one that is forgotten. */
 static void named(void) {
@@ -62,7 +58,7 @@ static void named(void) {
         CHECK_OK(mote_cluster_wait(self_of(0), cluster, 1, PATIENCE_MS));
         check_nodes(cluster, "#{'b@127.0.0.1' => true}");
         leave(1);
-        WAIT_UNTIL(self_of(0), !connected(cluster, "b@127.0.0.1"));
+        WAIT_UNTIL(self_of(0), !is_connected(cluster, "b@127.0.0.1"));
     }
     start(1);
     CHECK_OK(mote_cluster_wait(self_of(0), cluster, 1, PATIENCE_MS));

@@ -23,6 +23,8 @@ static void start_all(unsigned count) {
     for (unsigned i = 0; i < count; i++) start(i);
 }
 
+/* What parts them may still be under way. */
+static void try_to_meet(unsigned i, unsigned k) { (void)!mote_node_connect(self_of(i), nodes[k].name, -1); }
 static void meet(unsigned i, unsigned k) { CHECK_OK(mote_node_connect(self_of(i), nodes[k].name, -1)); }
 static bool is_connected(unsigned i, unsigned k) { return mote_peer_info_get(self_of(i), nodes[k].name, NULL) == MOTE_OK; }
 static void sync_all(void) {
@@ -298,8 +300,8 @@ static void parted(void) {
     CHECK_INT(home(0, "a"), 0);
     CHECK_INT(home(2, "c"), 2);
     for (uint64_t since = now_ns(); !(is_connected(0, 2) && has_all(0) && has_all(1) && has_all(2)); look_later(self_of(1), since)) {
-        (void)!mote_node_connect(self_of(0), nodes[1].name, -1); /* what was told of the loss may still part them once more */
-        (void)!mote_node_connect(self_of(2), nodes[1].name, -1);
+        try_to_meet(0, 1); /* what was told of the loss may still part them once more */
+        try_to_meet(2, 1);
     }
     leave_all();
 }
@@ -356,12 +358,12 @@ static void at_short_notice(void) {
     for (int i = 0; i < scaled(40); i++) {
         for (unsigned k = 0; k < 4; k++) {
             const unsigned one = (unsigned)i + k, other = one + 1 + k / 2;
-            (void)!mote_node_connect(self_of(one % 3), nodes[other % 3].name, -1);
+            try_to_meet(one % 3, other % 3);
             if (k < 3) (void)!mote_node_disconnect(self_of((k & 1 ? one : other) % 3), nodes[(k & 1 ? other : one) % 3].name);
         }
         for (uint64_t since = now_ns(); !(is_connected(0, 2) && has_all(0) && has_all(1) && has_all(2)); look_later(self_of(1), since)) {
-            (void)!mote_node_connect(self_of(0), nodes[1].name, -1);
-            (void)!mote_node_connect(self_of(2), nodes[1].name, -1);
+            try_to_meet(0, 1);
+            try_to_meet(2, 1);
         }
     }
     leave_all();
